@@ -1,0 +1,93 @@
+# Compiler settings, dependencies, and the two verbs the rooms use: mailsbuddy_room() and mailsbuddy_test().
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(LIBIDN2 REQUIRED IMPORTED_TARGET libidn2)
+pkg_check_modules(LIBPSL REQUIRED IMPORTED_TARGET libpsl)
+
+add_library(mailsbuddy_flags INTERFACE)
+target_compile_options(mailsbuddy_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                       -Wno-missing-field-initializers $<$<BOOL:${MAILSBUDDY_WERROR}>:-Werror>)
+if(MAILSBUDDY_SANITIZE)
+  target_compile_options(mailsbuddy_flags INTERFACE -fsanitize=${MAILSBUDDY_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(mailsbuddy_flags INTERFACE -fsanitize=${MAILSBUDDY_SANITIZE})
+endif()
+
+set_property(GLOBAL PROPERTY MAILSBUDDY_ROOMS "")
+
+# mailsbuddy_room(NAME SOURCES file... [USES room-or-library...])
+# One static library a room, mailsbuddy_NAME. USES names the rooms below it and its outside libraries.
+function(mailsbuddy_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  set(target mailsbuddy_${name})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                             PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${target} PUBLIC ${ARG_USES} PRIVATE $<BUILD_INTERFACE:mailsbuddy_flags> fmt::fmt)
+  set_property(GLOBAL APPEND PROPERTY MAILSBUDDY_ROOMS ${target})
+endfunction()
+
+# The installed library: every room's objects in one archive, `mailsbuddy::mailsbuddy`.
+function(mailsbuddy_library)
+  get_property(rooms GLOBAL PROPERTY MAILSBUDDY_ROOMS)
+  set(objects "")
+  foreach(room ${rooms})
+    list(APPEND objects $<TARGET_OBJECTS:${room}>)
+  endforeach()
+  add_library(mailsbuddy ${objects})
+  add_library(mailsbuddy::mailsbuddy ALIAS mailsbuddy)
+  set_target_properties(mailsbuddy PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(mailsbuddy PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                             $<INSTALL_INTERFACE:include>)
+  target_compile_features(mailsbuddy PUBLIC cxx_std_20)
+  target_link_libraries(mailsbuddy PUBLIC Threads::Threads PRIVATE fmt::fmt OpenSSL::SSL OpenSSL::Crypto
+                        PkgConfig::LIBUV PkgConfig::CARES PkgConfig::LIBIDN2 PkgConfig::LIBPSL resolv
+                        $<BUILD_INTERFACE:mailsbuddy_flags>)
+endfunction()
+
+# mailsbuddy_test(NAME SOURCES file... [USES room...] [LABELS label...])
+# A Boost.Test program registered with CTest. Sources see private headers; corpora are at $MAILSBUDDY_CORPORA or
+# ../shared/corpora beside the project.
+function(mailsbuddy_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LABELS" ${ARGN})
+  add_executable(test_${name} ${ARG_SOURCES})
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(test_${name} PRIVATE BOOST_TEST_DYN_LINK BOOST_TEST_MODULE=${name}
+                             MAILSBUDDY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(test_${name} PRIVATE ${ARG_USES} mailsbuddy_flags fmt::fmt Boost::unit_test_framework)
+  add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
+endfunction()
+
+# mailsbuddy_fuzz(NAME SOURCES file... [USES room...])
+# A libFuzzer target, fuzz_NAME, built by the fuzz preset alone. Its seeds are in tests/<room>/seeds/NAME/.
+function(mailsbuddy_fuzz name)
+  if(NOT MAILSBUDDY_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  add_executable(fuzz_${name} ${ARG_SOURCES})
+  target_include_directories(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(fuzz_${name} PRIVATE ${ARG_USES} mailsbuddy_flags fmt::fmt)
+  set_property(GLOBAL APPEND PROPERTY MAILSBUDDY_FUZZ_TARGETS fuzz_${name})
+endfunction()
