@@ -186,7 +186,7 @@ class UniqueFunction<R(Args...)> {
   };
   template <class F>
   struct Holder final : Base {
-    explicit Holder(F callable) : callable(std::move(callable)) {}
+    explicit Holder(F given) : callable(std::move(given)) {}
     R call(Args... args) override { return callable(std::forward<Args>(args)...); }
     F callable;
   };
