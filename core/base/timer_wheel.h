@@ -1,5 +1,5 @@
-// timer_wheel.h - many timers for one loop: O(1) arm and cancel, after Varghese and Lauck, "Hashed and hierarchical timing
-// wheels" (1987).
+// timer_wheel.h - many timers for one loop: O(1) arm and cancel, after Varghese and Lauck, "Hashed and hierarchical
+// timing wheels" (1987).
 #pragma once
 
 #include <array>
@@ -39,9 +39,9 @@ class Timer {
 // Threads: one owner. Invariants: no timer fires before its time; each fires in the first advance() at or after it, in
 // order of time (ties: in order of arming).
 //
-// Times are counted in ticks and read as numbers of base 64. A timer lies on the level of the highest digit in which its
-// tick differs from the current one, in the slot of its own digit there. Eleven levels hold any 64-bit number, so there is
-// no horizon beyond which timers would have to be parked, and time may leap any distance in one step.
+// Times are counted in ticks and read as numbers of base 64. A timer lies on the level of the highest digit in which
+// its tick differs from the current one, in the slot of its own digit there. Eleven levels hold any 64-bit number, so
+// there is no horizon beyond which timers would have to be parked, and time may leap any distance in one step.
 class TimerWheel {
  public:
   explicit TimerWheel(TimePoint start, Duration tick = std::chrono::milliseconds(1));
@@ -51,8 +51,8 @@ class TimerWheel {
 
   void arm(Timer& timer, TimePoint at);  // Armed already: moved. In the past: fires in the next advance().
   void cancel(Timer& timer) noexcept;    // Not armed: nothing happens.
-  // When advance() next has something to do: never later than the earliest timer, and equal to it when that timer is due
-  // within the innermost wheel. TimePoint::max(): nothing is armed.
+  // When advance() next has something to do: never later than the earliest timer, and equal to it when that timer is
+  // due within the innermost wheel. TimePoint::max(): nothing is armed.
   TimePoint next() const noexcept;
   // Fires what is due. Timers armed by callbacks for `now` or earlier wait for the next. A `now` before an earlier one
   // counts as that one. Not to be called from a callback.
@@ -62,8 +62,8 @@ class TimerWheel {
  private:
   static constexpr int kDigitBits = 6;
   static constexpr std::size_t kSlots = 1U << kDigitBits;
-  static constexpr std::size_t kLevels = 11;                // 11 * 6 >= 64 bits.
-  static constexpr std::size_t kDue = kLevels * kSlots;     // The list of timers that advance() is firing.
+  static constexpr std::size_t kLevels = 11;             // 11 * 6 >= 64 bits.
+  static constexpr std::size_t kDue = kLevels * kSlots;  // The list of timers that advance() is firing.
 
   static std::size_t level_of(std::uint64_t difference) noexcept;
   static std::size_t digit(std::uint64_t tick, std::size_t level) noexcept;
