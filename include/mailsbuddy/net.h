@@ -108,6 +108,11 @@ class Transport {
   virtual ~Transport() = default;
   // Starts a TCP connection from `local` (unspecified: any). on_connected() or on_closed() follows, never at once.
   virtual std::unique_ptr<Stream> connect(const IpAddress& local, const Endpoint& remote, StreamHandler& handler) = 0;
+  // Can this host send from `local`? Asked once, when an engine opens; any thread. Errors: kUnavailable.
+  virtual Result<void> check_local(const IpAddress& local) const {
+    static_cast<void>(local);
+    return {};
+  }
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,374 @@
+#include "engine/core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/base/ascii.h"
+#include "core/base/hash.h"
+#include "core/mail/header.h"
+#include "engine/fields.h"
+#include "engine/intake.h"
+
+namespace mailsbuddy {
+namespace {
+
+using engine::FeedPtr;
+using engine::Job;
+using engine::JobPtr;
+
+Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
+
+// EHLO names and host names: no byte that could end a command.
+bool is_host_name(std::string_view name) {
+  return !name.empty() && name.size() <= kDomainMax && std::all_of(name.begin(), name.end(), [](char c) {
+    return ascii::is_alnum(c) || c == '-' || c == '.' || c == '[' || c == ']' || c == ':' || c == '_';
+  });
+}
+
+Result<std::vector<net::IpAddress>> parse_egress(const EngineOptions& options) {
+  if (options.egress.empty()) return invalid("egress: at least one IP address is needed");
+  std::vector<net::IpAddress> addresses;
+  for (const EgressIp& egress : options.egress) {
+    auto address = net::IpAddress::parse(egress.address);
+    if (!address) return invalid(fmt::format("egress '{}': {}", egress.address, address.error().detail));
+    if (std::find(addresses.begin(), addresses.end(), *address) != addresses.end()) {
+      return invalid(fmt::format("egress '{}' is given twice", egress.address));
+    }
+    if (!is_host_name(egress.ehlo_name)) {
+      return invalid(fmt::format("egress '{}': the EHLO name '{}' is not a host name", egress.address,
+                                 egress.ehlo_name));
+    }
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+std::string random_key(std::uint64_t seed) {
+  Random random(seed);
+  std::string key(32, '\0');
+  for (char& c : key) c = static_cast<char>(random());
+  return key;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening and closing
+
+Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) {
+  auto egress = parse_egress(options);
+  if (!egress) return std::move(egress).error();
+  if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
+    return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
+                               bounce::kVerpKeyBytesMin));
+  }
+  if (options.runtime == nullptr) {
+    auto runtime = net::make_runtime(options.runtime_options);
+    if (!runtime) return std::move(runtime).error();
+    options.runtime = *std::move(runtime);
+  }
+  for (const net::IpAddress& address : *egress) {
+    auto usable = options.runtime->transport(0).check_local(address);
+    if (!usable) {
+      options.runtime->stop();
+      return Error{usable.error().code, fmt::format("egress '{}': {}", address.str(), usable.error().detail)};
+    }
+  }
+  if (options.spool == nullptr) options.spool = spool::make_memory_spool();
+  if (options.verp_key.empty()) options.verp_key = random_key(options.runtime->seed());
+  return std::unique_ptr<Core>(new Core(std::move(options), *std::move(egress)));
+}
+
+Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
+    : options_(std::move(options)),
+      maker_(options_.verp_key, options_.max_message_bytes),
+      events_(spool(), runtime().events()),
+      shared_{.options = options_,
+              .runtime = runtime(),
+              .spool = spool(),
+              .maker = maker_,
+              .events = events_,
+              .egress = std::move(egress),
+              .find_job = [this](spool::JobNumber number) { return find(number); },
+              .route = [this](FeedPtr feed) { route(std::move(feed)); },
+              .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
+              .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); }},
+      random_(runtime().seed() ^ 0x6a6f6273) {
+  for (int i = 0; i < runtime().workers(); ++i) workers_.push_back(std::make_unique<engine::Worker>(shared_, i));
+}
+
+Engine::Core::~Core() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->stop(); });
+  }
+  runtime().stop();
+}
+
+int Engine::Core::owner_of(std::string_view name) const {
+  return static_cast<int>(siphash64({runtime().seed(), 0}, name) % workers_.size());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Jobs
+
+JobPtr Engine::Core::find(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : found->second;
+}
+
+JobPtr Engine::Core::find(spool::JobNumber number) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = jobs_by_number_.find(number);
+  return found == jobs_by_number_.end() ? nullptr : found->second;
+}
+
+void Engine::Core::add(const JobPtr& job) {
+  const std::lock_guard lock(mutex_);
+  jobs_[job->id] = job;
+  jobs_by_number_[job->number] = job;
+}
+
+void Engine::Core::remove(const JobPtr& job) {
+  spool().erase(job->number);
+  const std::lock_guard lock(mutex_);
+  jobs_.erase(job->id);
+  jobs_by_number_.erase(job->number);
+}
+
+bool Engine::Core::has_pool(std::string_view pool) const {
+  return pool.find('\0') == std::string_view::npos &&
+         std::any_of(options_.egress.begin(), options_.egress.end(),
+                     [pool](const EgressIp& egress) { return egress.pool == pool; });
+}
+
+Result<const dkim::Signer*> Engine::Core::signer_for(std::string_view domain) const {
+  if (options_.keys == nullptr) return static_cast<const dkim::Signer*>(nullptr);
+  const dkim::Signer* signer = options_.keys->find(domain);
+  if (signer == nullptr) return invalid(fmt::format("no DKIM key signs for '{}', the domain of From", domain));
+  return signer;
+}
+
+Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<const std::string> columns) const {
+  if (campaign.id.empty()) return invalid("campaign: the id is empty");
+  if (!has_pool(campaign.pool)) {
+    return invalid(fmt::format("campaign '{}': no egress IP is in pool '{}'", campaign.id, campaign.pool));
+  }
+  auto return_path = Address::parse("b@" + campaign.return_path_domain);
+  if (!return_path) {
+    return invalid(fmt::format("campaign '{}': return_path_domain '{}': {}", campaign.id, campaign.return_path_domain,
+                               return_path.error().detail));
+  }
+  auto signer = signer_for(campaign.from.address.domain());
+  if (!signer) return invalid(fmt::format("campaign '{}': {}", campaign.id, signer.error().detail));
+
+  auto job = std::make_shared<Job>();
+  job->id = campaign.id;
+  job->account = campaign.account;
+  job->pool = campaign.pool;
+  job->priority = campaign.priority;
+  job->on_unknown = campaign.on_unknown;
+  job->signer = *signer;
+  job->campaign = true;
+  job->content = campaign.content;
+  job->from_header = format_header("From", campaign.from.header_value());
+  job->from_domain = campaign.from.address.domain();
+  job->return_path_domain = return_path->domain();
+  job->smtputf8 = campaign.from.address.needs_smtputf8();
+  job->columns.assign(columns.begin(), columns.end());
+  job->row_columns = columns.size();
+  for (const std::string_view name : engine::kEngineFields) job->columns.emplace_back(name);
+  if (!campaign.address_field.empty()) job->columns.push_back(campaign.address_field);
+  return job;
+}
+
+Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
+  if (message.recipients.empty()) return invalid("message: no recipients");
+  if (message.data.size() > options_.max_message_bytes) {
+    return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
+  }
+  if (!has_pool(message.pool)) return invalid(fmt::format("message: no egress IP is in pool '{}'", message.pool));
+  auto job = std::make_shared<Job>();
+  job->data = normalise_line_ends(message.data);
+  const auto from_value = find_header(job->data, "From");
+  if (!from_value) return invalid("message: it has no From header");
+  const auto from = NamedAddress::parse(*from_value);
+  if (!from) return invalid(fmt::format("message: From: {}", from.error().detail));
+  auto signer = signer_for(from->address.domain());
+  if (!signer) return invalid(fmt::format("message: {}", signer.error().detail));
+
+  job->id = id.str();
+  job->account = std::move(message.account);
+  job->pool = std::move(message.pool);
+  job->priority = message.priority;
+  job->on_unknown = message.on_unknown;
+  job->signer = *signer;
+  job->sender = message.sender.str();
+  const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
+  job->smtputf8 = message.sender.needs_smtputf8() ||
+                  std::any_of(headers.begin(), headers.end(), [](char c) { return static_cast<unsigned char>(c) > 127; });
+  return job;
+}
+
+Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
+  auto made = campaign_job(campaign, rows.columns());
+  if (!made) return std::move(made).error();
+  const JobPtr job = *std::move(made);
+  {
+    const std::lock_guard lock(mutex_);
+    job->uid = Id128::make(now(), random_);
+  }
+  auto number = spool().create({.id = job->id, .content = {}, .created = now()});
+  if (!number) return Error{number.error().code, fmt::format("campaign '{}': {}", job->id, number.error().detail)};
+  job->number = *number;
+  auto report = engine::import_rows(rows, spool(), job->number, runtime().seed());
+  if (!report) {
+    spool().erase(job->number);
+    return std::move(report).error();
+  }
+  release(job);
+  return report;
+}
+
+Result<MessageId> Engine::Core::submit(Message message) {
+  MessageId id;
+  {
+    const std::lock_guard lock(mutex_);
+    id = Id128::make(now(), random_);
+  }
+  const std::vector<Address> recipients = message.recipients;
+  auto made = message_job(std::move(message), id);
+  if (!made) return std::move(made).error();
+  const JobPtr job = *std::move(made);
+  job->uid = id;
+  auto number = spool().create({.id = job->id, .content = job->data, .created = now()});
+  if (!number) return std::move(number).error();
+  job->number = *number;
+  std::vector<spool::RowInput> rows;
+  for (const Address& recipient : recipients) rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = {}});
+  if (auto appended = spool().append(job->number, rows); !appended) {
+    spool().erase(job->number);
+    return std::move(appended).error();
+  }
+  release(job);
+  return id;
+}
+
+void Engine::Core::release(const JobPtr& job) {
+  job->expires = now() + options_.max_age;
+  add(job);
+  for (auto& domain : spool().domains(job->number)) {
+    auto feed = std::make_unique<engine::Feed>();
+    feed->job = job;
+    feed->domain_number = domain.domain;
+    feed->domain = std::move(domain.name);
+    feed->unread = domain.rows;
+    route(std::move(feed));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between the workers
+
+void Engine::Core::route(FeedPtr feed) {
+  const int owner = owner_of(feed->domain);
+  runtime().loop(owner).post([worker = workers_[static_cast<std::size_t>(owner)].get(), feed = std::move(feed)]() mutable {
+    worker->route(std::move(feed));
+  });
+}
+
+void Engine::Core::deliver(FeedPtr feed, smtp::Route to) {
+  const int owner = owner_of(to.provider.name);
+  runtime().loop(owner).post(
+      [worker = workers_[static_cast<std::size_t>(owner)].get(), feed = std::move(feed), to = std::move(to)]() mutable {
+        worker->deliver(std::move(feed), std::move(to));
+      });
+}
+
+void Engine::Core::wake_workers() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->wake(); });
+  }
+}
+
+// After each write: sinks have something to read, worker 0 may have to wake earlier, messages may be done with.
+void Engine::Core::committed(TimePoint earliest_due, const std::vector<JobPtr>& messages) {
+  events_.notify();
+  if (earliest_due != TimePoint::max()) runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
+  for (const JobPtr& job : messages) {
+    const spool::Counts counts = spool().counts(job->number);
+    const bool settled = std::all_of(counts.begin(), counts.begin() + static_cast<int>(spool::State::kDelivered),
+                                     [](std::uint64_t rows) { return rows == 0; });
+    if (settled) remove(job);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Commands
+
+Result<CampaignStatus> Engine::Core::status(std::string_view id) const {
+  const JobPtr job = find(id);
+  if (job == nullptr) return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", id)};
+  CampaignStatus status;
+  status.counts = spool().counts(job->number);
+  for (const std::uint64_t rows : status.counts) status.total += rows;
+  status.paused = job->paused;
+  status.cancelled = job->cancelled;
+  status.settled_per_second = job->rate.per_second(now());
+  std::uint64_t open = 0;
+  for (std::size_t state = 0; state < spool::kStateCount; ++state) {
+    if (!spool::is_final(static_cast<spool::State>(state))) open += status.counts[state];
+  }
+  if (open > 0 && status.settled_per_second > 0) {
+    const std::chrono::duration<double> left(static_cast<double>(open) / status.settled_per_second);
+    status.finish = now() + std::chrono::duration_cast<Duration>(std::min(left, std::chrono::duration<double>(1e9)));
+  }
+  return status;
+}
+
+Result<void> Engine::Core::set_paused(std::string_view id, bool paused) {
+  const JobPtr job = find(id);
+  if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
+  job->paused = paused;
+  wake_workers();
+  return {};
+}
+
+Result<void> Engine::Core::cancel(std::string_view id) {
+  const JobPtr job = find(id);
+  if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
+  job->cancelled = true;
+  wake_workers();
+  runtime().loop(0).post([worker = workers_[0].get(), job] { worker->cancel_deferred(job); });
+  return {};
+}
+
+Result<void> Engine::Core::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
+  return spool().suppress(account, ascii::to_lower(address.str()), static_cast<std::uint8_t>(reason));
+}
+
+Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_view id, std::size_t max) const {
+  const JobPtr job = find(id);
+  if (job == nullptr) return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", id)};
+  std::vector<OpenRecipient> open;
+  spool().visit_open(job->number, [&](std::string_view local, std::string_view domain, std::string_view, spool::State state) {
+    if (open.size() < max) open.push_back({fmt::format("{}@{}", local, domain), state});
+  });
+  return open;
+}
+
+void Engine::Core::subscribe(std::shared_ptr<EventSink> sink) { events_.subscribe(std::move(sink)); }
+
+// Looks again at short intervals: draining is for programs that end, and no hot path should pay for it.
+bool Engine::Core::drain(std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (spool().open_rows() > 0 || spool().event_count() > 0) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+}  // namespace mailsbuddy

@@ -1,0 +1,67 @@
+// core.h - the engine behind its facade: jobs, workers, and the threads' meeting points.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/worker.h"
+
+namespace mailsbuddy {
+
+// Threads: the public methods from any.
+class Engine::Core {
+ public:
+  static Result<std::unique_ptr<Core>> open(EngineOptions options);
+  ~Core();
+
+  Result<MessageId> submit(Message message);
+  Result<ImportReport> start(Campaign campaign, RowSource& rows);
+  Result<CampaignStatus> status(std::string_view id) const;
+  Result<void> set_paused(std::string_view id, bool paused);
+  Result<void> cancel(std::string_view id);
+  Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
+  void subscribe(std::shared_ptr<EventSink> sink);
+  bool drain(std::chrono::milliseconds limit);
+
+ private:
+  Core(EngineOptions options, std::vector<net::IpAddress> egress);
+
+  net::Runtime& runtime() const noexcept { return *options_.runtime; }
+  spool::Spool& spool() const noexcept { return *options_.spool; }
+  TimePoint now() const noexcept { return runtime().clock().now(); }
+  int owner_of(std::string_view name) const;       // The worker of a domain or a provider.
+
+  bool has_pool(std::string_view pool) const;
+  Result<const dkim::Signer*> signer_for(std::string_view domain) const;
+  Result<engine::JobPtr> campaign_job(const Campaign& campaign, std::span<const std::string> columns) const;
+  Result<engine::JobPtr> message_job(Message message, MessageId id) const;
+  void release(const engine::JobPtr& job);         // All its rows are in the spool: let them go.
+  engine::JobPtr find(std::string_view id) const;  // Null: none.
+  engine::JobPtr find(spool::JobNumber number) const;
+  void add(const engine::JobPtr& job);
+  void remove(const engine::JobPtr& job);
+  void route(engine::FeedPtr feed);
+  void deliver(engine::FeedPtr feed, smtp::Route route);
+  void wake_workers();
+  void committed(TimePoint earliest_due, const std::vector<engine::JobPtr>& messages);
+
+  EngineOptions options_;
+  engine::Maker maker_;
+  engine::EventDispatcher events_;
+  engine::Shared shared_;
+  std::vector<std::unique_ptr<engine::Worker>> workers_;
+
+  mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
+  std::map<std::string, engine::JobPtr, std::less<>> jobs_;
+  std::unordered_map<spool::JobNumber, engine::JobPtr> jobs_by_number_;
+  mutable Random random_;
+};
+
+}  // namespace mailsbuddy

@@ -1,0 +1,135 @@
+#include "engine/delivery.h"
+
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "engine/maker.h"
+#include "engine/retry.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+struct Fate {
+  spool::State state;
+  EventKind kind;
+};
+constexpr Fate kDelivered{spool::State::kDelivered, EventKind::kDelivered};
+constexpr Fate kDeferred{spool::State::kDeferred, EventKind::kDeferred};
+constexpr Fate kBounced{spool::State::kBounced, EventKind::kBounced};
+constexpr Fate kFailed{spool::State::kFailed, EventKind::kFailed};
+
+// A 5yz about the message or the recipient ends it. Before MAIL FROM a 5yz is about the connection, and a reply that asks
+// for something else of us (TLS) is worth another try.
+bool refused_for_good(const Outcome& outcome, const bounce::Verdict& verdict) {
+  return outcome.reply.permanent() && outcome.stage >= Stage::kMailFrom &&
+         verdict.klass != bounce::Class::kTlsRequired;
+}
+
+Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict) {
+  if (outcome.delivered()) return kDelivered;
+  if (outcome.unknown()) {
+    switch (job.on_unknown) {
+      case OnUnknown::kResend: return kDeferred;
+      case OnUnknown::kHold: return {spool::State::kHeld, EventKind::kHeld};
+      case OnUnknown::kDrop: return kFailed;
+    }
+  }
+  switch (outcome.cause) {
+    case Cause::kReply: return refused_for_good(outcome, verdict) ? kBounced : kDeferred;
+    case Cause::kNoSuchDomain:
+    case Cause::kNullMx:
+    case Cause::kSmtpUtf8Unavailable: return kBounced;
+    case Cause::kTooLarge: return outcome.stage == Stage::kMake ? kFailed : kBounced;
+    case Cause::kRenderFailed:
+    case Cause::kSignFailed: return kFailed;
+    case Cause::kSuppressed: return {spool::State::kSuppressed, EventKind::kSuppressed};
+    case Cause::kExpired: return {spool::State::kExpired, EventKind::kExpired};
+    case Cause::kCancelled: return {spool::State::kCancelled, EventKind::kCancelled};
+    default: return kDeferred;
+  }
+}
+
+}  // namespace
+
+Delivery::Delivery(net::Loop& loop, spool::Spool& spool, Random random, Committed committed)
+    : loop_(loop),
+      spool_(spool),
+      random_(random),
+      committed_(std::move(committed)),
+      flush_timer_([this] { flush(); }) {}
+
+// Rows 8 and 10 of the way through: classify, then settle with the event in the same write.
+bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier) {
+  const Job& job = *attempted.job;
+  const spool::Row& row = attempted.row;
+  const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{std::string(carrier.provider)});
+  const std::uint32_t attempt = row.attempts + (attempted.counts ? 1U : 0U);
+  const Next next = this->next(job, outcome, verdict, attempt);
+
+  if (next.state == spool::State::kBounced && verdict.permanence == bounce::Permanence::kHard &&
+      verdict.scope == bounce::Scope::kRecipient && verdict.reaction == bounce::Reaction::kSuppress) {
+    static_cast<void>(spool_.suppress(job.account, ascii::to_lower(attempted.recipient),
+                                      static_cast<std::uint8_t>(SuppressionReason::kHardBounce)));
+  }
+  Event event{.kind = next.kind,
+              .time = loop_.now(),
+              .job = job.id,
+              .account = job.account,
+              .recipient = std::string(attempted.recipient),
+              .row = row_number(row.key),
+              .attempt = attempt,
+              .outcome = outcome,
+              .verdict = verdict,
+              .rule = std::string(verdict.rule),
+              .provider = std::string(carrier.provider),
+              .egress = std::string(carrier.egress),
+              .mx_host = std::string(carrier.mx_host),
+              .tls = carrier.tls,
+              .due = next.due};
+  if (!job.campaign) messages_.push_back(attempted.job);
+  if (spool::is_final(next.state)) attempted.job->rate.count(loop_.now(), 1);
+  earliest_due_ = std::min(earliest_due_, next.state == spool::State::kDeferred ? next.due : TimePoint::max());
+  add({.key = row.key,
+       .position = row.position,
+       .state = next.state,
+       .attempts = static_cast<std::uint16_t>(std::min<std::uint32_t>(attempt, UINT16_MAX)),
+       .due = next.due,
+       .event = encode_event(event)});
+  return verdict;
+}
+
+// A recipient whose next attempt would come after its expiry is looked at once more exactly then.
+Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict,
+                              std::uint32_t attempt) {
+  const Fate fate = engine::fate(job, outcome, verdict);
+  if (fate.state != spool::State::kDeferred) return {fate.state, fate.kind, {}};
+  const TimePoint now = loop_.now();
+  if (job.expires <= now) return {spool::State::kExpired, EventKind::kExpired, {}};
+  return {fate.state, fate.kind, std::min(job.expires, now + retry_delay(attempt, random_))};
+}
+
+void Delivery::give_back(const spool::Row& row) {
+  add({.key = row.key, .position = row.position, .state = spool::State::kQueued, .attempts = row.attempts});
+}
+
+void Delivery::add(spool::Settlement settlement) {
+  settlements_.push_back(std::move(settlement));
+  if (settlements_.size() >= kFlushRows) return flush();
+  if (!flush_timer_.armed()) loop_.timers().arm(flush_timer_, loop_.now() + kFlushDelay);
+}
+
+// What is given back goes first, so that the same row can be claimed again.
+void Delivery::claim(std::vector<spool::RowKey> keys, Task durable) {
+  flush();
+  spool_.commit({.settlements = {}, .claims = std::move(keys)}, std::move(durable));
+}
+
+void Delivery::flush() {
+  loop_.timers().cancel(flush_timer_);
+  if (settlements_.empty()) return;
+  spool_.commit({.settlements = std::exchange(settlements_, {}), .claims = {}},
+                [committed = committed_, due = std::exchange(earliest_due_, TimePoint::max()),
+                 messages = std::exchange(messages_, {})] { committed(due, messages); });
+}
+
+}  // namespace mailsbuddy::engine

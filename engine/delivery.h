@@ -1,0 +1,64 @@
+// delivery.h - an attempt's end: what the outcome means, what becomes of the recipient, and the one write that says so.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/base/timer_wheel.h"
+#include "engine/events.h"
+#include "engine/job.h"
+
+namespace mailsbuddy::engine {
+
+// What carried an attempt, as far as it came. Views: the caller's.
+struct Carrier {
+  std::string_view provider{};
+  std::string_view egress{};
+  std::string_view mx_host{};
+  bool tls = false;
+};
+
+// A recipient as delivery sees it.
+struct Attempted {
+  const JobPtr& job;
+  const spool::Row& row;
+  std::string_view recipient;
+  bool counts = true;  // False: nothing was tried (suppressed, cancelled, expired while waiting).
+};
+
+// Threads: its worker's. Settlements gather for at most kFlushDelay, then go to the spool in one batch.
+class Delivery {
+ public:
+  // `committed` is called after each write, on any thread, with the earliest new due time (max(): none).
+  using Committed = std::function<void(TimePoint earliest_due, const std::vector<JobPtr>& finished_messages)>;
+  Delivery(net::Loop& loop, spool::Spool& spool, Random random, Committed committed);
+
+  bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
+  void give_back(const spool::Row& row);                     // Claimed, not tried: queued again, the caller has it.
+  void claim(std::vector<spool::RowKey> keys, Task durable);
+  void flush();
+
+ private:
+  static constexpr Duration kFlushDelay = std::chrono::milliseconds(5);
+  static constexpr std::size_t kFlushRows = 256;
+
+  struct Next {
+    spool::State state;
+    EventKind kind;
+    TimePoint due{};
+  };
+  Next next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
+  void add(spool::Settlement settlement);
+
+  net::Loop& loop_;
+  spool::Spool& spool_;
+  Random random_;
+  Committed committed_;
+  Timer flush_timer_;
+  std::vector<spool::Settlement> settlements_;
+  std::vector<JobPtr> messages_;   // Single messages among them: they may be settled as a whole now.
+  TimePoint earliest_due_ = TimePoint::max();
+};
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,58 @@
+#include "mailsbuddy/engine.h"
+
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "engine/core.h"
+
+namespace mailsbuddy {
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+  auto core = Core::open(std::move(options));
+  if (!core) return std::move(core).error();
+  return std::unique_ptr<Engine>(new Engine(*std::move(core)));
+}
+
+Engine::Engine(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+Engine::~Engine() = default;
+
+Result<MessageId> Engine::submit(Message message) { return core_->submit(std::move(message)); }
+Result<ImportReport> Engine::start(Campaign campaign, RowSource& rows) { return core_->start(std::move(campaign), rows); }
+Result<CampaignStatus> Engine::status(std::string_view job) const { return core_->status(job); }
+Result<void> Engine::pause(std::string_view campaign) { return core_->set_paused(campaign, true); }
+Result<void> Engine::resume(std::string_view campaign) { return core_->set_paused(campaign, false); }
+Result<void> Engine::cancel(std::string_view campaign) { return core_->cancel(campaign); }
+Result<void> Engine::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
+  return core_->suppress(account, address, reason);
+}
+Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job, std::size_t max) const {
+  return core_->open_recipients(job, max);
+}
+void Engine::subscribe(std::shared_ptr<EventSink> sink) { core_->subscribe(std::move(sink)); }
+bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit); }
+
+bool CampaignStatus::settled() const noexcept {
+  return std::all_of(counts.begin(), counts.begin() + static_cast<int>(spool::State::kDelivered),
+                     [](std::uint64_t rows) { return rows == 0; });
+}
+
+Result<Template> make_campaign_content(Content content, const ListHeaders& list) {
+  if (!ascii::istarts_with(list.unsubscribe_url, "https://")) {
+    return Error{ErrorCode::kInvalidArgument, "unsubscribe_url must begin with https:// (RFC 8058 section 3.1)"};
+  }
+  if (list.list_id.empty()) return Error{ErrorCode::kInvalidArgument, "list_id is empty (RFC 2919)"};
+  const auto set = [&content](std::string name, std::string value) {
+    std::erase_if(content.headers, [&name](const HeaderField& field) { return ascii::iequals(field.name, name); });
+    content.headers.push_back({std::move(name), std::move(value)});
+  };
+  std::string unsubscribe = "<" + list.unsubscribe_url + ">";
+  if (!list.unsubscribe_mailto.empty()) unsubscribe += ", <mailto:" + list.unsubscribe_mailto + ">";
+  const bool bracketed = list.list_id.find('<') != std::string::npos;
+  set("List-Id", bracketed ? list.list_id : "<" + list.list_id + ">");
+  set("List-Unsubscribe", std::move(unsubscribe));
+  set("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
+  set("Feedback-ID", list.feedback_id.empty() ? "{{ mb_campaign }}:{{ mb_campaign }}:bulk:mailsbuddy" : list.feedback_id);
+  return Template::compile(std::move(content));
+}
+
+}  // namespace mailsbuddy

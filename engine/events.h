@@ -1,0 +1,41 @@
+// events.h - outcomes on their way from the outbox to the sinks.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::engine {
+
+// The outbox's form of an Event. Written and read by this process alone; the durable spool's format is its own document.
+std::string encode_event(const Event& event);
+Result<Event> decode_event(std::string_view bytes);
+
+// Hands the outbox to the sinks in batches, on the runtime's events executor. An event leaves the outbox after every sink
+// has returned from it; without sinks it leaves at once.
+// Threads: any.
+class EventDispatcher {
+ public:
+  EventDispatcher(spool::Spool& spool, Executor& executor) : spool_(spool), executor_(executor) {}
+
+  void subscribe(std::shared_ptr<EventSink> sink);
+  void notify();  // The outbox has grown.
+
+ private:
+  static constexpr std::size_t kBatch = 1024;
+  void run();
+
+  spool::Spool& spool_;
+  Executor& executor_;
+  std::atomic<bool> scheduled_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<EventSink>> sinks_;
+};
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,124 @@
+#include "engine/intake.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "core/base/hash.h"
+#include "engine/fields.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+constexpr std::size_t kAppendRows = 4096;          // Rows per write to the spool.
+constexpr std::size_t kRowBytesMax = 32u << 10;    // Merge fields of one row: a row is packed within one spool chunk.
+
+// Rows gathered for one append().
+class Pending {
+ public:
+  void add(const Address& address, std::string fields) {
+    addresses_.push_back(address);
+    fields_.push_back(std::move(fields));
+  }
+  std::size_t size() const noexcept { return addresses_.size(); }
+
+  Result<void> append_to(spool::Spool& spool, spool::JobNumber job) {
+    std::vector<spool::RowInput> rows;
+    rows.reserve(addresses_.size());
+    for (std::size_t i = 0; i < addresses_.size(); ++i) {
+      rows.push_back({.domain = addresses_[i].domain(), .local = addresses_[i].local(), .fields = fields_[i]});
+    }
+    auto appended = spool.append(job, rows);
+    addresses_.clear();
+    fields_.clear();
+    return appended;
+  }
+
+ private:
+  std::vector<Address> addresses_;
+  std::vector<std::string> fields_;
+};
+
+Result<std::string> pack(const RowView& row, std::size_t columns) {
+  if (row.values.size() != columns) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("{} values, expected {}", row.values.size(), columns)};
+  }
+  std::string fields;
+  for (const std::string_view value : row.values) append_field(fields, value);
+  if (fields.size() > kRowBytesMax) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{} octets of merge fields, the limit is {}", fields.size(), kRowBytesMax)};
+  }
+  return fields;
+}
+
+}  // namespace
+
+bool SeenAddresses::place(std::vector<Hash>& slots, Hash hash) const {
+  std::size_t at = hash.low & (slots.size() - 1);
+  while (!slots[at].empty()) {
+    if (slots[at] == hash) return false;
+    at = (at + 1) & (slots.size() - 1);
+  }
+  slots[at] = hash;
+  return true;
+}
+
+bool SeenAddresses::insert(std::string_view normalised) {
+  if ((used_ + 1) * 4 > slots_.size() * 3) {
+    std::vector<Hash> grown(std::max<std::size_t>(1024, slots_.size() * 2));
+    for (const Hash& hash : slots_) {
+      if (!hash.empty()) place(grown, hash);
+    }
+    slots_ = std::move(grown);
+  }
+  const auto hash = siphash128({seed_, ~seed_}, normalised);
+  const bool added = place(slots_, {hash[0], hash[1]});
+  used_ += added ? 1 : 0;
+  return added;
+}
+
+Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed) {
+  ImportReport report;
+  SeenAddresses seen(seed);
+  Pending pending;
+  const std::size_t columns = rows.columns().size();
+  const auto refuse = [&](const RowView& row, std::string reason) {
+    ++report.refused;
+    rows.refused({.number = row.number, .address = std::string(row.address), .reason = std::move(reason)});
+  };
+  for (;;) {
+    auto next = rows.next();
+    if (!next) return std::move(next).error();
+    if (!next->has_value()) break;
+    const RowView& row = **next;
+    if (!row.defect.empty()) {
+      refuse(row, std::string(row.defect));
+      continue;
+    }
+    auto address = Address::parse(row.address);
+    if (!address) {
+      refuse(row, address.error().detail);
+      continue;
+    }
+    auto fields = pack(row, columns);
+    if (!fields) {
+      refuse(row, fields.error().detail);
+      continue;
+    }
+    if (!seen.insert(ascii::to_lower(address->str()))) {
+      refuse(row, "the address was there before");
+      continue;
+    }
+    pending.add(*address, *std::move(fields));
+    ++report.accepted;
+    if (pending.size() < kAppendRows) continue;
+    if (auto appended = pending.append_to(spool, job); !appended) return std::move(appended).error();
+  }
+  if (auto appended = pending.append_to(spool, job); !appended) return std::move(appended).error();
+  report.domains = spool.domains(job).size();
+  return report;
+}
+
+}  // namespace mailsbuddy::engine

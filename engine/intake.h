@@ -1,0 +1,37 @@
+// intake.h - rows from a source into the spool: checked, each address once, grouped by domain.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::engine {
+
+// The addresses of one campaign that were seen, as 128-bit keyed hashes in an open table: 32 octets an address and less
+// than 1e-24 chance that two of ten million fall together. Threads: one owner.
+class SeenAddresses {
+ public:
+  explicit SeenAddresses(std::uint64_t seed) : seed_(seed) {}
+  bool insert(std::string_view normalised);  // False: it was there.
+
+ private:
+  struct Hash {
+    std::uint64_t high = 0;
+    std::uint64_t low = 0;
+    bool empty() const noexcept { return high == 0 && low == 0; }
+    bool operator==(const Hash&) const = default;
+  };
+  bool place(std::vector<Hash>& slots, Hash hash) const;
+
+  std::uint64_t seed_;
+  std::size_t used_ = 0;
+  std::vector<Hash> slots_;
+};
+
+// Reads `rows` to the end into `job`. Errors: the source's or the spool's; the job then holds some of the rows.
+Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed);
+
+}  // namespace mailsbuddy::engine

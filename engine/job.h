@@ -1,0 +1,62 @@
+// job.h - a campaign or a single message while the engine works on it: what all its recipients share.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::engine {
+
+// How many recipients were settled in each of the last seconds. Threads: any.
+class SettleRate {
+ public:
+  void count(TimePoint now, std::uint64_t settled);
+  double per_second(TimePoint now) const;  // Over the last kWindow seconds, or since the first count if that is shorter.
+
+ private:
+  static constexpr std::int64_t kWindow = 10;
+  mutable std::mutex mutex_;
+  std::array<std::uint64_t, kWindow> counts_{};  // Ring by Unix second.
+  std::int64_t newest_ = 0;
+  std::int64_t first_ = 0;
+};
+
+// Threads: what is const after start is read from any; `paused`, `cancelled` and `rate` change under way.
+struct Job {
+  spool::JobNumber number = 0;
+  Id128 uid;                       // In Message-IDs, the same for every attempt, so that a second copy can be told.
+  std::string id;
+  std::string account;
+  std::string pool;
+  Priority priority = Priority::kBulk;
+  OnUnknown on_unknown = OnUnknown::kResend;
+  TimePoint expires{};
+  const dkim::Signer* signer = nullptr;  // Null: unsigned. Lives in the engine's key ring.
+
+  // A campaign: rendered per row.
+  bool campaign = false;
+  Template content;
+  std::string from_header;         // "From: ...CRLF", complete.
+  std::string from_domain;
+  std::string return_path_domain;
+  std::vector<std::string> columns;   // The row's fields, then the engine's own (kEngineFields), then address_field.
+  std::size_t row_columns = 0;        // How many are the row's.
+
+  // A message: sent as it is.
+  std::string sender;
+  std::string data;                // Lines end in CRLF; unsigned.
+  bool smtputf8 = false;           // Sender or headers are not ASCII.
+
+  std::atomic<bool> paused{false};
+  std::atomic<bool> cancelled{false};
+  SettleRate rate;
+};
+
+using JobPtr = std::shared_ptr<Job>;
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,132 @@
+#include "engine/retry.h"
+#include "engine/site.h"
+#include "engine/worker.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+// Opening takes a round trip or three: begin that long before the next permit.
+constexpr Duration kOpenAhead = std::chrono::seconds(1);
+
+// How long a number of connections that a host showed to be its most is believed.
+constexpr Duration kCapBelieved = std::chrono::minutes(10);
+
+// The peer ended a connection that had worked, before it took this message's sender: its limit of messages per connection,
+// or its patience. That is no attempt; the message goes on the next connection.
+bool connection_used_up(const Outcome& outcome, int completed) {
+  if (completed == 0 || outcome.stage > Stage::kMailFrom) return false;
+  return outcome.cause == Cause::kConnectionLost || (outcome.cause == Cause::kReply && outcome.reply.code == 421);
+}
+
+}  // namespace
+
+Lane::~Lane() { egress_.connections -= open_connections(); }
+
+bool Lane::full() const noexcept { return egress_.connections >= egress_.limits.connections; }
+
+bool Lane::may_open(TimePoint now) {
+  if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(egress_.limits.connections);
+  return set_aside_until_ <= now && !full() && egress_.ready_at(now) <= now + kOpenAhead &&
+         (pool_ == nullptr || pool_->can_open());
+}
+
+void Lane::open() {
+  if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_.hosts(), *this);
+  ++egress_.connections;
+  pool_->open();
+}
+
+smtp::ConnectionId Lane::idle() const noexcept { return pool_ == nullptr ? 0 : pool_->idle(); }
+
+void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
+  const TimePoint now = worker_.now();
+  egress_.limiter.take(now);
+  egress_.budget.take(now);
+  Connection& connection = carried_[id];
+  connection.carries = std::move(prepared);
+  const Prepared& message = *connection.carries;
+  connection.rcpt_to = message.recipient;
+  pool_->send(id, {.mail_from = message.mail_from,
+                   .rcpt_to = std::span(&connection.rcpt_to, 1),
+                   .data = message.wire,
+                   .message_bytes = message.message_bytes,
+                   .eight_bit = message.eight_bit,
+                   .smtputf8 = message.smtputf8});
+}
+
+void Lane::on_ready(smtp::Pool&, smtp::ConnectionId connection) {
+  carried_.try_emplace(connection);
+  site_.pump();
+}
+
+void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, const Outcome& outcome) {
+  Connection& connection = carried_.at(id);
+  if (outcome.cause == Cause::kReply && outcome.reply.code != 421) ++connection.completed;
+  finish(connection, outcome, pool.info(id));
+}
+
+// Rows 8 to 10 of a recipient's way: classify and settle (Delivery), then learn.
+void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info) {
+  Prepared& prepared = *connection.carries;
+  const Carrier carrier{.provider = site_.provider().id.name,
+                        .egress = egress_.ip->address,
+                        .mx_host = info.mx_host,
+                        .tls = info.tls};
+  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(worker_.now());
+  if (connection_used_up(outcome, connection.completed)) {
+    learn(outcome, bounce::classify(outcome, site_.provider().id));
+    site_.push_front(std::move(connection.carries));
+    return;
+  }
+  learn(outcome, worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient},
+                                           outcome, carrier));
+}
+
+void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
+  if (outcome.delivered()) {
+    failures_ = 0;
+    egress_.pauses = 0;
+  }
+  const bool pauses = verdict.reaction == bounce::Reaction::kSlow || verdict.reaction == bounce::Reaction::kPause ||
+                      verdict.reaction == bounce::Reaction::kSuspendAlert;
+  if (!pauses || verdict.scope != bounce::Scope::kSourceIp) return;
+  egress_.pause(verdict.reaction, worker_.now());
+  worker_.log(LogLevel::kWarning, "{} pauses at {}: {}", egress_.ip->address, site_.provider().id.name, outcome.str());
+}
+
+void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId connection) {
+  carried_.at(connection).carries = nullptr;
+  site_.pump();
+}
+
+void Lane::released() {
+  --egress_.connections;
+  worker_.connection_released(site_.provider());
+}
+
+void Lane::set_aside(TimePoint now) { set_aside_until_ = now + set_aside_delay(++failures_); }
+
+void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
+  const auto found = carried_.find(connection);
+  const bool useless = found != carried_.end() && found->second.completed == 0 && !reason.reply.positive();
+  if (found != carried_.end()) carried_.erase(found);
+  released();
+  // A host that takes connections and drops them before it has answered once must not be called again and again.
+  if (useless && open_connections() == 0 && site_.waiting() > 0) set_aside(worker_.now());
+  site_.pump();
+}
+
+void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& reason) {
+  released();
+  if (const int open = pool.open_connections(); open > 0) {
+    pool.set_connections_max(open);  // It takes no more at once than it has.
+    capped_until_ = worker_.now() + kCapBelieved;
+  } else {
+    learn(reason, bounce::classify(reason, site_.provider().id));
+    set_aside(worker_.now());
+    site_.lane_failed(reason);
+  }
+  site_.pump();
+}
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,44 @@
+// maker.h - from a row to the bytes on the wire: render, sign, dot-stuff. Runs on the CPU pool.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/job.h"
+
+namespace mailsbuddy::engine {
+
+// One recipient on its way: claimed, and from make() on ready to be sent. Its own task's, then its worker's.
+struct Prepared {
+  JobPtr job;
+  spool::Row row;
+  std::string recipient;        // RCPT TO.
+
+  std::string mail_from;        // From here on filled by make().
+  std::string wire;             // Dot-stuffed, with the end of data.
+  std::uint64_t message_bytes = 0;
+  bool eight_bit = false;
+  bool smtputf8 = false;
+  std::optional<Outcome> failure;  // It could not be made: stage kMake.
+};
+
+// The number that stands for a row in VERP tokens and events.
+constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {
+  return std::uint64_t{key.domain} << 32 | key.row;
+}
+
+// Threads: immutable, make() from any.
+class Maker {
+ public:
+  Maker(std::string verp_key, std::size_t max_message_bytes);
+  void make(Prepared& prepared, TimePoint now) const;
+
+ private:
+  Result<void> render(Prepared& prepared, TimePoint now, std::string& message) const;
+
+  std::string verp_key_;
+  std::size_t max_message_bytes_;
+};
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,259 @@
+#include "engine/site.h"
+
+#include <algorithm>
+
+#include "core/base/ascii.h"
+#include "engine/worker.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
+
+Outcome not_tried(Cause cause) { return {.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = {}}; }
+
+}  // namespace
+
+Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp::RouteHost> hosts,
+           std::string_view pool)
+    : worker_(worker),
+      provider_(provider),
+      key_(std::move(key)),
+      hosts_(std::move(hosts)),
+      queue_(worker.spool()),
+      timer_([this] { pump(); }) {
+  ++provider_.sites;
+  for (Egress& egress : provider_.egress) {
+    if (egress.ip->pool == pool) lanes_.push_back(std::make_unique<Lane>(*this, worker_, egress));
+  }
+}
+
+Site::~Site() {
+  --provider_.sites;
+  std::erase(provider_.waiting, this);
+}
+
+void Site::push(FeedPtr feed) { queue_.push(std::move(feed)); }
+
+void Site::push_front(PreparedPtr prepared) {
+  worker_.delivery().give_back(prepared->row);
+  std::string domain = prepared->recipient.substr(prepared->recipient.rfind('@') + 1);
+  queue_.push_front({.job = std::move(prepared->job), .row = std::move(prepared->row), .domain = std::move(domain)});
+}
+
+bool Site::unused() const {
+  return queue_.empty() && ahead_[0].size() == 0 && ahead_[1].size() == 0 &&
+         std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+           return lane->open_connections() == 0 && !lane->busy();
+         });
+}
+
+std::uint64_t Site::waiting() const {
+  std::uint64_t count = 0;
+  for (const Priority priority : kPriorities) {
+    count += queue_.waiting(priority) + ahead_[static_cast<std::size_t>(priority)].size();
+  }
+  return count;
+}
+
+int Site::open_connections() const {
+  int open = 0;
+  for (const auto& lane : lanes_) open += lane->open_connections();
+  return open;
+}
+
+void Site::pump() {
+  const TimePoint now = worker_.now();
+  settle_ended(now);
+  send_ready(now);
+  refill(now);
+  open_connections(now);
+  arm(now);
+  if (unused()) worker_.retire(*this);
+}
+
+void Site::settle_ended(TimePoint now) {
+  for (FeedPtr& feed : queue_.take_ended(now)) {
+    const Cause cause = feed->job->cancelled ? Cause::kCancelled : Cause::kExpired;
+    worker_.settle_feed(std::move(feed), not_tried(cause));
+  }
+}
+
+// Row 5: the last look before the wire.
+bool Site::stopped(Prepared& prepared, TimePoint now) {
+  const Job& job = *prepared.job;
+  Outcome outcome;
+  bool tried = false;
+  if (job.cancelled) {
+    outcome = not_tried(Cause::kCancelled);
+  } else if (job.expires <= now) {
+    outcome = not_tried(Cause::kExpired);
+  } else if (worker_.spool().suppressed(job.account, ascii::to_lower(prepared.recipient))) {
+    outcome = not_tried(Cause::kSuppressed);
+  } else if (prepared.failure) {
+    outcome = *prepared.failure;
+    tried = true;
+  } else {
+    return false;
+  }
+  worker_.delivery().settle(
+      {.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient, .counts = tried}, outcome,
+      {.provider = provider_.id.name});
+  return true;
+}
+
+std::optional<std::pair<Lane*, smtp::ConnectionId>> Site::idle_lane(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
+    const smtp::ConnectionId connection = lane.idle();
+    if (connection == 0 || lane.egress().ready_at(now) > now) continue;
+    turn_ = (turn_ + i + 1) % lanes_.size();
+    return std::pair(&lane, connection);
+  }
+  return std::nullopt;
+}
+
+void Site::send_ready(TimePoint now) {
+  for (const Priority priority : kPriorities) {
+    auto& ready = ahead_[static_cast<std::size_t>(priority)].ready;
+    while (!ready.empty()) {
+      const auto lane = idle_lane(now);
+      if (!lane && !ready.front()->failure) return;
+      PreparedPtr prepared = std::move(ready.front());
+      ready.pop_front();
+      ready_bytes_ -= prepared->wire.size();
+      if (stopped(*prepared, now)) continue;
+      if (prepared->job->paused) {
+        push_front(std::move(prepared));
+      } else {
+        lane->first->send(lane->second, std::move(prepared));
+      }
+    }
+  }
+}
+
+void Site::refill(TimePoint now) {
+  const int open = open_connections();
+  if (open == 0 && lane_to_open(now) == nullptr) return;  // Nothing could carry it: leave it unexpanded.
+  const std::size_t room = kLookAheadBytesMax / std::max<std::size_t>(message_bytes_, 1);
+  const std::size_t target = std::clamp<std::size_t>(2 * static_cast<std::size_t>(open) + 2 * kMakeBatch, 1,
+                                                     std::min(kLookAheadMax, std::max<std::size_t>(room, 1)));
+  for (const Priority priority : kPriorities) refill(priority, target, now);
+}
+
+// Pulls, claims and sends to the CPU pool. Waits until half of the look-ahead is used, so that tasks are not tiny.
+void Site::refill(Priority priority, std::size_t target, TimePoint now) {
+  LookAhead& ahead = ahead_[static_cast<std::size_t>(priority)];
+  if (ahead.size() * 2 > target) return;
+  std::vector<PreparedPtr> batch;
+  while (ahead.size() + batch.size() < target) {
+    auto pulled = queue_.pull(priority);
+    if (!pulled) break;
+    auto prepared = std::make_unique<Prepared>();
+    prepared->recipient = pulled->row.local + "@" + pulled->domain;
+    prepared->job = std::move(pulled->job);
+    prepared->row = std::move(pulled->row);
+    if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
+  }
+  if (batch.empty()) return;
+  ahead.preparing += batch.size();
+  worker_.make(key_, std::move(batch), kMakeBatch);
+}
+
+void Site::made(std::vector<PreparedPtr> batch) {
+  for (PreparedPtr& prepared : batch) {
+    LookAhead& ahead = ahead_[static_cast<std::size_t>(prepared->job->priority)];
+    --ahead.preparing;
+    message_bytes_ = prepared->wire.size();
+    ready_bytes_ += prepared->wire.size();
+    ahead.ready.push_back(std::move(prepared));
+  }
+  charge();
+  pump();
+}
+
+void Site::release_paused() {
+  for (LookAhead& ahead : ahead_) {
+    for (auto& prepared : ahead.ready) {
+      if (!prepared->job->paused) continue;
+      ready_bytes_ -= prepared->wire.size();
+      push_front(std::move(prepared));
+    }
+    std::erase(ahead.ready, nullptr);
+  }
+}
+
+// The least used lane that may have a further connection.
+Lane* Site::lane_to_open(TimePoint now) {
+  Lane* best = nullptr;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
+    if (!lane.may_open(now)) continue;
+    if (best == nullptr || lane.open_connections() < best->open_connections()) best = &lane;
+  }
+  return best;
+}
+
+void Site::open_connections(TimePoint now) {
+  const std::uint64_t wanted = waiting();
+  for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
+    Lane* lane = lane_to_open(now);
+    if (lane == nullptr) {
+      const bool full = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->full(); });
+      auto& waiting = provider_.waiting;
+      if (full && std::find(waiting.begin(), waiting.end(), this) == waiting.end()) waiting.push_back(this);
+      return;
+    }
+    lane->open();
+  }
+}
+
+void Site::lane_failed(const Outcome& outcome) {
+  const TimePoint now = worker_.now();
+  const bool all = std::all_of(lanes_.begin(), lanes_.end(),
+                               [now](const auto& lane) { return lane->set_aside_until() > now; });
+  if (!all) return;
+  failure_ = outcome;
+  charge();
+}
+
+// With every lane set aside, the rest of the queue waits where it is: rows are not churned through retries that would
+// fail alike. The one that bears the failure tells people what is wrong, and is tried again like any deferred one.
+void Site::charge() {
+  if (!failure_) return;
+  const TimePoint now = worker_.now();
+  for (const Priority priority : kPriorities) {
+    auto& ready = ahead_[static_cast<std::size_t>(priority)].ready;
+    while (!ready.empty()) {
+      PreparedPtr prepared = std::move(ready.front());
+      ready.pop_front();
+      ready_bytes_ -= prepared->wire.size();
+      if (stopped(*prepared, now)) continue;
+      worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
+                                *failure_, {.provider = provider_.id.name});
+      failure_.reset();
+      return;
+    }
+  }
+  if (ahead_[0].preparing + ahead_[1].preparing == 0) failure_.reset();  // Nobody to bear it.
+}
+
+// Sleeps exactly until something that time alone brings.
+void Site::arm(TimePoint now) {
+  TimePoint wake = queue_.earliest_expiry();
+  if (waiting() > 0) {
+    for (const auto& lane : lanes_) {
+      TimePoint at = lane->egress().ready_at(now);
+      if (lane->open_connections() == 0) at = std::max(at, lane->set_aside_until());
+      if (at > now) wake = std::min(wake, at);
+    }
+  }
+  TimerWheel& timers = worker_.loop().timers();
+  if (wake == TimePoint::max()) {
+    timers.cancel(timer_);
+  } else if (!timer_.armed() || timer_.at() != wake) {
+    timers.arm(timer_, wake);
+  }
+}
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,127 @@
+// site.h - one site's rows, prepared messages and lanes: where a recipient is pulled, made and sent.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/timer_wheel.h"
+#include "engine/fair_queue.h"
+#include "engine/maker.h"
+#include "engine/provider.h"
+
+namespace mailsbuddy::engine {
+
+class Site;
+class Worker;
+
+using PreparedPtr = std::unique_ptr<Prepared>;
+
+// (egress IP, site): its connections. Threads: its worker's.
+class Lane final : public smtp::PoolHandler {
+ public:
+  Lane(Site& site, Worker& worker, Egress& egress) : site_(site), worker_(worker), egress_(egress) {}
+  ~Lane() override;
+
+  Egress& egress() noexcept { return egress_; }
+  bool may_open(TimePoint now);                // A further connection, as far as this lane and its IP go.
+  bool full() const noexcept;                  // The IP has all its connections at this provider.
+  void open();
+  smtp::ConnectionId idle() const noexcept;    // 0: none.
+  void send(smtp::ConnectionId connection, PreparedPtr prepared);
+  int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
+  bool busy() const noexcept { return !carried_.empty(); }
+  TimePoint set_aside_until() const noexcept { return set_aside_until_; }
+
+  void on_ready(smtp::Pool& pool, smtp::ConnectionId connection) override;
+  void on_recipient(smtp::Pool& pool, smtp::ConnectionId connection, std::size_t recipient,
+                    const Outcome& outcome) override;
+  void on_transaction_done(smtp::Pool& pool, smtp::ConnectionId connection) override;
+  void on_closed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
+  void on_open_failed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
+
+ private:
+  struct Connection {
+    PreparedPtr carries;            // Null: idle.
+    std::string_view rcpt_to;       // Into `carries`.
+    int completed = 0;              // Transactions that ended with a reply.
+  };
+
+  void finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info);
+  void learn(const Outcome& outcome, const bounce::Verdict& verdict);
+  void released();                  // A connection's slot is free again.
+  void set_aside(TimePoint now);
+
+  Site& site_;
+  Worker& worker_;
+  Egress& egress_;
+  std::unique_ptr<smtp::Pool> pool_;   // From the first open() on.
+  std::unordered_map<smtp::ConnectionId, Connection> carried_;   // Ready connections.
+  TimePoint set_aside_until_{};
+  TimePoint capped_until_{};           // The pool opens fewer connections than allowed until then.
+  int failures_ = 0;                   // Connections in a row that carried nothing.
+};
+
+// One set of MX hosts, for one pool of egress IPs. Threads: its worker's.
+// Invariants: every row that was pulled is either prepared, on the wire, settled or given back.
+class Site {
+ public:
+  Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp::RouteHost> hosts, std::string_view pool);
+  ~Site();
+
+  void push(FeedPtr feed);
+  void push_front(PreparedPtr prepared);         // Claimed, but nothing was tried: its row waits again.
+  void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
+  void pump();                                   // Does whatever can be done now. Call after every change.
+  void release_paused();                         // Gives prepared messages of paused jobs back to the queue.
+  void lane_failed(const Outcome& outcome);      // A lane could not be opened, and is set aside.
+
+  const std::string& key() const noexcept { return key_; }
+  const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
+  Provider& provider() noexcept { return provider_; }
+  std::uint64_t waiting() const;                 // Rows and messages that want to go.
+  bool unused() const;                           // Nothing here, nothing open: it may be destroyed.
+
+ private:
+  static constexpr std::size_t kMakeBatch = 8;                  // Messages per CPU task.
+  static constexpr std::size_t kLookAheadMax = 256;             // Messages made before they can be sent.
+  static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets on the wire.
+
+  struct LookAhead {
+    std::deque<PreparedPtr> ready;
+    std::size_t preparing = 0;
+    std::size_t size() const noexcept { return ready.size() + preparing; }
+  };
+
+  void settle_ended(TimePoint now);
+  void send_ready(TimePoint now);
+  void refill(TimePoint now);
+  void refill(Priority priority, std::size_t target, TimePoint now);
+  void open_connections(TimePoint now);
+  void arm(TimePoint now);
+  void charge();                                 // One waiting message bears the failure of all lanes.
+
+  std::optional<std::pair<Lane*, smtp::ConnectionId>> idle_lane(TimePoint now);
+  Lane* lane_to_open(TimePoint now);
+  int open_connections() const;
+  // Settles or gives back what must not go (any more). True: it is dealt with.
+  bool stopped(Prepared& prepared, TimePoint now);
+
+  Worker& worker_;
+  Provider& provider_;
+  std::string key_;
+  std::vector<smtp::RouteHost> hosts_;
+  FairQueue queue_;
+  LookAhead ahead_[2];                           // By Priority.
+  std::size_t ready_bytes_ = 0;
+  std::size_t message_bytes_ = 0;                // Of the last message made: the guess for the next.
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::size_t turn_ = 0;                         // Which lane is looked at first.
+  std::optional<Outcome> failure_;               // To be charged.
+  Timer timer_;
+};
+
+}  // namespace mailsbuddy::engine

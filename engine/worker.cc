@@ -1,0 +1,241 @@
+#include "engine/worker.h"
+
+#include <algorithm>
+
+#include "engine/retry.h"
+
+namespace mailsbuddy::engine {
+
+Worker::Worker(const Shared& shared, int index)
+    : shared_(shared),
+      loop_(shared.runtime.loop(index)),
+      transport_(shared.runtime.transport(index)),
+      resolver_(shared.runtime.resolver(index)),
+      random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
+      delivery_(loop_, shared.spool, Random(random_()), shared.committed),
+      router_(resolver_),
+      aside_timer_([this] { wake_aside(); }),
+      due_timer_([this] { hand_out_due(); }) {}
+
+Worker::~Worker() = default;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Routes
+
+void Worker::route(FeedPtr feed) {
+  if (stopped_) return;
+  to_route_.push_back(std::move(feed));
+  route_next();
+}
+
+void Worker::route_next() {
+  while (!to_route_.empty() && routes_under_way_ < kRoutesAtOnce) {
+    FeedPtr feed = std::move(to_route_.front());
+    to_route_.pop_front();
+    if (settled_if_ended(feed)) continue;
+    ++routes_under_way_;
+    const std::string domain = feed->domain;
+    router_.route(domain, [this, feed = std::move(feed)](const smtp::RouteAnswer& answer) mutable {
+      --routes_under_way_;
+      routed(std::move(feed), answer);
+      route_next();
+    });
+  }
+}
+
+void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
+  if (stopped_) return;
+  if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
+  if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure);
+  charge(*feed, answer.failure);
+  if (feed->size() == 0) return;
+  const TimePoint again = std::min(now() + set_aside_delay(++feed->route_failures), feed->job->expires);
+  const auto entry = aside_.emplace(again, std::move(feed));
+  if (entry == aside_.begin()) loop_.timers().arm(aside_timer_, again);
+}
+
+void Worker::charge(Feed& feed, const Outcome& outcome) {
+  if (feed.job->paused || !feed.fill(spool(), 1)) return;
+  const spool::Row row = std::move(feed.rows.front());
+  feed.rows.pop_front();
+  delivery_.settle({.job = feed.job, .row = row, .recipient = row.local + "@" + feed.domain}, outcome, {});
+}
+
+void Worker::wake_aside() {
+  while (!aside_.empty() && aside_.begin()->first <= now()) {
+    FeedPtr feed = std::move(aside_.begin()->second);
+    aside_.erase(aside_.begin());
+    route(std::move(feed));
+  }
+  if (!aside_.empty()) loop_.timers().arm(aside_timer_, aside_.begin()->first);
+}
+
+bool Worker::settled_if_ended(FeedPtr& feed) {
+  const Job& job = *feed->job;
+  if (!job.cancelled && job.expires > now()) return false;
+  const Cause cause = job.cancelled ? Cause::kCancelled : Cause::kExpired;
+  settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}});
+  return true;
+}
+
+void Worker::settle_feed(FeedPtr feed, Outcome outcome) {
+  const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired;
+  for (std::size_t i = 0; i < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++i) {
+    const spool::Row row = std::move(feed->rows.front());
+    feed->rows.pop_front();
+    delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
+                     outcome, {});
+  }
+  if (feed->size() == 0) return;
+  loop_.post([this, feed = std::move(feed), outcome = std::move(outcome)]() mutable {
+    if (!stopped_) settle_feed(std::move(feed), std::move(outcome));
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sites
+
+Provider& Worker::provider(const ProviderId& id) {
+  auto& provider = providers_[id];
+  if (provider != nullptr) return *provider;
+  provider = std::make_unique<Provider>();
+  provider->id = id;
+  const warming::Limits limits = shared_.options.limits.value_or(warming::default_limits(id));
+  for (std::size_t i = 0; i < shared_.egress.size(); ++i) {
+    const EgressIp& ip = shared_.options.egress[i];
+    provider->egress.push_back({.ip = &ip,
+                                .address = shared_.egress[i],
+                                .limits = limits,
+                                .limiter = warming::RateLimiter(limits.messages_per_second, limits.burst),
+                                .budget = ip.curve ? warming::Budget(*ip.curve) : warming::Budget()});
+  }
+  return *provider;
+}
+
+void Worker::deliver(FeedPtr feed, smtp::Route route) {
+  if (stopped_) return;
+  // A pool's name holds no NUL, so that the key stays injective.
+  const std::string key = feed->job->pool + '\0' + route.site;
+  auto& site = sites_[key];
+  if (site == nullptr) {
+    site = std::make_unique<Site>(*this, provider(route.provider), key, std::move(route.hosts), feed->job->pool);
+  }
+  site->push(std::move(feed));
+  site->pump();
+}
+
+std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
+                                              smtp::PoolHandler& handler) {
+  smtp::PoolOptions options{
+      .local = egress.address,
+      .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
+      .port = shared_.options.port,
+      .connections_max = egress.limits.connections,
+      .messages_per_connection = egress.limits.messages_per_connection};
+  return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
+}
+
+// Row 6. The claims are durable before the messages are made, so before they can be sent.
+void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch) {
+  std::vector<spool::RowKey> keys;
+  keys.reserve(prepared.size());
+  for (const PreparedPtr& each : prepared) keys.push_back(each->row.key);
+  auto make_all = [this, site, batch, prepared = std::move(prepared)]() mutable {
+    for (std::size_t from = 0; from < prepared.size(); from += batch) {
+      const auto begin = prepared.begin() + static_cast<std::ptrdiff_t>(from);
+      const auto end = prepared.begin() + static_cast<std::ptrdiff_t>(std::min(from + batch, prepared.size()));
+      std::vector<PreparedPtr> part(std::make_move_iterator(begin), std::make_move_iterator(end));
+      shared_.runtime.cpu().post([this, site, part = std::move(part)]() mutable {
+        const TimePoint made_at = shared_.runtime.clock().now();
+        for (PreparedPtr& each : part) shared_.maker.make(*each, made_at);
+        loop_.post([this, site, part = std::move(part)]() mutable {
+          if (!stopped_) sites_.at(site)->made(std::move(part));
+        });
+      });
+    }
+  };
+  delivery_.claim(std::move(keys), std::move(make_all));
+}
+
+// Those that wait come before the site that had the connection; who finds none again queues up behind the others.
+void Worker::connection_released(Provider& provider) {
+  for (Site* site : std::exchange(provider.waiting, {})) site->pump();
+}
+
+// Later, because the site is in the middle of something.
+void Worker::retire(Site& site) {
+  loop_.post([this, key = site.key()] {
+    const auto found = sites_.find(key);
+    if (found != sites_.end() && found->second->unused()) sites_.erase(found);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Time and commands
+
+void Worker::hand_out_due() {
+  if (stopped_) return;
+  constexpr std::size_t kAtOnce = 1024;
+  std::vector<spool::Row> rows;
+  spool().take_due(now(), kAtOnce, rows);
+  std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
+  for (spool::Row& row : rows) {
+    FeedPtr& feed = feeds[{row.key.job, row.key.domain}];
+    if (feed == nullptr) {
+      feed = std::make_unique<Feed>();
+      feed->job = shared_.find_job(row.key.job);
+      feed->domain_number = row.key.domain;
+      feed->domain = spool().domain_name(row.key.domain);
+    }
+    feed->rows.push_back(std::move(row));
+  }
+  for (auto& [key, feed] : feeds) {
+    if (feed->job != nullptr) shared_.route(std::move(feed));
+  }
+  const TimePoint next = spool().next_due();
+  if (next != TimePoint::max()) loop_.timers().arm(due_timer_, std::max(next, now()));
+}
+
+void Worker::cancel_deferred(const JobPtr& job) {
+  if (stopped_) return;
+  std::map<spool::DomainNumber, FeedPtr> feeds;
+  std::vector<spool::Row> rows;
+  spool().take_deferred(job->number, SIZE_MAX, rows);
+  for (spool::Row& row : rows) {
+    FeedPtr& feed = feeds[row.key.domain];
+    if (feed == nullptr) {
+      feed = std::make_unique<Feed>();
+      feed->job = job;
+      feed->domain_number = row.key.domain;
+      feed->domain = spool().domain_name(row.key.domain);
+    }
+    feed->rows.push_back(std::move(row));
+  }
+  for (auto& [domain, feed] : feeds) settled_if_ended(feed);
+}
+
+void Worker::wake() {
+  if (stopped_) return;
+  std::multimap<TimePoint, FeedPtr> kept;
+  for (auto& [at, feed] : aside_) {
+    if (!settled_if_ended(feed)) kept.emplace(at, std::move(feed));
+  }
+  aside_ = std::move(kept);
+  for (auto& [key, site] : sites_) {
+    site->release_paused();
+    site->pump();
+  }
+}
+
+void Worker::stop() {
+  stopped_ = true;
+  loop_.timers().cancel(aside_timer_);
+  loop_.timers().cancel(due_timer_);
+  delivery_.flush();
+  sites_.clear();
+  providers_.clear();
+  to_route_.clear();
+  aside_.clear();
+}
+
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,94 @@
+// worker.h - one owner thread: routes the domains and delivers to the providers that fall to it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/base/timer_wheel.h"
+#include "engine/delivery.h"
+#include "engine/fair_queue.h"
+#include "engine/maker.h"
+#include "engine/provider.h"
+#include "engine/site.h"
+
+namespace mailsbuddy::engine {
+
+// What all workers have of the engine. Lives as long as they.
+struct Shared {
+  const EngineOptions& options;
+  net::Runtime& runtime;
+  spool::Spool& spool;
+  const Maker& maker;
+  EventDispatcher& events;
+  std::vector<net::IpAddress> egress;                        // As in options.egress.
+  std::function<JobPtr(spool::JobNumber)> find_job;          // Null: it is gone.
+  std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
+  std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
+  Delivery::Committed committed;
+};
+
+// Threads: constructed and destroyed anywhere while its loop rests; all else on its loop's thread.
+class Worker {
+ public:
+  Worker(const Shared& shared, int index);
+  ~Worker();
+
+  void route(FeedPtr feed);                        // Finds the feed's site and hands it on.
+  void deliver(FeedPtr feed, smtp::Route route);   // The feed's rows go to this site.
+  void wake();                                     // A job was paused, resumed, cancelled: look at everything again.
+  void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
+  void cancel_deferred(const JobPtr& job);
+  void stop();                                     // Closes every connection; nothing follows.
+
+  // For sites and lanes.
+  TimePoint now() const noexcept { return loop_.now(); }
+  net::Loop& loop() noexcept { return loop_; }
+  spool::Spool& spool() noexcept { return shared_.spool; }
+  Delivery& delivery() noexcept { return delivery_; }
+  std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
+                                        smtp::PoolHandler& handler);
+  void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
+  void settle_feed(FeedPtr feed, Outcome outcome);   // Every row of it, a few at a time.
+  void connection_released(Provider& provider);
+  void retire(Site& site);                           // It may be unused: destroyed soon if so.
+
+  template <class... Args>
+  void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
+    mailsbuddy::log(shared_.options.log.get(), level, "engine", format, std::forward<Args>(args)...);
+  }
+
+ private:
+  static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
+  static constexpr std::size_t kSettleAtOnce = 256;
+
+  void route_next();
+  void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
+  void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
+  void wake_aside();
+  bool settled_if_ended(FeedPtr& feed);
+  Provider& provider(const ProviderId& id);
+
+  const Shared& shared_;
+  net::Loop& loop_;
+  net::Transport& transport_;
+  net::Resolver& resolver_;
+  Random random_;
+  Delivery delivery_;
+  smtp::Router router_;
+  std::deque<FeedPtr> to_route_;
+  int routes_under_way_ = 0;
+  std::multimap<TimePoint, FeedPtr> aside_;         // Domains whose DNS failed, by the time to ask again.
+  Timer aside_timer_;
+  Timer due_timer_;
+  std::map<ProviderId, std::unique_ptr<Provider>> providers_;
+  std::unordered_map<std::string, std::unique_ptr<Site>> sites_;   // By key.
+  bool stopped_ = false;
+};
+
+}  // namespace mailsbuddy::engine

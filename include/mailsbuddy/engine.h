@@ -1,0 +1,214 @@
+// engine.h - accepts messages and campaigns, delivers them from many IP addresses, reports every outcome.
+// Threads:   all methods from any thread; none waits for the network (drain excepted).
+// Ownership: the engine copies what it keeps; views given to a sink die when on_events returns.
+// Errors:    a remote refusal is an Event, never an Error. Nothing here throws.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/base.h"
+#include "mailsbuddy/bounce.h"
+#include "mailsbuddy/dkim.h"
+#include "mailsbuddy/mail.h"
+#include "mailsbuddy/net.h"
+#include "mailsbuddy/smtp.h"
+#include "mailsbuddy/spool.h"
+#include "mailsbuddy/warming.h"
+
+namespace mailsbuddy {
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+
+struct EgressIp {
+  std::string address;    // IPv4/IPv6 literal to bind. Required.
+  std::string ehlo_name;  // EHLO argument (RFC 5321 4.1.1.1); should match the PTR. Required.
+  std::string pool = "default";
+  std::optional<warming::Curve> curve{};  // Empty: fully warm.
+};
+
+struct EngineOptions {
+  std::vector<EgressIp> egress;                 // At least one. Required.
+  std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned.
+  std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
+  std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
+  smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
+  smtp::Timeouts timeouts{};
+  std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
+  std::optional<warming::Limits> limits{};      // For every provider; empty: each provider's own defaults.
+  std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
+                                                // Empty: random, so bounces are known only while this process runs.
+  net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
+  std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
+  std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
+  std::shared_ptr<LogSink> log{};               // Null: silent.
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is sent
+
+enum class Priority : std::uint8_t { kTransactional, kBulk };  // Transactional goes first wherever both wait.
+
+// What to do with a recipient when the end of data was sent and no reply came: the server may have the message or not.
+enum class OnUnknown : std::uint8_t {
+  kResend,  // Try again: no mail is lost, one may come twice (RFC 5321 6.1 prefers this).
+  kHold,    // Leave it for a person: counted as held.
+  kDrop,    // Never twice: counted as failed.
+};
+
+// What a campaign says about its list (RFC 2919, RFC 2369, RFC 8058). Template text: merge fields may stand in all of
+// them; besides the row's own the engine gives {{ mb_address }}, {{ mb_campaign }}, and {{ mb_token }}, a signed word that
+// names campaign and recipient.
+struct ListHeaders {
+  std::string unsubscribe_url;      // https (RFC 8058 3.1): List-Unsubscribe with List-Unsubscribe-Post.
+  std::string unsubscribe_mailto{}; // "unsubscribe+{{ mb_token }}@brand.example": a second List-Unsubscribe URI.
+  std::string list_id;              // "spring.news.brand.example" or "Spring news <spring.news.brand.example>".
+  std::string feedback_id{};        // Google's Feedback-ID; empty: "campaign:account:bulk:mailsbuddy"-like, made for you.
+};
+
+struct Campaign {
+  std::string id;                       // Chosen by the caller, unique. Required.
+  std::string account;                  // Fairness and suppression are per account.
+  Template content;                     // Headers and bodies, compiled once. Required. See make_campaign_content().
+  NamedAddress from;                    // RFC 5322 From. Required.
+  std::string return_path_domain;       // VERP domain. Required.
+  std::string pool = "default";
+  Priority priority = Priority::kBulk;
+  OnUnknown on_unknown = OnUnknown::kResend;
+  std::string address_field{};          // A further name under which templates read the row's address: "email".
+};
+
+// A campaign's Template from its content and its list headers, which are added to it.
+// Errors: kInvalidArgument: those of Template::compile, an unsubscribe_url that is not https, no list_id.
+Result<Template> make_campaign_content(Content content, const ListHeaders& list);
+
+// One complete message (RFC 5322), sent as it is but for DKIM and line ends.
+struct Message {
+  Address sender;                       // MAIL FROM.
+  std::vector<Address> recipients;      // Each is its own transaction. At least one.
+  std::string data;                     // Headers and body. Bare CR and LF become CRLF.
+  std::string account{};
+  std::string pool = "default";
+  Priority priority = Priority::kTransactional;
+  OnUnknown on_unknown = OnUnknown::kResend;
+};
+
+// A recipient as its source has it. Views: until the source's next().
+struct RowView {
+  std::uint64_t number = 0;                   // Of the line or record, for reports.
+  std::string_view address;
+  std::span<const std::string_view> values;   // One per column.
+  std::string_view defect{};                  // Not empty: the source knows the row to be bad ("3 fields, expected 5").
+};
+
+struct BadRow {
+  std::uint64_t number = 0;
+  std::string address;
+  std::string reason;
+};
+
+class RowSource {  // Pulled by start(); one row at a time, never all in memory.
+ public:
+  virtual ~RowSource() = default;
+  virtual std::span<const std::string> columns() const = 0;  // Names of the values, fixed from the start.
+  virtual Result<std::optional<RowView>> next() = 0;         // Empty: the end. An Error ends the import; nothing is sent.
+  virtual void refused(const BadRow&) {}                     // Told of each bad row.
+};
+
+struct ImportReport {
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;          // Bad addresses, duplicates, defects.
+  std::uint64_t domains = 0;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is reported
+
+enum class EventKind : std::uint8_t {
+  kDelivered, kDeferred, kBounced, kSuppressed, kExpired, kCancelled, kFailed, kHeld,
+};
+std::string_view to_string(EventKind kind) noexcept;  // "delivered", ...
+
+// One recipient's outcome. All but kDeferred and kHeld are final: a recipient has exactly one final event.
+struct Event {
+  EventKind kind = EventKind::kDelivered;
+  TimePoint time{};
+  std::string job;              // The campaign's id, or the message's id as text.
+  std::string account;
+  std::string recipient;
+  std::uint64_t row = 0;        // With `job`, names the recipient: as in the VERP token.
+  std::uint32_t attempt = 0;    // From 1; 0: never tried.
+  Outcome outcome;
+  bounce::Verdict verdict;      // Of the outcome; its rule is in `rule`.
+  std::string rule;
+  std::string provider;         // Empty: not known yet.
+  std::string egress;           // IP address; empty: no connection.
+  std::string mx_host;
+  bool tls = false;
+  TimePoint due{};              // When kDeferred.
+};
+
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_events(std::span<const Event> events) = 0;  // On one thread, one call at a time.
+};
+
+struct CampaignStatus {
+  spool::Counts counts{};            // Rows by state.
+  std::uint64_t total = 0;           // All of them.
+  bool paused = false;
+  bool cancelled = false;
+  double settled_per_second = 0;     // Over the last ten seconds.
+  std::optional<TimePoint> finish{}; // At that rate; empty: nothing moves, or all is settled.
+
+  std::uint64_t of(spool::State state) const noexcept { return counts[static_cast<std::size_t>(state)]; }
+  bool settled() const noexcept;     // Every row is final.
+};
+
+// Why a recipient must not be mailed.
+enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce };
+
+// A row that is not settled yet.
+struct OpenRecipient {
+  std::string address;
+  spool::State state = spool::State::kQueued;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Engine
+
+class Engine {
+ public:
+  // Errors: kInvalidArgument naming the option; kUnavailable: an egress IP cannot be bound on this host.
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+  ~Engine();  // Stops at once; what is on the wire and unanswered is unknown.
+
+  Result<MessageId> submit(Message message);
+  // Reads all rows, then starts. Errors: kInvalidArgument, kAlreadyExists, or the source's own: nothing is sent then.
+  Result<ImportReport> start(Campaign campaign, RowSource& rows);
+  // A campaign's id, or a message's as text until it is settled. Errors: kNotFound.
+  Result<CampaignStatus> status(std::string_view job) const;
+  Result<void> pause(std::string_view campaign);               // Nothing more goes on the wire; what is on it finishes.
+  Result<void> resume(std::string_view campaign);
+  Result<void> cancel(std::string_view campaign);              // Its open recipients become kCancelled.
+  // From the return on, no MAIL FROM for `address` is sent by `account`.
+  Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
+  void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
+  bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
+
+ private:
+  class Core;
+  explicit Engine(std::unique_ptr<Core> core);
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace mailsbuddy

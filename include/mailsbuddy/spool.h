@@ -1,0 +1,149 @@
+// spool.h - where accepted mail lives until every recipient is settled: the contract of the store, and its in-memory form.
+//
+// A job is one content with one policy and its recipient rows: a campaign with millions of rows, or a single message with
+// one row per recipient. Rows are packed per (job, domain), because mail leaves per domain.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/base.h"
+
+namespace mailsbuddy::spool {
+
+using JobNumber = std::uint32_t;     // Given by create(), from 1.
+using DomainNumber = std::uint32_t;  // Given on first use of a domain, from 0; one for all jobs.
+
+// Names a row for good: its job, its domain, and its place among the job's rows of that domain.
+struct RowKey {
+  JobNumber job = 0;
+  DomainNumber domain = 0;
+  std::uint32_t row = 0;
+  auto operator<=>(const RowKey&) const = default;
+};
+
+enum class State : std::uint8_t {
+  kQueued,      // Never tried, or given back.
+  kClaimed,     // May be on the wire.
+  kDeferred,    // To be tried again when due.
+  kHeld,        // Its last attempt is unknown and the policy says hold: a person decides.
+  kDelivered,   // From here on final.
+  kBounced,
+  kSuppressed,
+  kExpired,
+  kCancelled,
+  kFailed,      // Could not be made (rendered, signed), or unknown and the policy says drop.
+};
+inline constexpr std::size_t kStateCount = 10;
+constexpr bool is_final(State state) noexcept { return state >= State::kDelivered; }
+std::string_view to_string(State state) noexcept;  // "queued", ...
+
+using Counts = std::array<std::uint64_t, kStateCount>;  // Rows by State.
+
+// A row handed out for delivery.
+struct Row {
+  RowKey key;
+  std::uint64_t position = 0;   // Where the spool finds it again; opaque.
+  std::uint16_t attempts = 0;   // Made so far.
+  std::string local;            // Local part of the address.
+  std::string fields;           // As given to append().
+};
+
+struct RowInput {
+  std::string_view domain;      // Lower case, A-label form.
+  std::string_view local;
+  std::string_view fields;      // Opaque to the spool.
+};
+
+struct JobRecord {
+  std::string id;               // Unique among jobs. The caller's.
+  std::string content;          // Opaque to the spool: what the engine needs to make messages.
+  TimePoint created{};
+};
+
+// How far a job's domain has been read. Starts at the first row; only read() moves it.
+struct Cursor {
+  std::uint64_t position = 0;
+  std::uint32_t row = 0;
+};
+
+// A row's change of state, with the event that reports it in the same write.
+struct Settlement {
+  RowKey key;
+  std::uint64_t position = 0;   // Row::position.
+  State state = State::kQueued;
+  std::uint16_t attempts = 0;
+  TimePoint due{};              // When state is kDeferred.
+  std::string event{};          // Opaque; empty: none. Appended to the outbox.
+};
+
+// Everything one worker changes at once: applied whole or not at all; settlements first, then claims, so that a row can be
+// given back and claimed again in one batch.
+struct Batch {
+  std::vector<Settlement> settlements;
+  std::vector<RowKey> claims;            // kQueued or kDeferred -> kClaimed, before the end of data may be sent.
+  bool empty() const noexcept { return claims.empty() && settlements.empty(); }
+};
+
+// Threads: every method from any thread. Ownership: copies what it keeps.
+// Invariants: a row is in exactly one State; counts() agree with the rows at every moment; read() and take_due() hand out
+// each row once until it is settled as kQueued (then the caller has it) or kDeferred (then take_due() has it again).
+class Spool {
+ public:
+  virtual ~Spool() = default;
+
+  // Errors: kAlreadyExists: a job has that id.
+  virtual Result<JobNumber> create(JobRecord record) = 0;
+  // Durable on return. Errors: kResourceExhausted: nothing of `rows` is stored.
+  virtual Result<void> append(JobNumber job, std::span<const RowInput> rows) = 0;
+  // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about.
+  virtual void erase(JobNumber job) = 0;
+
+  struct DomainRows {
+    DomainNumber domain = 0;
+    std::string name;
+    std::uint32_t rows = 0;
+  };
+  virtual std::vector<DomainRows> domains(JobNumber job) const = 0;
+
+  // Up to `max` rows from `cursor` on that are kQueued, appended to `out`. False: there are no more after them.
+  virtual bool read(JobNumber job, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) = 0;
+
+  // Up to `max` rows due at `now`, earliest first, appended to `out`. They stay kDeferred until claimed.
+  virtual void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) = 0;
+  virtual TimePoint next_due() const = 0;  // TimePoint::max(): none.
+  // The same for one job's deferred rows, due or not: to cancel them.
+  virtual void take_deferred(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
+
+  // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call.
+  virtual void commit(Batch batch, Task durable) = 0;
+
+  virtual Counts counts(JobNumber job) const = 0;
+  virtual std::uint64_t open_rows() const = 0;  // Rows of all jobs that are neither final nor kHeld.
+  virtual std::string domain_name(DomainNumber domain) const = 0;
+
+  // Every row of a job that is not final, in no order. `visit` must not call the spool.
+  virtual void visit_open(JobNumber job, const std::function<void(std::string_view local, std::string_view domain,
+                                                                 std::string_view fields, State state)>& visit) const = 0;
+
+  // The outbox: events in the order of their commits. What is not removed is handed out again.
+  virtual std::vector<std::string> peek_events(std::size_t max) const = 0;
+  virtual void remove_events(std::size_t count) = 0;  // The first `count`.
+  virtual std::uint64_t event_count() const = 0;
+
+  // Suppression. `account` and `address` are compared as bytes; the caller normalises.
+  virtual Result<void> suppress(std::string_view account, std::string_view address, std::uint8_t reason) = 0;
+  virtual std::optional<std::uint8_t> suppressed(std::string_view account, std::string_view address) const = 0;
+};
+
+// Lost with the process.
+std::unique_ptr<Spool> make_memory_spool();
+
+}  // namespace mailsbuddy::spool

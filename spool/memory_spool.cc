@@ -1,0 +1,357 @@
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "mailsbuddy/spool.h"
+
+namespace mailsbuddy::spool {
+namespace {
+
+constexpr std::size_t kChunkBytes = 64u << 10;  // Rows are packed into chunks, so that growth copies little and settled
+                                                // rows give their memory back.
+
+void put_varint(std::string& out, std::size_t value) {
+  while (value >= 0x80) {
+    out.push_back(static_cast<char>((value & 0x7f) | 0x80));
+    value >>= 7;
+  }
+  out.push_back(static_cast<char>(value));
+}
+
+std::size_t get_varint(std::string_view bytes, std::size_t& at) {
+  std::size_t value = 0;
+  for (int shift = 0;; shift += 7) {
+    const auto octet = static_cast<unsigned char>(bytes[at++]);
+    value |= static_cast<std::size_t>(octet & 0x7f) << shift;
+    if ((octet & 0x80) == 0) return value;
+  }
+}
+
+std::string_view get_string(std::string_view bytes, std::size_t& at) {
+  const std::size_t size = get_varint(bytes, at);
+  at += size;
+  return bytes.substr(at - size, size);
+}
+
+struct Chunk {
+  std::string bytes;            // Rows: varint length, local part, varint length, fields. Empty once all are final.
+  std::uint32_t size = 0;       // Octets of all its rows, also when they are gone.
+  std::uint32_t first_row = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t open = 0;       // Rows that are not final.
+};
+
+// One job's rows of one domain. A position is chunk << 32 | offset.
+struct DomainStore {
+  std::vector<Chunk> chunks;
+  std::vector<State> states;    // By row number.
+
+  void append(std::string_view local, std::string_view fields) {
+    const std::size_t need = local.size() + fields.size() + 20;
+    if (chunks.empty() || chunks.back().open == 0 || chunks.back().bytes.size() + need > kChunkBytes) {
+      if (!chunks.empty()) chunks.back().bytes.shrink_to_fit();
+      chunks.push_back({.bytes = {}, .first_row = static_cast<std::uint32_t>(states.size())});
+    }
+    Chunk& chunk = chunks.back();
+    put_varint(chunk.bytes, local.size());
+    chunk.bytes += local;
+    put_varint(chunk.bytes, fields.size());
+    chunk.bytes += fields;
+    chunk.size = static_cast<std::uint32_t>(chunk.bytes.size());
+    ++chunk.rows;
+    ++chunk.open;
+    states.push_back(State::kQueued);
+  }
+
+  // Reads the row at `position` and moves it to the next one.
+  void read_row(std::uint64_t& position, Row& row) const {
+    std::size_t offset = position & 0xffff'ffff;
+    if (offset == chunks[position >> 32].size) {
+      offset = 0;
+      position = ((position >> 32) + 1) << 32;
+    }
+    const std::string_view bytes = chunks[position >> 32].bytes;
+    row.position = position;
+    row.local = get_string(bytes, offset);
+    row.fields = get_string(bytes, offset);
+    position = (position & ~std::uint64_t{0xffff'ffff}) | offset;
+  }
+
+  void finish(std::uint64_t position) {
+    Chunk& chunk = chunks[position >> 32];
+    if (--chunk.open == 0) chunk.bytes = std::string();
+  }
+};
+
+struct Job {
+  JobRecord record;
+  std::unordered_map<DomainNumber, DomainStore> domains;
+  Counts counts{};
+};
+
+struct DueRow {
+  RowKey key;
+  std::uint64_t position = 0;
+  std::uint16_t attempts = 0;
+};
+
+class MemorySpool final : public Spool {
+ public:
+  Result<JobNumber> create(JobRecord record) override {
+    const std::lock_guard lock(mutex_);
+    const JobNumber number = last_job_ + 1;
+    if (!ids_.try_emplace(record.id, number).second) {
+      return Error{ErrorCode::kAlreadyExists, "job '" + record.id + "' exists"};
+    }
+    last_job_ = number;
+    jobs_[number].record = std::move(record);
+    return number;
+  }
+
+  Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
+    const std::lock_guard lock(mutex_);
+    Job* job = find(number);
+    if (job == nullptr) return no_such_job(number);
+    for (const RowInput& row : rows) job->domains[intern(row.domain)].append(row.local, row.fields);
+    count(*job, State::kQueued) += rows.size();
+    open_rows_ += rows.size();
+    return {};
+  }
+
+  void erase(JobNumber number) override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    if (job == nullptr) return;
+    for (std::size_t state = 0; state < kStateCount; ++state) {
+      if (is_open(static_cast<State>(state))) open_rows_ -= job->counts[state];
+    }
+    std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
+    ids_.erase(job->record.id);
+    jobs_.erase(number);
+  }
+
+  std::vector<DomainRows> domains(JobNumber number) const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<DomainRows> out;
+    if (const Job* job = find(number)) {
+      out.reserve(job->domains.size());
+      for (const auto& [domain, store] : job->domains) {
+        out.push_back({domain, names_[domain], static_cast<std::uint32_t>(store.states.size())});
+      }
+      std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.domain < b.domain; });
+    }
+    return out;
+  }
+
+  bool read(JobNumber number, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) override {
+    const std::lock_guard lock(mutex_);
+    Job* job = find(number);
+    if (job == nullptr) return false;
+    const auto found = job->domains.find(domain);
+    if (found == job->domains.end()) return false;
+    const DomainStore& store = found->second;
+    while (cursor.row < store.states.size() && max > 0) {
+      const std::uint32_t row = cursor.row++;
+      Row read;
+      store.read_row(cursor.position, read);
+      if (store.states[row] != State::kQueued) continue;
+      read.key = {number, domain, row};
+      out.push_back(std::move(read));
+      --max;
+    }
+    return cursor.row < store.states.size();
+  }
+
+  void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) override {
+    const std::lock_guard lock(mutex_);
+    while (!due_.empty() && due_.begin()->first <= now && max-- > 0) {
+      out.push_back(due_row(due_.begin()->second));
+      due_.erase(due_.begin());
+    }
+  }
+
+  void take_deferred(JobNumber number, std::size_t max, std::vector<Row>& out) override {
+    const std::lock_guard lock(mutex_);
+    for (auto entry = due_.begin(); entry != due_.end() && max > 0;) {
+      if (entry->second.key.job != number) {
+        ++entry;
+        continue;
+      }
+      out.push_back(due_row(entry->second));
+      entry = due_.erase(entry);
+      --max;
+    }
+  }
+
+  TimePoint next_due() const override {
+    const std::lock_guard lock(mutex_);
+    return due_.empty() ? TimePoint::max() : due_.begin()->first;
+  }
+
+  void commit(Batch batch, Task durable) override {
+    {
+      const std::lock_guard lock(mutex_);
+      for (Settlement& settlement : batch.settlements) settle(settlement);
+      for (const RowKey& key : batch.claims) move(key, State::kClaimed);
+    }
+    if (durable) durable();
+  }
+
+  Counts counts(JobNumber number) const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    return job == nullptr ? Counts{} : job->counts;
+  }
+
+  std::uint64_t open_rows() const override {
+    const std::lock_guard lock(mutex_);
+    return open_rows_;
+  }
+
+  std::string domain_name(DomainNumber domain) const override {
+    const std::lock_guard lock(mutex_);
+    return names_[domain];
+  }
+
+  void visit_open(JobNumber number,
+                  const std::function<void(std::string_view, std::string_view, std::string_view, State)>& visit)
+      const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    if (job == nullptr) return;
+    for (const auto& [domain, store] : job->domains) {
+      for (const Chunk& chunk : store.chunks) {
+        std::size_t at = 0;
+        for (std::uint32_t row = 0; row < chunk.rows && !chunk.bytes.empty(); ++row) {
+          const std::string_view local = get_string(chunk.bytes, at);
+          const std::string_view fields = get_string(chunk.bytes, at);
+          const State state = store.states[chunk.first_row + row];
+          if (!is_final(state)) visit(local, names_[domain], fields, state);
+        }
+      }
+    }
+  }
+
+  std::vector<std::string> peek_events(std::size_t max) const override {
+    const std::lock_guard lock(mutex_);
+    const std::size_t count = std::min(max, outbox_.size());
+    return {outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(count)};
+  }
+
+  void remove_events(std::size_t count) override {
+    const std::lock_guard lock(mutex_);
+    count = std::min(count, outbox_.size());
+    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+
+  std::uint64_t event_count() const override {
+    const std::lock_guard lock(mutex_);
+    return outbox_.size();
+  }
+
+  Result<void> suppress(std::string_view account, std::string_view address, std::uint8_t reason) override {
+    const std::lock_guard lock(mutex_);
+    suppressed_.try_emplace(suppression_key(account, address), reason);
+    return {};
+  }
+
+  std::optional<std::uint8_t> suppressed(std::string_view account, std::string_view address) const override {
+    const std::lock_guard lock(mutex_);
+    if (suppressed_.empty()) return std::nullopt;
+    const auto found = suppressed_.find(suppression_key(account, address));
+    if (found == suppressed_.end()) return std::nullopt;
+    return found->second;
+  }
+
+ private:
+  static Error no_such_job(JobNumber number) {
+    return Error{ErrorCode::kNotFound, "no job " + std::to_string(number)};
+  }
+
+  static bool is_open(State state) noexcept { return !is_final(state) && state != State::kHeld; }
+
+  static std::uint64_t& count(Job& job, State state) noexcept { return job.counts[static_cast<std::size_t>(state)]; }
+
+  // An address holds no NUL, so the pair is told apart.
+  static std::string suppression_key(std::string_view account, std::string_view address) {
+    std::string key(account);
+    key.push_back('\0');
+    key += address;
+    return key;
+  }
+
+  Job* find(JobNumber number) {
+    const auto found = jobs_.find(number);
+    return found == jobs_.end() ? nullptr : &found->second;
+  }
+  const Job* find(JobNumber number) const {
+    const auto found = jobs_.find(number);
+    return found == jobs_.end() ? nullptr : &found->second;
+  }
+
+  DomainNumber intern(std::string_view name) {
+    const auto [entry, added] = numbers_.try_emplace(std::string(name), static_cast<DomainNumber>(names_.size()));
+    if (added) names_.push_back(entry->first);
+    return entry->second;
+  }
+
+  Row due_row(const DueRow& entry) const {
+    Row row;
+    std::uint64_t position = entry.position;
+    jobs_.at(entry.key.job).domains.at(entry.key.domain).read_row(position, row);
+    row.key = entry.key;
+    row.attempts = entry.attempts;
+    return row;
+  }
+
+  // Null when the job was erased meanwhile, or the row is final already: a second settlement changes nothing.
+  DomainStore* move(const RowKey& key, State to) {
+    Job* job = find(key.job);
+    if (job == nullptr) return nullptr;
+    DomainStore& store = job->domains.at(key.domain);
+    State& state = store.states[key.row];
+    if (is_final(state)) return nullptr;
+    open_rows_ += std::uint64_t{is_open(to)} - std::uint64_t{is_open(state)};
+    --count(*job, state);
+    ++count(*job, to);
+    state = to;
+    return &store;
+  }
+
+  void settle(Settlement& settlement) {
+    DomainStore* store = move(settlement.key, settlement.state);
+    if (store == nullptr) return;
+    if (settlement.state == State::kDeferred) {
+      due_.emplace(settlement.due, DueRow{settlement.key, settlement.position, settlement.attempts});
+    }
+    if (is_final(settlement.state)) store->finish(settlement.position);
+    if (!settlement.event.empty()) outbox_.push_back(std::move(settlement.event));
+  }
+
+  mutable std::mutex mutex_;
+  JobNumber last_job_ = 0;
+  std::unordered_map<JobNumber, Job> jobs_;
+  std::unordered_map<std::string, JobNumber> ids_;
+  std::unordered_map<std::string, DomainNumber> numbers_;
+  std::deque<std::string> names_;
+  std::multimap<TimePoint, DueRow> due_;
+  std::deque<std::string> outbox_;
+  std::unordered_map<std::string, std::uint8_t> suppressed_;
+  std::uint64_t open_rows_ = 0;
+};
+
+}  // namespace
+
+std::string_view to_string(State state) noexcept {
+  static constexpr std::string_view kNames[] = {"queued",  "claimed",    "deferred", "held",      "delivered",
+                                                "bounced", "suppressed", "expired",  "cancelled", "failed"};
+  static_assert(std::size(kNames) == kStateCount);
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::unique_ptr<Spool> make_memory_spool() { return std::make_unique<MemorySpool>(); }
+
+}  // namespace mailsbuddy::spool

@@ -1,0 +1,127 @@
+#include "engine/fair_queue.h"
+
+#include <boost/test/unit_test.hpp>
+#include <map>
+
+using namespace mailsbuddy;
+using namespace mailsbuddy::engine;
+
+namespace {
+
+struct World {
+  std::unique_ptr<spool::Spool> store = spool::make_memory_spool();
+  FairQueue queue{*store};
+
+  JobPtr job(const std::string& id, const std::string& account, Priority priority = Priority::kBulk, bool campaign = true) {
+    auto job = std::make_shared<Job>();
+    job->id = id;
+    job->account = account;
+    job->priority = priority;
+    job->campaign = campaign;
+    job->expires = TimePoint::max();
+    job->number = *store->create({.id = id, .content = {}});
+    return job;
+  }
+
+  void push(const JobPtr& job, const std::string& domain, int rows) {
+    std::vector<std::string> locals;
+    for (int i = 0; i < rows; ++i) locals.push_back(job->id + std::to_string(i));
+    std::vector<spool::RowInput> inputs;
+    for (const std::string& local : locals) inputs.push_back({domain, local, ""});
+    BOOST_REQUIRE(store->append(job->number, inputs).has_value());
+    for (const auto& each : store->domains(job->number)) {
+      if (each.name != domain) continue;
+      auto feed = std::make_unique<Feed>();
+      feed->job = job;
+      feed->domain_number = each.domain;
+      feed->domain = domain;
+      feed->unread = each.rows;
+      queue.push(std::move(feed));
+    }
+  }
+
+  std::string pull_jobs(Priority priority, int count) {
+    std::string ids;
+    for (int i = 0; i < count; ++i) {
+      const auto pulled = queue.pull(priority);
+      ids += pulled ? pulled->job->id : "-";
+    }
+    return ids;
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(accounts_take_turns_then_jobs, World) {
+  push(job("a", "one"), "x.test", 100);
+  push(job("b", "one"), "x.test", 100);
+  push(job("c", "two"), "x.test", 100);
+  BOOST_TEST(pull_jobs(Priority::kBulk, 8) == "acbcacbc");
+}
+
+BOOST_FIXTURE_TEST_CASE(priorities_are_apart, World) {
+  push(job("b", "one"), "x.test", 3);
+  push(job("t", "one", Priority::kTransactional), "x.test", 2);
+  BOOST_TEST(queue.waiting(Priority::kTransactional) == 2U);
+  BOOST_TEST(queue.waiting(Priority::kBulk) == 3U);
+  BOOST_TEST(pull_jobs(Priority::kTransactional, 3) == "tt-");
+  BOOST_TEST(pull_jobs(Priority::kBulk, 4) == "bbb-");
+  BOOST_TEST(queue.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(paused_jobs_are_passed_over_and_kept, World) {
+  const JobPtr a = job("a", "one");
+  push(a, "x.test", 2);
+  push(job("b", "two"), "x.test", 2);
+  a->paused = true;
+  BOOST_TEST(queue.waiting(Priority::kBulk) == 2U);
+  BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "bb-");
+  a->paused = false;
+  BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "aa-");
+}
+
+BOOST_FIXTURE_TEST_CASE(every_row_comes_once_over_many_domains, World) {
+  const JobPtr a = job("a", "one");
+  std::map<std::string, int> expected;
+  for (int domain = 0; domain < 50; ++domain) {
+    expected["d" + std::to_string(domain)] = 1 + domain * 3;
+    push(a, "d" + std::to_string(domain), 1 + domain * 3);
+  }
+  std::map<std::string, int> seen;
+  std::map<spool::RowKey, int> keys;
+  while (auto pulled = queue.pull(Priority::kBulk)) {
+    ++seen[pulled->domain];
+    BOOST_TEST(++keys[pulled->row.key] == 1);
+  }
+  BOOST_TEST((seen == expected));
+  BOOST_TEST(queue.waiting(Priority::kBulk) == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_given_back_is_next, World) {
+  push(job("a", "one"), "x.test", 3);
+  auto first = queue.pull(Priority::kBulk);
+  const auto key = first->row.key;
+  queue.push_front(*std::move(first));
+  BOOST_TEST((queue.pull(Priority::kBulk)->row.key == key));
+  BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "aa-");
+}
+
+BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {
+  const JobPtr a = job("a", "one");
+  const JobPtr b = job("b", "one");
+  const JobPtr m1 = job("m", "one", Priority::kBulk, false);
+  const JobPtr m2 = job("n", "one", Priority::kBulk, false);
+  m1->expires = TimePoint(std::chrono::seconds(10));
+  push(a, "x.test", 2);
+  push(b, "x.test", 2);
+  push(m1, "x.test", 1);
+  push(m2, "x.test", 1);
+  BOOST_TEST((queue.earliest_expiry() == m1->expires));
+  a->cancelled = true;
+  BOOST_TEST(queue.take_ended(TimePoint(std::chrono::seconds(9))).size() == 1U);
+  const auto expired = queue.take_ended(TimePoint(std::chrono::seconds(10)));
+  BOOST_REQUIRE(expired.size() == 1U);
+  BOOST_TEST((expired[0]->job == m1));
+  BOOST_TEST((queue.earliest_expiry() == TimePoint::max()));
+  BOOST_TEST(queue.waiting(Priority::kBulk) == 3U);
+}

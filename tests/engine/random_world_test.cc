@@ -1,0 +1,138 @@
+// Exact accounting in random worlds: receivers that defer, refuse, fall silent, reset and close at random, over hours of
+// simulated time. Whatever happens: every row ends in exactly one final event, what is counted as delivered was taken
+// by a receiver once, and nothing is taken twice but after an unknown outcome.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+#include <map>
+#include <set>
+
+#include "mailsbuddy/engine.h"
+#include "tests/sim/sim.h"
+
+using namespace mailsbuddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Collector final : EventSink {
+  std::vector<Event> events;
+  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+};
+
+class Rows final : public RowSource {
+ public:
+  explicit Rows(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == addresses_.size()) return std::optional<RowView>();
+    ++at_;
+    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
+  }
+
+ private:
+  std::vector<std::string> addresses_;
+  std::size_t at_ = 0;
+};
+
+sim::Action random_action(Random& random, const std::string& stage) {
+  using Kind = sim::Action::Kind;
+  switch (random.below(12)) {
+    case 0: return {Kind::kReply, "421 4.3.2 Shutting down"};
+    case 1: return {Kind::kReply, "451 4.7.1 Try later"};
+    case 2: return {Kind::kReply, stage == "RCPT" ? "550 5.1.1 No such user" : "550 5.7.1 Refused"};
+    case 3: return {Kind::kClose, {}};
+    case 4: return {Kind::kReset, {}};
+    case 5: return {Kind::kSilence, {}};
+    case 6: return {Kind::kGarbage, {}};
+    default: break;
+  }
+  if (stage == "DATA") return {Kind::kReply, "354 Go"};
+  if (stage == "GREETING") return {Kind::kReply, "220 ready"};
+  return {Kind::kReply, "250 Ok"};
+}
+
+void fill_with_trouble(sim::World& world, Random& random, int domains) {
+  for (int i = 0; i < domains; ++i) {
+    const std::string domain = fmt::format("d{}.test", i);
+    const std::string host = "mx." + domain;
+    const std::string ip = fmt::format("198.51.100.{}", i + 1);
+    world.mx[domain] = {{10, host}};
+    world.addresses[host] = {*net::IpAddress::parse(ip)};
+    sim::Receiver& receiver = world.receivers[ip];
+    receiver.pipelining = random.below(2) == 0;
+    receiver.start_tls = random.below(3) == 0;
+    receiver.messages_per_connection = static_cast<int>(random.below(5));
+    receiver.connections_max = static_cast<int>(random.below(3));
+    for (const char* stage : {"GREETING", "MAIL", "RCPT", "DATA", "DOT"}) {
+      auto& actions = receiver.script[stage];
+      for (int n = 0; n < 30; ++n) actions.push_back(random_action(random, stage));
+      const std::string good = std::string(stage) == "DATA" ? "354 Go" : std::string(stage) == "GREETING" ? "220 r" : "250 Ok";
+      actions.push_back({sim::Action::Kind::kReply, good});
+    }
+  }
+}
+
+void run(std::uint64_t seed) {
+  Random random(seed);
+  sim::World world;
+  fill_with_trouble(world, random, 5);
+  auto engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
+                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7, .messages_per_second = 20},
+                               .runtime = sim::make_runtime(world, seed)});
+  auto collector = std::make_shared<Collector>();
+  engine->subscribe(collector);
+
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 150; ++i) addresses.push_back(fmt::format("u{}@d{}.test", i, random.below(5)));
+  Rows rows(addresses);
+  const auto content = make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
+                                             {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+  BOOST_REQUIRE(engine->start({.id = "c", .account = "a", .content = *content, .from = *NamedAddress::parse("n@s.test"),
+                               .return_path_domain = "b.s.test"},
+                              rows).has_value());
+  const bool cancels = random.below(4) == 0;
+  for (int step = 0; step < 40; ++step) {
+    world.loop.run_until(world.loop.now() + std::chrono::minutes(random.below(30)));
+    if (random.below(4) == 0) {
+      BOOST_TEST(engine->pause("c").has_value());
+      world.loop.run_until(world.loop.now() + std::chrono::seconds(random.below(300)));
+      BOOST_TEST(engine->resume("c").has_value());
+    }
+    if (cancels && step == 20) BOOST_TEST(engine->cancel("c").has_value());
+  }
+  world.loop.run_until(world.loop.now() + 6 * 24h);
+
+  std::map<std::string, int> finals;
+  std::map<std::string, int> delivered;
+  std::map<std::string, int> unknown;
+  for (const Event& event : collector->events) {
+    if (event.outcome.unknown()) ++unknown[event.recipient];
+    if (event.kind == EventKind::kDelivered) ++delivered[event.recipient];
+    if (event.kind != EventKind::kDeferred) ++finals[event.recipient];
+  }
+  std::map<std::string, int> taken;
+  for (const auto& [ip, receiver] : world.receivers) {
+    for (const auto& mail : receiver.mails) ++taken[mail.to];
+  }
+  for (const std::string& address : addresses) {
+    BOOST_TEST_CONTEXT(address) {
+      BOOST_TEST(finals[address] == 1);
+      BOOST_TEST(taken[address] >= delivered[address]);
+      BOOST_TEST(taken[address] <= delivered[address] + unknown[address]);
+    }
+  }
+  const auto status = engine->status("c");
+  BOOST_REQUIRE(status.has_value());
+  BOOST_TEST(status->settled());
+  BOOST_TEST(status->total == addresses.size());
+  BOOST_TEST(status->of(spool::State::kDelivered) == delivered.size());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(nobody_is_lost_and_nobody_gets_two) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) { run(seed); }
+  }
+}

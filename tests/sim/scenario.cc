@@ -1,0 +1,487 @@
+#include "tests/sim/scenario.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include "mailsbuddy/engine.h"
+#include "tests/sim/sim.h"
+
+namespace mailsbuddy::sim {
+namespace {
+
+using Words = std::vector<std::string>;
+using Attributes = std::map<std::string, std::string>;
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+
+std::string trimmed(const std::string& text) {
+  const std::size_t from = text.find_first_not_of(" \t");
+  return from == std::string::npos ? "" : text.substr(from, text.find_last_not_of(" \t") - from + 1);
+}
+
+Words split(const std::string& text, char separator) {
+  Words parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, separator);) {
+    if (part = trimmed(part); !part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+Words split(const std::string& text, const std::string& separator) {
+  Words parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, at), text.size());
+    if (auto part = trimmed(text.substr(at, end - at)); !part.empty()) parts.push_back(part);
+    at = end + separator.size();
+  }
+  return parts;
+}
+
+// "x=1 y=2" among words, from `first` on.
+Attributes attributes(const Words& words, std::size_t first) {
+  Attributes out;
+  for (std::size_t i = first; i < words.size(); ++i) {
+    const std::size_t equals = words[i].find('=');
+    if (equals == std::string::npos) fail(fmt::format("'{}' is not name=value", words[i]));
+    out[words[i].substr(0, equals)] = words[i].substr(equals + 1);
+  }
+  return out;
+}
+
+long number(const std::string& text) {
+  long value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) fail(fmt::format("'{}' is not a number", text));
+  return value;
+}
+
+Duration duration(const std::string& text) {
+  std::size_t digits = 0;
+  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0)) ++digits;
+  const std::chrono::seconds one(1);
+  static const std::map<std::string, Duration> kUnits{{"ms", std::chrono::milliseconds(1)}, {"s", one}, {"m", 60 * one},
+                                                      {"h", 3600 * one}, {"d", 86'400 * one}};
+  const auto unit = kUnits.find(text.substr(digits));
+  if (digits == 0 || unit == kUnits.end()) fail(fmt::format("'{}' is not a time such as 15m", text));
+  return number(text.substr(0, digits)) * unit->second;
+}
+
+// "a@x,b@y" or "user{1..50}@example.net".
+Words recipients(const std::string& text) {
+  Words out;
+  for (const std::string& part : split(text, ',')) {
+    const std::size_t open = part.find('{');
+    if (open == std::string::npos) {
+      out.push_back(part);
+      continue;
+    }
+    const std::size_t dots = part.find("..", open);
+    const std::size_t close = part.find('}', open);
+    for (long i = number(part.substr(open + 1, dots - open - 1)); i <= number(part.substr(dots + 2, close - dots - 2)); ++i) {
+      out.push_back(part.substr(0, open) + std::to_string(i) + part.substr(close + 1));
+    }
+  }
+  return out;
+}
+
+Action action(const std::string& text) {
+  static const std::map<std::string, Action::Kind> kKinds{
+      {"close", Action::Kind::kClose},   {"reset", Action::Kind::kReset},     {"silence", Action::Kind::kSilence},
+      {"refuse", Action::Kind::kRefuse}, {"garbage", Action::Kind::kGarbage}, {"fail", Action::Kind::kFailTls}};
+  if (const auto found = kKinds.find(text); found != kKinds.end()) return {found->second, {}};
+  return {Action::Kind::kReply, text};
+}
+
+class Rows final : public RowSource {
+ public:
+  explicit Rows(Words addresses) : addresses_(std::move(addresses)) {}
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == addresses_.size()) return std::optional<RowView>();
+    const std::string& address = addresses_[at_++];
+    return std::optional<RowView>({.number = at_, .address = address, .values = {}});
+  }
+  void refused(const BadRow& row) override { fail(fmt::format("row {} '{}': {}", row.number, row.address, row.reason)); }
+
+ private:
+  Words addresses_;
+  std::size_t at_ = 0;
+};
+
+struct Collector final : EventSink {
+  std::vector<Event> events;
+  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+};
+
+class Runner {
+ public:
+  explicit Runner(std::uint64_t seed) : seed_(seed) {
+    world_.trace = [this](const std::string& line) {
+      transcript_ += fmt::format("{:>12} {}\n", since_start(), line);
+    };
+  }
+
+  void line(const std::string& text) {
+    const Words words = split(text, ' ');
+    const std::string rest = trimmed(text.substr(text.find(words[0]) + words[0].size()));
+    static const std::map<std::string, void (Runner::*)(const Words&, const std::string&)> kVerbs{
+        {"option", &Runner::option},     {"egress", &Runner::egress},     {"dns", &Runner::dns},
+        {"submit", &Runner::submit},     {"campaign", &Runner::campaign}, {"pause", &Runner::control},
+        {"resume", &Runner::control},    {"cancel", &Runner::control},    {"suppress", &Runner::suppress},
+        {"time", &Runner::time},         {"event", &Runner::event},       {"no-event", &Runner::no_event},
+        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never}};
+    const auto verb = kVerbs.find(words[0]);
+    if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
+    host(words[0], rest);
+  }
+
+  void end() {
+    if (engine_ == nullptr) fail("nothing was sent");
+    world_.loop.run_until(world_.loop.now() + std::chrono::seconds(2));
+    if (seen_.size() != collector_->events.size()) {
+      for (std::size_t i = 0; i < collector_->events.size(); ++i) {
+        if (!seen_.contains(i)) fail("unexpected event: " + describe(collector_->events[i]));
+      }
+    }
+    std::set<std::pair<std::string, std::uint64_t>> finals;
+    for (const Event& event : collector_->events) {
+      if (event.kind == EventKind::kDeferred || event.kind == EventKind::kHeld) continue;
+      if (!finals.emplace(event.job, event.row).second) fail("a second final event: " + describe(event));
+    }
+  }
+
+  const std::string& transcript() const { return transcript_; }
+
+ private:
+  std::string since_start() const {
+    return fmt::format("+{:.3f}s", std::chrono::duration<double>(world_.loop.now() - kStart).count());
+  }
+
+  Receiver& receiver(const std::string& name) {
+    for (const auto& [host, addresses] : world_.addresses) {
+      if (host == name || host.substr(0, host.find('.')) == name) return world_.receivers[addresses.front().str()];
+    }
+    fail(fmt::format("no verb and no host '{}'", name));
+  }
+
+  Engine& engine() {
+    if (engine_ == nullptr) {
+      if (options_.egress.empty()) options_.egress.push_back({.address = "192.0.2.1", .ehlo_name = "mail.sender.example"});
+      if (options_.limits) options_.limits->burst = std::max(1.0, options_.limits->burst);
+      options_.runtime = make_runtime(world_, seed_);
+      auto opened = Engine::open(options_);
+      if (!opened) fail(opened.error().detail);
+      engine_ = *std::move(opened);
+      engine_->subscribe(collector_);
+    }
+    return *engine_;
+  }
+
+  std::string job(const std::string& name) const {
+    const auto found = jobs_.find(name);
+    if (found == jobs_.end()) fail(fmt::format("no message or campaign '{}'", name));
+    return found->second;
+  }
+
+  static void check(const Result<void>& result) {
+    if (!result) fail(result.error().detail);
+  }
+
+  // Setting the scene ------------------------------------------------------------------------------------------------
+
+  void option(const Words& words, const std::string&) {
+    if (!options_.limits) options_.limits = warming::Limits{};
+    for (const auto& [name, value] : attributes(words, 1)) {
+      if (name == "tls") {
+        options_.tls = value == "required" ? smtp::TlsPolicy::kRequired
+                       : value == "none"   ? smtp::TlsPolicy::kNone
+                                           : smtp::TlsPolicy::kOpportunistic;
+      } else if (name == "connections") {
+        options_.limits->connections = static_cast<int>(number(value));
+      } else if (name == "messages-per-connection") {
+        options_.limits->messages_per_connection = static_cast<int>(number(value));
+      } else if (name == "rate") {
+        options_.limits->messages_per_second = static_cast<double>(number(value));
+      } else if (name == "burst") {
+        options_.limits->burst = static_cast<double>(number(value));
+      } else if (name == "max-age") {
+        options_.max_age = std::chrono::duration_cast<std::chrono::seconds>(duration(value));
+      } else if (name == "on-unknown") {
+        on_unknown_ = value == "hold" ? OnUnknown::kHold : value == "drop" ? OnUnknown::kDrop : OnUnknown::kResend;
+      } else {
+        fail(fmt::format("no option '{}'", name));
+      }
+    }
+  }
+
+  void egress(const Words& words, const std::string&) {
+    EgressIp ip{.address = words.at(1), .ehlo_name = words.at(2)};
+    for (const auto& [name, value] : attributes(words, 3)) {
+      if (name == "pool") {
+        ip.pool = value;
+      } else if (name == "daily") {
+        warming::Curve curve{.name = "scenario", .daily = {}};
+        for (const std::string& day : split(value, ',')) curve.daily.push_back(static_cast<std::uint64_t>(number(day)));
+        ip.curve = curve;
+      } else {
+        fail(fmt::format("no egress attribute '{}'", name));
+      }
+    }
+    options_.egress.push_back(ip);
+  }
+
+  void dns(const Words&, const std::string& rest) {
+    for (const std::string& record : split(rest, ';')) {
+      const Words words = split(record, ' ');
+      const std::string& name = words.at(0);
+      const std::string& type = words.at(1);
+      if (type == "MX") {
+        world_.mx[name].push_back({static_cast<std::uint16_t>(number(words.at(2))), words.at(3)});
+      } else if (type == "A" || type == "AAAA") {
+        world_.addresses[name].push_back(*net::IpAddress::parse(words.at(2)));
+        world_.receivers[words.at(2)];
+      } else if (type == "NULLMX") {
+        world_.mx[name] = {{0, ""}};
+      } else if (type == "FAILS") {
+        world_.broken[name] = net::DnsStatus::kFailed;
+      } else if (type == "WORKS") {
+        world_.broken.erase(name);
+      } else {
+        fail(fmt::format("no record type '{}'", type));
+      }
+    }
+  }
+
+  void host(const std::string& name, const std::string& rest) {
+    Receiver& host = receiver(name);
+    for (const std::string& part : split(rest, ';')) {
+      const Words words = split(part, ' ');
+      if (words[0] == "on") {
+        const std::size_t colon = part.find(": ");
+        if (colon == std::string::npos) fail("'on STAGE: what' expected");
+        std::deque<Action> actions;
+        for (const std::string& each : split(part.substr(colon + 2), std::string(" then "))) actions.push_back(action(each));
+        const Words when = split(part.substr(2, colon - 2), ' ');
+        if (when.size() == 2) {
+          host.by_recipient[when[1]] = actions.front();
+        } else {
+          host.script[when.at(0)] = std::move(actions);
+        }
+      } else if (words[0] == "starttls") {
+        host.start_tls = true;
+      } else if (words[0] == "no-pipelining") {
+        host.pipelining = false;
+      } else if (words[0] == "latency") {
+        host.latency = duration(words.at(1));
+      } else if (words[0] == "connections") {
+        host.connections_max = static_cast<int>(number(words.at(1)));
+      } else if (words[0] == "messages") {
+        host.messages_per_connection = static_cast<int>(number(words.at(1)));
+      } else {
+        fail(fmt::format("a host cannot '{}'", words[0]));
+      }
+    }
+  }
+
+  // Acting -----------------------------------------------------------------------------------------------------------
+
+  void submit(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    Message message{.sender = *Address::parse(given["from"]), .recipients = {}, .data = {}};
+    for (const std::string& to : recipients(given["to"])) message.recipients.push_back(*Address::parse(to));
+    message.data = "From: " + given["from"] + "\r\nSubject: " + words.at(1) + "\r\n\r\nHello\r\n";
+    message.account = given["account"];
+    message.on_unknown = on_unknown_;
+    if (given.contains("pool")) message.pool = given["pool"];
+    if (given["priority"] == "bulk") message.priority = Priority::kBulk;
+    auto id = engine().submit(std::move(message));
+    if (!id) fail(id.error().detail);
+    jobs_[words[1]] = id->str();
+    names_[id->str()] = words[1];
+  }
+
+  void campaign(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    const std::string& id = words.at(1);
+    auto content = make_campaign_content(
+        {.headers = {{"Subject", "Hello {{ mb_address }}"}}, .text = "Hello {{ mb_address }}", .html = {}, .attachments = {}},
+        {.unsubscribe_url = "https://sender.example/u/{{ mb_token }}", .list_id = "list.sender.example"});
+    if (!content) fail(content.error().detail);
+    Campaign campaign{.id = id,
+                      .account = given["account"],
+                      .content = *content,
+                      .from = *NamedAddress::parse("News <news@sender.example>"),
+                      .return_path_domain = "bounce.sender.example",
+                      .on_unknown = on_unknown_};
+    if (given.contains("pool")) campaign.pool = given["pool"];
+    if (given["priority"] == "transactional") campaign.priority = Priority::kTransactional;
+    Rows rows(recipients(given["to"]));
+    jobs_[id] = names_[id] = id;
+    if (auto started = engine().start(std::move(campaign), rows); !started) fail(started.error().detail);
+  }
+
+  void control(const Words& words, const std::string&) {
+    const std::string id = job(words.at(1));
+    check(words[0] == "pause" ? engine().pause(id) : words[0] == "resume" ? engine().resume(id) : engine().cancel(id));
+  }
+
+  void suppress(const Words& words, const std::string&) {
+    const std::string account = words.size() > 2 ? attributes(words, 2)["account"] : "";
+    check(engine().suppress(account, *Address::parse(words.at(1)), SuppressionReason::kManual));
+  }
+
+  void time(const Words& words, const std::string&) {
+    world_.loop.run_until(world_.loop.now() + duration(words.at(1).substr(1)));
+  }
+
+  // Expecting --------------------------------------------------------------------------------------------------------
+
+  static std::string describe(const Event& event) {
+    return fmt::format("{} {} to={} attempt={} {} class={} egress={} mx={}", event.job, to_string(event.kind),
+                       event.recipient, event.attempt, event.outcome.str(), bounce::to_string(event.verdict.klass),
+                       event.egress, event.mx_host);
+  }
+
+  static std::string attribute(const Event& event, const std::string& name) {
+    if (name == "to") return event.recipient;
+    if (name == "attempt") return std::to_string(event.attempt);
+    if (name == "stage") return std::string(to_string(event.outcome.stage));
+    if (name == "cause") return std::string(to_string(event.outcome.cause));
+    if (name == "code") return std::to_string(event.outcome.reply.code);
+    if (name == "class") return std::string(bounce::to_string(event.verdict.klass));
+    if (name == "egress") return event.egress;
+    if (name == "mx") return event.mx_host;
+    if (name == "tls") return event.tls ? "yes" : "no";
+    if (name == "provider") return event.provider;
+    fail(fmt::format("an event has no '{}'", name));
+  }
+
+  std::optional<std::size_t> find(const std::string& id, const std::string& kind, const Attributes& expected) const {
+    for (std::size_t i = 0; i < collector_->events.size(); ++i) {
+      const Event& event = collector_->events[i];
+      if (seen_.contains(i) || event.job != id) continue;
+      const auto to = expected.find("to");
+      if (to != expected.end() && event.recipient != to->second) continue;
+      // A message's events are expected in their order; among a campaign's recipients there is none.
+      if (to == expected.end() && names_.at(id) == id && to_string(event.kind) != kind) continue;
+      return i;
+    }
+    return std::nullopt;
+  }
+
+  // event NAME KIND [xN] [attribute=value...]: the next N of its events are so; they come within two seconds.
+  void event(const Words& words, const std::string&) {
+    const bool many = words.size() > 3 && words[3][0] == 'x' && words[3].find('=') == std::string::npos;
+    const Attributes expected = attributes(words, many ? 4 : 3);
+    const std::string id = job(words.at(1));
+    for (long times = many ? number(words[3].substr(1)) : 1; times > 0; --times) {
+      std::optional<std::size_t> found;
+      world_.loop.run_until(world_.loop.now() + std::chrono::seconds(2), [&] {
+        found = find(id, words.at(2), expected);
+        return found.has_value();
+      });
+      if (!found) fail(fmt::format("no further event '{}' of {}{}", words[2], words[1], status(id)));
+      const Event& event = collector_->events[*found];
+      seen_.insert(*found);
+      if (to_string(event.kind) != words[2]) fail("another event came: " + describe(event));
+      for (const auto& [name, value] : expected) {
+        if (attribute(event, name) != value) fail(fmt::format("{} is not {}: {}", name, value, describe(event)));
+      }
+    }
+  }
+
+  std::string status(const std::string& id) {
+    const auto status = engine().status(id);
+    if (!status) return "";
+    std::string text = "; rows:";
+    for (std::size_t i = 0; i < spool::kStateCount; ++i) {
+      if (status->counts[i] > 0) {
+        text += fmt::format(" {} {}", status->counts[i], spool::to_string(static_cast<spool::State>(i)));
+      }
+    }
+    return text;
+  }
+
+  void no_event(const Words&, const std::string&) {
+    world_.loop.run_until(world_.loop.now() + std::chrono::seconds(2));
+    for (std::size_t i = 0; i < collector_->events.size(); ++i) {
+      if (!seen_.contains(i)) fail("an event came: " + describe(collector_->events[i]));
+    }
+  }
+
+  void count(const Words& words, const std::string&) {
+    const std::string id = job(words.at(1));
+    const auto now = engine().status(id);
+    if (!now) fail(now.error().detail);
+    for (const auto& [name, value] : attributes(words, 2)) {
+      std::uint64_t rows = 0;
+      for (std::size_t i = 0; i < spool::kStateCount; ++i) {
+        if (spool::to_string(static_cast<spool::State>(i)) == name) rows = now->counts[i];
+      }
+      if (rows != static_cast<std::uint64_t>(number(value))) fail(fmt::format("{} is {}{}", name, rows, status(id)));
+    }
+  }
+
+  void wire(const Words& words, const std::string&) {
+    const Receiver& host = receiver(words.at(1));
+    for (const auto& [name, value] : attributes(words, 2)) {
+      std::string is;
+      if (name == "mails") is = std::to_string(host.mails.size());
+      if (name == "connections") is = std::to_string(host.connections_seen);
+      if (name == "open") is = std::to_string(host.connections);
+      if (name.starts_with("from:")) {
+        is = std::to_string(std::count_if(host.mails.begin(), host.mails.end(), [&](const Receiver::Mail& mail) {
+          return mail.client == name.substr(5);
+        }));
+      }
+      if (name == "tls") is = !host.mails.empty() && host.mails.back().tls ? "yes" : "no";
+      if (name == "contains") {
+        is = !host.mails.empty() && host.mails.back().data.find(value) != std::string::npos ? value : "(not there)";
+      }
+      if (is != value) fail(fmt::format("{} at {} is {}, not {}", name, words[1], is, value));
+    }
+  }
+
+  void never(const Words& words, const std::string&) {
+    if (receiver(words.at(1)).commands_seen.contains(words.at(2))) fail(fmt::format("{} got {}", words[1], words[2]));
+  }
+
+  std::uint64_t seed_;
+  World world_;
+  EngineOptions options_{.egress = {}};
+  OnUnknown on_unknown_ = OnUnknown::kResend;
+  std::shared_ptr<Collector> collector_ = std::make_shared<Collector>();
+  std::unique_ptr<Engine> engine_;
+  std::map<std::string, std::string> jobs_;    // Name -> id.
+  std::map<std::string, std::string> names_;   // Id -> name.
+  std::set<std::size_t> seen_;                 // Indices of the events that a line accounted for.
+  std::string transcript_;
+};
+
+}  // namespace
+
+std::optional<ScenarioFailure> run_scenario(const std::string& text, std::uint64_t seed) {
+  Runner runner(seed);
+  std::istringstream in(text);
+  int number = 0;
+  try {
+    for (std::string line; std::getline(in, line);) {
+      ++number;
+      line = trimmed(line.substr(0, line.find('#')));
+      if (!line.empty()) runner.line(line);
+    }
+    runner.end();
+  } catch (const std::exception& error) {
+    return ScenarioFailure{number, error.what(), runner.transcript()};
+  }
+  return std::nullopt;
+}
+
+}  // namespace mailsbuddy::sim

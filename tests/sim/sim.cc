@@ -1,0 +1,371 @@
+#include "tests/sim/sim.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/ascii.h"
+
+namespace mailsbuddy::sim {
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Loop
+
+void SimLoop::run_tasks() {
+  while (!tasks_.empty()) {
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task();
+  }
+}
+
+bool SimLoop::run_until(TimePoint end, const std::function<bool()>& done) {
+  for (;;) {
+    run_tasks();
+    if (done()) return true;
+    const TimePoint next = std::max(wheel_.next(), now_);
+    if (next > end) break;
+    now_ = next;
+    wheel_.advance(now_);
+  }
+  now_ = std::max(now_, end);
+  wheel_.advance(now_);
+  run_tasks();
+  return done();
+}
+
+void SimLoop::run_until(TimePoint end) {
+  run_until(end, [] { return false; });
+}
+
+void SimLoop::after(Duration delay, Task task) {
+  // The timer outlives its own callback: it is destroyed by a task after it.
+  auto slot = std::make_shared<const std::unique_ptr<Timer>*>();
+  auto timer = std::make_unique<Timer>([this, slot, task = std::move(task)]() mutable {
+    post([this, slot] { delayed_.erase(**slot); });
+    task();
+  });
+  Timer& armed = *timer;
+  *slot = &*delayed_.insert(std::move(timer)).first;
+  wheel_.arm(armed, now_ + delay);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Receivers
+
+Action Receiver::next(const std::string& stage, std::string_view fallback) {
+  const auto found = script.find(stage);
+  if (found == script.end() || found->second.empty()) return {Action::Kind::kReply, std::string(fallback)};
+  const Action action = found->second.front();
+  if (found->second.size() > 1) found->second.pop_front();
+  return action;
+}
+
+namespace {
+
+// One TCP connection; both ends hold it, the client's end may go first.
+struct Link {
+  World& world;
+  Receiver& receiver;
+  std::string client;
+  std::string server;
+  net::StreamHandler* handler = nullptr;   // Null: the client closed.
+  bool server_open = true;
+
+  // Server's state.
+  std::string input;
+  bool tls = false;
+  bool in_data = false;
+  std::string mail_from;
+  std::string rcpt_to;
+  std::string data;
+  int mails = 0;
+
+  Link(World& w, Receiver& r) : world(w), receiver(r) {}
+};
+using LinkPtr = std::shared_ptr<Link>;
+
+void note(const Link& link, std::string_view who, std::string_view bytes) {
+  if (link.world.trace) link.world.trace(fmt::format("{} {} {}: {}", link.client, link.server, who, bytes));
+}
+
+void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
+  if (!link->server_open) return;
+  link->server_open = false;
+  --link->receiver.connections;
+  link->world.loop.after(link->receiver.latency, [link, code, why] {
+    if (net::StreamHandler* handler = std::exchange(link->handler, nullptr)) handler->on_closed({code, why});
+  });
+}
+
+void server_says(const LinkPtr& link, const std::string& reply) {
+  std::string wire;
+  for (std::size_t at = 0; at <= reply.size();) {
+    const std::size_t bar = std::min(reply.find('|', at), reply.size());
+    wire += reply.substr(at, bar - at) + "\r\n";
+    at = bar + 1;
+  }
+  note(*link, "S", reply);
+  link->world.loop.after(link->receiver.latency, [link, wire = std::move(wire)] {
+    if (link->handler != nullptr) link->handler->on_data(wire);
+  });
+}
+
+// True: the action was a reply that lets the session go on (its first digit decides what the caller does).
+std::optional<char> act(const LinkPtr& link, const Action& action) {
+  switch (action.kind) {
+    case Action::Kind::kReply:
+      server_says(link, action.reply);
+      if (action.reply.starts_with("421")) server_closed(link, ErrorCode::kClosed, "closed by peer");
+      return action.reply.front();
+    case Action::Kind::kClose: server_closed(link, ErrorCode::kClosed, "closed by peer"); return std::nullopt;
+    case Action::Kind::kReset: server_closed(link, ErrorCode::kIo, "connection reset by peer"); return std::nullopt;
+    case Action::Kind::kGarbage: server_says(link, "!!\x01\x02 no smtp here"); return std::nullopt;
+    case Action::Kind::kSilence:
+    case Action::Kind::kRefuse:
+    case Action::Kind::kFailTls: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::string bracketed(std::string_view line) {
+  const std::size_t open = line.find('<');
+  return std::string(line.substr(open + 1, line.find('>') - open - 1));
+}
+
+void on_ehlo(const LinkPtr& link) {
+  std::string greeting = "250-receiver.test";
+  if (link->receiver.pipelining) greeting += "|250-PIPELINING";
+  if (link->receiver.start_tls && !link->tls) greeting += "|250-STARTTLS";
+  greeting += "|250-8BITMIME|250-ENHANCEDSTATUSCODES|250 SIZE 10000000";
+  act(link, link->receiver.next("EHLO", greeting));
+}
+
+void on_mail(const LinkPtr& link, const std::string& line) {
+  Receiver& receiver = link->receiver;
+  if (receiver.messages_per_connection > 0 && link->mails >= receiver.messages_per_connection) {
+    act(link, {Action::Kind::kReply, "421 4.7.0 Too many messages on this connection"});
+    return;
+  }
+  link->mail_from.clear();
+  link->rcpt_to.clear();
+  if (act(link, receiver.next("MAIL", "250 2.1.0 Ok")) == '2') link->mail_from = bracketed(line);
+}
+
+void on_rcpt(const LinkPtr& link, const std::string& line) {
+  const std::string to = bracketed(line);
+  const auto special = link->receiver.by_recipient.find(to);
+  const Action action =
+      special != link->receiver.by_recipient.end() ? special->second : link->receiver.next("RCPT", "250 2.1.5 Ok");
+  if (act(link, action) == '2') link->rcpt_to = to;
+}
+
+void on_data_command(const LinkPtr& link) {
+  if (link->rcpt_to.empty()) {
+    server_says(link, "503 5.5.1 No valid recipients");
+    return;
+  }
+  if (act(link, link->receiver.next("DATA", "354 Go ahead")) == '3') link->in_data = true;
+}
+
+void on_dot(const LinkPtr& link) {
+  link->in_data = false;
+  const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
+  if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
+    link->receiver.mails.push_back(
+        {link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now()});
+  }
+  ++link->mails;
+  link->data.clear();
+  act(link, action);
+}
+
+void on_line(const LinkPtr& link, const std::string& line) {
+  if (link->in_data) {
+    if (line == ".") return on_dot(link);
+    link->data += line + "\r\n";
+    return;
+  }
+  note(*link, "C", line);
+  const std::string verb = line.substr(0, line.find(' '));
+  link->receiver.commands_seen.insert(verb);
+  if (verb == "EHLO" || verb == "HELO") return on_ehlo(link);
+  if (verb == "MAIL") return on_mail(link, line);
+  if (verb == "RCPT") return on_rcpt(link, line);
+  if (verb == "DATA") return on_data_command(link);
+  if (verb == "STARTTLS") return static_cast<void>(act(link, link->receiver.next("STARTTLS", "220 2.0.0 Ready")));
+  if (verb == "RSET" || verb == "NOOP") return server_says(link, "250 2.0.0 Ok");
+  if (verb == "QUIT") {
+    server_says(link, "221 2.0.0 Bye");
+    return server_closed(link, ErrorCode::kClosed, "closed by peer");
+  }
+  server_says(link, "500 5.5.2 What?");
+}
+
+void server_reads(const LinkPtr& link, const std::string& bytes) {
+  if (!link->server_open) return;
+  link->input += bytes;
+  for (;;) {
+    const std::size_t end = link->input.find("\r\n");
+    if (end == std::string::npos || !link->server_open) return;
+    const std::string line = link->input.substr(0, end);
+    link->input.erase(0, end + 2);
+    on_line(link, line);
+  }
+}
+
+void server_accepts(const LinkPtr& link) {
+  Receiver& receiver = link->receiver;
+  ++receiver.connections;
+  ++receiver.connections_seen;
+  if (receiver.connections_max > 0 && receiver.connections > receiver.connections_max) {
+    act(link, {Action::Kind::kReply, "421 4.7.0 Too many connections from your host"});
+    return;
+  }
+  act(link, receiver.next("GREETING", "220 receiver.test ESMTP"));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The client's end
+
+class SimStream final : public net::Stream {
+ public:
+  SimStream(LinkPtr link, net::Endpoint remote) : link_(std::move(link)), remote_(remote) {}
+  ~SimStream() override {
+    link_->handler = nullptr;
+    link_->world.loop.after(link_->receiver.latency, [link = link_] {
+      if (std::exchange(link->server_open, false)) --link->receiver.connections;
+    });
+  }
+
+  std::size_t write(std::string_view bytes) override {
+    if (link_->handler == nullptr) return 0;
+    link_->world.loop.after(link_->receiver.latency,
+                            [link = link_, copy = std::string(bytes)] { server_reads(link, copy); });
+    return bytes.size();
+  }
+
+  void start_tls(const net::TlsOptions&) override {
+    link_->world.loop.after(2 * link_->receiver.latency, [link = link_] {
+      if (link->handler == nullptr) return;
+      if (link->receiver.next("TLS", "ok").kind == Action::Kind::kFailTls) {
+        server_closed(link, ErrorCode::kIo, "tls: handshake failure");
+        return;
+      }
+      link->tls = true;
+      link->handler->on_tls({.version = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384"});
+    });
+  }
+
+  net::Endpoint remote() const override { return remote_; }
+
+ private:
+  LinkPtr link_;
+  net::Endpoint remote_;
+};
+
+Receiver& nobody() {
+  static Receiver receiver;  // Stands for addresses where nothing listens; its state is never used.
+  return receiver;
+}
+
+class SimTransport final : public net::Transport {
+ public:
+  explicit SimTransport(World& world) : world_(world) {}
+
+  std::unique_ptr<net::Stream> connect(const net::IpAddress& local, const net::Endpoint& remote,
+                                       net::StreamHandler& handler) override {
+    const auto found = world_.receivers.find(remote.address.str());
+    auto link = std::make_shared<Link>(world_, found == world_.receivers.end() ? nobody() : found->second);
+    link->client = local.str();
+    link->server = remote.address.str();
+    link->handler = &handler;
+    const Action action = found == world_.receivers.end() ? Action{Action::Kind::kRefuse, {}}
+                                                          : found->second.next("CONNECT", "ok");
+    if (action.kind == Action::Kind::kReply) {
+      world_.loop.after(2 * link->receiver.latency, [link] {
+        if (link->handler == nullptr) return;
+        link->handler->on_connected();
+        server_accepts(link);
+      });
+    } else {
+      link->server_open = false;
+      if (action.kind != Action::Kind::kSilence) {
+        world_.loop.after(2 * link->receiver.latency, [link] {
+          if (net::StreamHandler* to = std::exchange(link->handler, nullptr)) {
+            to->on_closed({ErrorCode::kIo, "connection refused"});
+          }
+        });
+      }
+    }
+    return std::make_unique<SimStream>(std::move(link), remote);
+  }
+
+ private:
+  World& world_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// DNS and runtime
+
+class SimResolver final : public net::Resolver {
+ public:
+  explicit SimResolver(World& world) : world_(world) {}
+  void mx(std::string_view domain, Callback<net::MxRecord> done) override {
+    answer(world_.mx, domain, std::move(done));
+  }
+  void addresses(std::string_view host, Callback<net::IpAddress> done) override {
+    answer(world_.addresses, host, std::move(done));
+  }
+  void txt(std::string_view name, Callback<std::string> done) override {
+    answer(std::map<std::string, std::vector<std::string>>{}, name, std::move(done));
+  }
+
+ private:
+  template <class Record>
+  void answer(const std::map<std::string, std::vector<Record>>& zone, std::string_view asked, Callback<Record> done) {
+    const std::string name(asked);
+    net::DnsAnswer<Record> answer{.ttl = std::chrono::seconds(300)};
+    if (const auto broken = world_.broken.find(name); broken != world_.broken.end()) {
+      answer.status = broken->second;
+      if (answer.status == net::DnsStatus::kFailed) answer.detail = "server failure";
+    } else if (const auto found = zone.find(name); found != zone.end()) {
+      answer.status = net::DnsStatus::kOk;
+      answer.records = found->second;
+    } else {
+      const bool exists = world_.mx.contains(name) || world_.addresses.contains(name);
+      answer.status = exists ? net::DnsStatus::kNoData : net::DnsStatus::kNxDomain;
+    }
+    world_.loop.after(kLatency, [done = std::move(done), answer = std::move(answer)]() mutable { done(answer); });
+  }
+
+  World& world_;
+};
+
+class SimRuntime final : public net::Runtime {
+ public:
+  SimRuntime(World& world, std::uint64_t seed) : world_(world), transport_(world), resolver_(world), seed_(seed) {}
+  int workers() const noexcept override { return 1; }
+  net::Loop& loop(int) noexcept override { return world_.loop; }
+  net::Transport& transport(int) noexcept override { return transport_; }
+  net::Resolver& resolver(int) noexcept override { return resolver_; }
+  Executor& cpu() noexcept override { return world_.loop; }
+  Executor& events() noexcept override { return world_.loop; }
+  const Clock& clock() const noexcept override { return world_.loop; }
+  std::uint64_t seed() const noexcept override { return seed_; }
+  void stop() override { world_.loop.run_tasks(); }
+
+ private:
+  World& world_;
+  SimTransport transport_;
+  SimResolver resolver_;
+  std::uint64_t seed_;
+};
+
+}  // namespace
+
+std::shared_ptr<net::Runtime> make_runtime(World& world, std::uint64_t seed) {
+  return std::make_shared<SimRuntime>(world, seed);
+}
+
+}  // namespace mailsbuddy::sim

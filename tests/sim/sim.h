@@ -1,0 +1,89 @@
+// sim.h - the world the engine sees, simulated: clock, DNS, network and scripted receivers, seeded and in one thread.
+//
+// Time stands still while code runs and jumps to the next timer when nothing is left to do, so that days pass in
+// milliseconds and every run of a scenario is the same.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/timer_wheel.h"
+#include "mailsbuddy/net.h"
+
+namespace mailsbuddy::sim {
+
+inline constexpr TimePoint kStart{std::chrono::seconds(1'800'000'000)};   // 2027-01-15 08:00:00 UTC.
+inline constexpr Duration kLatency = std::chrono::milliseconds(1);        // One way, of every packet and DNS answer.
+
+class SimLoop final : public net::Loop, public Clock {
+ public:
+  void post(Task task) override { tasks_.push_back(std::move(task)); }
+  TimePoint now() const noexcept override { return now_; }
+  TimerWheel& timers() noexcept override { return wheel_; }
+  bool is_owner() const noexcept override { return true; }
+
+  void run_tasks();                      // What is posted, and what that posts.
+  void run_until(TimePoint end);         // All tasks and timers up to `end`; then it is `end`.
+  bool run_until(TimePoint end, const std::function<bool()>& done);  // Stops as soon as done() holds.
+  void after(Duration delay, Task task);
+
+ private:
+  TimePoint now_ = kStart;
+  TimerWheel wheel_{kStart};
+  std::deque<Task> tasks_;
+  std::set<std::unique_ptr<Timer>> delayed_;
+};
+
+// What a receiver does at one stage of a session.
+struct Action {
+  enum class Kind { kReply, kClose, kReset, kSilence, kRefuse, kGarbage, kFailTls };
+  Kind kind = Kind::kReply;
+  std::string reply;   // "250 2.1.5 Ok"; several lines are separated by '|'.
+};
+
+// A receiving host: per stage ("CONNECT", "GREETING", "EHLO", "STARTTLS", "TLS", "MAIL", "RCPT", "DATA", "DOT") a list of
+// actions, one for each time the stage is reached; the last one stays. Without any: it accepts.
+struct Receiver {
+  std::map<std::string, std::deque<Action>> script;
+  std::map<std::string, Action> by_recipient;   // RCPT replies for one address, before the script.
+  bool start_tls = false;
+  bool pipelining = true;
+  Duration latency = kLatency;
+  int connections_max = 0;                      // 0: no limit; beyond it 421 at the greeting.
+  int messages_per_connection = 0;              // 0: no limit; beyond it 421 at MAIL.
+
+  struct Mail {
+    std::string client;                         // IP address it came from.
+    std::string from;
+    std::string to;
+    std::string data;                           // As on the wire: dot-stuffed.
+    bool tls = false;
+    TimePoint at{};
+  };
+  std::vector<Mail> mails;
+  int connections = 0;                          // Open now.
+  int connections_seen = 0;
+  std::set<std::string> commands_seen;          // Verbs, for "never sent" checks.
+
+  Action next(const std::string& stage, std::string_view fallback);
+};
+
+struct World {
+  SimLoop loop;
+  std::map<std::string, std::vector<net::MxRecord>> mx;
+  std::map<std::string, std::vector<net::IpAddress>> addresses;
+  std::map<std::string, net::DnsStatus> broken;       // Names that answer with a failure.
+  std::map<std::string, Receiver> receivers;          // By IP address as text.
+  std::function<void(const std::string&)> trace;      // Told of every line on every wire, when set.
+};
+
+std::shared_ptr<net::Runtime> make_runtime(World& world, std::uint64_t seed);
+
+}  // namespace mailsbuddy::sim

@@ -1,0 +1,177 @@
+// The spool's contract, run against the in-memory form.
+#include <boost/test/unit_test.hpp>
+#include <map>
+
+#include "mailsbuddy/spool.h"
+
+using namespace mailsbuddy;
+using namespace mailsbuddy::spool;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct World {
+  std::unique_ptr<Spool> spool = make_memory_spool();
+  JobNumber job = *spool->create({.id = "c", .content = {}});
+
+  void append(std::vector<RowInput> rows) { BOOST_REQUIRE(spool->append(job, rows).has_value()); }
+
+  std::vector<Row> read(std::string_view domain, std::size_t max = 1000) {
+    std::vector<Row> rows;
+    Cursor cursor;
+    for (const auto& each : spool->domains(job)) {
+      if (each.name == domain) spool->read(job, each.domain, cursor, max, rows);
+    }
+    return rows;
+  }
+
+  void settle(const Row& row, State state, TimePoint due = {}, std::string event = {}) {
+    spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = state,
+                                    .attempts = static_cast<std::uint16_t>(row.attempts + 1), .due = due,
+                                    .event = std::move(event)}},
+                   .claims = {}},
+                  nullptr);
+  }
+
+  std::uint64_t count(State state) { return spool->counts(job)[static_cast<std::size_t>(state)]; }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(rows_come_back_as_they_went_in, World) {
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> expected;
+  std::vector<std::string> keep;
+  keep.reserve(40'000);
+  std::vector<RowInput> inputs;
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string& domain = keep.emplace_back("d" + std::to_string(i % 7) + ".test");
+    const std::string& local = keep.emplace_back("user" + std::to_string(i));
+    const std::string& fields = keep.emplace_back(std::string(static_cast<std::size_t>(i % 300), 'f'));
+    inputs.push_back({domain, local, fields});
+    expected[domain].emplace_back(local, fields);
+  }
+  append(inputs);
+  BOOST_TEST(count(State::kQueued) == 10'000U);
+  BOOST_TEST(spool->open_rows() == 10'000U);
+  for (const auto& [domain, rows] : expected) {
+    const auto got = read(domain, 100'000);
+    BOOST_REQUIRE(got.size() == rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      BOOST_REQUIRE(got[i].local == rows[i].first);
+      BOOST_REQUIRE(got[i].fields == rows[i].second);
+      BOOST_REQUIRE(got[i].key.row == i);
+    }
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_cursor_goes_on_where_it_stopped_also_after_rows_were_settled_and_appended, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  const DomainNumber domain = spool->domains(job).front().domain;
+  Cursor cursor;
+  std::vector<Row> rows;
+  BOOST_TEST(!spool->read(job, domain, cursor, 5, rows));
+  for (const Row& row : rows) settle(row, State::kDelivered);
+  append({{"x.test", "c", "field"}});
+  rows.clear();
+  BOOST_TEST(!spool->read(job, domain, cursor, 5, rows));
+  BOOST_REQUIRE(rows.size() == 1U);
+  BOOST_TEST(rows[0].local == "c");
+  BOOST_TEST(rows[0].fields == "field");
+}
+
+BOOST_FIXTURE_TEST_CASE(deferred_rows_come_when_due_earliest_first, World) {
+  append({{"x.test", "a", "1"}, {"x.test", "b", "2"}, {"y.test", "c", "3"}});
+  const auto x = read("x.test");
+  settle(x[0], State::kDeferred, TimePoint(30s));
+  settle(x[1], State::kDeferred, TimePoint(10s));
+  settle(read("y.test")[0], State::kDeferred, TimePoint(20s));
+  BOOST_TEST((spool->next_due() == TimePoint(10s)));
+  std::vector<Row> due;
+  spool->take_due(TimePoint(9s), 10, due);
+  BOOST_TEST(due.empty());
+  spool->take_due(TimePoint(25s), 10, due);
+  BOOST_REQUIRE(due.size() == 2U);
+  BOOST_TEST(due[0].local == "b");
+  BOOST_TEST(due[0].fields == "2");
+  BOOST_TEST(due[0].attempts == 1);
+  BOOST_TEST(due[1].local == "c");
+  BOOST_TEST(count(State::kDeferred) == 3U);
+  due.clear();
+  spool->take_deferred(job, 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_TEST(due[0].local == "a");
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+}
+
+BOOST_FIXTURE_TEST_CASE(settlements_before_claims_in_one_batch, World) {
+  append({{"x.test", "a", ""}});
+  const Row row = read("x.test").front();
+  bool durable = false;
+  spool->commit({.settlements = {}, .claims = {row.key}}, [&durable] { durable = true; });
+  BOOST_TEST(durable);
+  BOOST_TEST(count(State::kClaimed) == 1U);
+  spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = State::kQueued}}, .claims = {row.key}},
+                nullptr);
+  BOOST_TEST(count(State::kClaimed) == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_final_row_stays_final_and_reports_once, World) {
+  append({{"x.test", "a", ""}});
+  const Row row = read("x.test").front();
+  settle(row, State::kDelivered, {}, "first");
+  settle(row, State::kBounced, {}, "second");
+  BOOST_TEST(count(State::kDelivered) == 1U);
+  BOOST_TEST(count(State::kBounced) == 0U);
+  BOOST_TEST(spool->open_rows() == 0U);
+  BOOST_TEST(spool->peek_events(10) == std::vector<std::string>{"first"}, boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(events_stay_until_removed, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  for (const Row& row : read("x.test")) settle(row, State::kDelivered, {}, row.local);
+  BOOST_TEST(spool->peek_events(1).size() == 1U);
+  BOOST_TEST(spool->event_count() == 2U);
+  spool->remove_events(1);
+  BOOST_TEST(spool->peek_events(10) == std::vector<std::string>{"b"}, boost::test_tools::per_element());
+  spool->remove_events(10);
+  BOOST_TEST(spool->event_count() == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(open_rows_are_visited_with_their_state, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}, {"y.test", "c", ""}});
+  const auto x = read("x.test");
+  settle(x[0], State::kDelivered);
+  settle(x[1], State::kDeferred, TimePoint(1s));
+  std::map<std::string, State> seen;
+  spool->visit_open(job, [&](std::string_view local, std::string_view domain, std::string_view, State state) {
+    seen[std::string(local) + "@" + std::string(domain)] = state;
+  });
+  BOOST_TEST((seen == std::map<std::string, State>{{"b@x.test", State::kDeferred}, {"c@y.test", State::kQueued}}));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_erased_job_leaves_nothing, World) {
+  append({{"x.test", "a", ""}});
+  const Row row = read("x.test").front();
+  settle(row, State::kDeferred, TimePoint(1s));
+  spool->erase(job);
+  BOOST_TEST(spool->open_rows() == 0U);
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  settle(row, State::kDelivered, {}, "late");
+  BOOST_TEST(spool->event_count() == 0U);
+  BOOST_TEST(!spool->append(job, std::vector<RowInput>{{"x.test", "b", ""}}).has_value());
+  BOOST_TEST(spool->create({.id = "c", .content = {}}).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_id_is_taken_once, World) {
+  const auto again = spool->create({.id = "c", .content = {}});
+  BOOST_REQUIRE(!again.has_value());
+  BOOST_TEST((again.error().code == ErrorCode::kAlreadyExists));
+}
+
+BOOST_FIXTURE_TEST_CASE(suppression_is_per_account_and_exact, World) {
+  BOOST_TEST(spool->suppress("brand", "ann@x.test", 3).has_value());
+  BOOST_TEST((spool->suppressed("brand", "ann@x.test") == std::uint8_t{3}));
+  BOOST_TEST(!spool->suppressed("other", "ann@x.test").has_value());
+  BOOST_TEST(!spool->suppressed("brand", "nn@x.test").has_value());
+  BOOST_TEST(!spool->suppressed("branda", "nn@x.test").has_value());
+}
