@@ -5,14 +5,20 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "core/net/sockaddr.h"
 
 namespace mailsbuddy::net {
 namespace {
+
+std::string bind_words(const IpAddress& local, int status) {
+  return fmt::format("binding to {}: {}", local.str(), uv_strerror(status));
+}
 
 constexpr std::size_t kWriteMax = 1 << 30;  // Of one system call; libuv counts in 32 bits.
 
@@ -116,7 +122,7 @@ Result<void> Connection::bind(const IpAddress& local) {
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
 #endif
   if (const int status = uv_tcp_bind(&tcp_, from.get(), 0); status < 0)
-    return Error{ErrorCode::kIo, fmt::format("binding to {}: {}", local.str(), uv_strerror(status))};
+    return Error{ErrorCode::kIo, bind_words(local, status)};
   return {};
 }
 
@@ -325,6 +331,16 @@ std::unique_ptr<Stream> UvTransport::connect(const IpAddress& local, const Endpo
   auto connection = std::make_shared<Connection>(shared_, remote, handler);
   connection->connect(local);
   return std::make_unique<UvStream>(std::move(connection));
+}
+
+Result<void> UvTransport::check_local(const IpAddress& local) const {
+  if (local.unspecified()) return {};
+  const SockAddr from = to_sockaddr({local, 0});
+  const int fd = socket(from.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int error = fd < 0 || ::bind(fd, from.get(), from.size) != 0 ? errno : 0;
+  if (fd >= 0) ::close(fd);
+  if (error == 0) return {};
+  return Error{ErrorCode::kUnavailable, bind_words(local, -error)};  // libuv's codes are errno's, negative.
 }
 
 }  // namespace mailsbuddy::net

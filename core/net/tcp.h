@@ -25,6 +25,7 @@ class UvTransport final : public Transport {
   UvTransport& operator=(const UvTransport&) = delete;
 
   std::unique_ptr<Stream> connect(const IpAddress& local, const Endpoint& remote, StreamHandler& handler) override;
+  Result<void> check_local(const IpAddress& local) const override;
 
   // What the streams share. Buffers serve one read at a time: nothing in them outlives a callback.
   struct Shared {

@@ -133,8 +133,9 @@ void TlsClient::fail(std::string why) {
 std::string TlsClient::last_openssl_words() const {
   const unsigned long code = ERR_peek_error();
   const char* words = ERR_reason_error_string(code);
-  if (ssl_ && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    return fmt::format("{}: {}", words, X509_verify_cert_error_string(SSL_get_verify_result(ssl_.get())));
+  if (const long verdict = ssl_ ? SSL_get_verify_result(ssl_.get()) : X509_V_OK;
+      options_.verify_peer && verdict != X509_V_OK)
+    return fmt::format("certificate verify failed: {}", X509_verify_cert_error_string(verdict));
   if (words != nullptr) return words;
   return code == 0 ? "closed by the peer" : fmt::format("OpenSSL error {:#x}", code);
 }
