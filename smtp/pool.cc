@@ -1,0 +1,219 @@
+#include <algorithm>
+#include <cassert>
+#include <unordered_map>
+#include <utility>
+
+#include "core/base/timer_wheel.h"
+#include "smtp/connection.h"
+#include "smtp/host_walk.h"
+
+namespace mailsbuddy::smtp {
+
+// Handler calls come last in every function here: the handler may destroy the Pool.
+struct Pool::State {
+  // One connection, from open() to its end.
+  struct Slot final : Connection::Owner {
+    enum class Phase : std::uint8_t { kOpening, kIdle, kBusy, kBetween, kQuitting };
+
+    Slot(State& owner, ConnectionId its_id) : pool(owner), id(its_id) {}
+    void on_event(const SessionEvent& event) override { pool.on_event(*this, event); }
+
+    State& pool;
+    const ConnectionId id;
+    Phase phase = Phase::kOpening;
+    std::unique_ptr<HostWalk> walk;  // While opening.
+    std::string host;
+    net::Endpoint remote;
+    bool in_clear = false;           // TLS failed with this address.
+    int messages = 0;
+    TimePoint idle_since{};
+    std::unique_ptr<Connection> connection;
+  };
+  using Slots = std::unordered_map<ConnectionId, std::unique_ptr<Slot>>;
+
+  ConnectionId open();
+  void try_next(Slot& slot);
+  void connect(Slot& slot);
+  void attempt_failed(Slot& slot, const Outcome& outcome);
+  void open_failed(Slot& slot);
+
+  void on_event(Slot& slot, const SessionEvent& event);
+  void on_ready(Slot& slot);
+  void on_done(Slot& slot);
+  void on_closed(Slot& slot, const Outcome& reason);
+
+  void send(Slot& slot, const Transaction& transaction);
+  void quit(Slot& slot);
+  void leave_idle(const Slot& slot);
+  void quit_expired();
+  void set_idle_timer();
+
+  Pool& door;
+  net::Loop& loop;
+  net::Transport& transport;
+  net::Resolver& resolver;
+  PoolOptions options;
+  std::vector<RouteHost> hosts;
+  PoolHandler& handler;
+  Random& random;
+  ConnectionId last_id = 0;
+  int busy = 0;
+  Slots slots;
+  std::vector<Slot*> idle;  // Longest idle first.
+  Timer idle_timer{[this] { quit_expired(); }};
+  std::shared_ptr<void> alive = std::make_shared<char>();
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening
+
+ConnectionId Pool::State::open() {
+  const ConnectionId id = ++last_id;
+  auto slot = std::make_unique<Slot>(*this, id);
+  slot->walk = std::make_unique<HostWalk>(resolver, options.local, hosts, options.addresses_per_open_max, random);
+  slots.emplace(id, std::move(slot));
+  // From the loop: with nothing to try, the handler would be called from inside open().
+  loop.post([this, id, guard = std::weak_ptr(alive)] {
+    if (!guard.expired()) try_next(*slots.at(id));
+  });
+  return id;
+}
+
+void Pool::State::try_next(Slot& slot) {
+  slot.walk->next([this, &slot](std::optional<HostWalk::Target> target) {
+    if (!target) return open_failed(slot);
+    slot.host = std::move(target->host);
+    slot.remote = {.address = target->address, .port = options.port};
+    slot.in_clear = false;
+    connect(slot);
+  });
+}
+
+void Pool::State::connect(Slot& slot) {
+  Connection::Options how{.local = options.local, .remote = slot.remote, .host = slot.host, .session = options.session};
+  if (slot.in_clear) how.session.tls = TlsPolicy::kNone;
+  slot.connection = std::make_unique<Connection>(loop, transport, std::move(how), slot);
+}
+
+void Pool::State::attempt_failed(Slot& slot, const Outcome& outcome) {
+  slot.walk->failed(outcome);
+  if (outcome.cause == Cause::kTlsFailed && options.session.tls == TlsPolicy::kOpportunistic && !slot.in_clear) {
+    slot.in_clear = true;
+    return connect(slot);
+  }
+  try_next(slot);
+}
+
+void Pool::State::open_failed(Slot& slot) {
+  const auto gone = slots.extract(slot.id);
+  handler.on_open_failed(door, gone.key(), gone.mapped()->walk->failure());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What a connection reports
+
+void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
+  switch (event.kind) {
+    case SessionEvent::Kind::kStartTls: return;  // The Connection's.
+    case SessionEvent::Kind::kReady: return on_ready(slot);
+    case SessionEvent::Kind::kRecipient: return handler.on_recipient(door, slot.id, event.recipient, event.outcome);
+    case SessionEvent::Kind::kTransactionDone: return on_done(slot);
+    case SessionEvent::Kind::kClosed:
+      return slot.phase == Slot::Phase::kOpening ? attempt_failed(slot, event.outcome) : on_closed(slot, event.outcome);
+  }
+}
+
+void Pool::State::on_ready(Slot& slot) {
+  slot.walk.reset();
+  if (slot.messages >= options.messages_per_connection) return quit(slot);
+  slot.phase = Slot::Phase::kIdle;
+  slot.idle_since = loop.now();
+  idle.push_back(&slot);
+  set_idle_timer();
+  handler.on_ready(door, slot.id);
+}
+
+void Pool::State::on_done(Slot& slot) {
+  slot.phase = Slot::Phase::kBetween;
+  --busy;
+  handler.on_transaction_done(door, slot.id);
+}
+
+void Pool::State::on_closed(Slot& slot, const Outcome& reason) {
+  leave_idle(slot);
+  const auto gone = slots.extract(slot.id);
+  handler.on_closed(door, gone.key(), reason);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Work and idleness
+
+void Pool::State::send(Slot& slot, const Transaction& transaction) {
+  assert(slot.phase == Slot::Phase::kIdle);
+  leave_idle(slot);
+  slot.phase = Slot::Phase::kBusy;
+  ++busy;
+  ++slot.messages;
+  slot.connection->begin(transaction);
+}
+
+void Pool::State::quit(Slot& slot) {
+  leave_idle(slot);
+  slot.phase = Slot::Phase::kQuitting;
+  slot.connection->quit();
+}
+
+void Pool::State::leave_idle(const Slot& slot) {
+  if (slot.phase != Slot::Phase::kIdle) return;
+  const auto at = std::find(idle.rbegin(), idle.rend(), &slot);  // Most often the last.
+  idle.erase(std::next(at).base());
+}
+
+void Pool::State::quit_expired() {
+  while (!idle.empty() && idle.front()->idle_since + options.idle_timeout <= loop.now()) quit(*idle.front());
+  set_idle_timer();
+}
+
+// Like a Connection's, the timer may be early, never late.
+void Pool::State::set_idle_timer() {
+  if (idle.empty() || idle_timer.armed()) return;
+  loop.timers().arm(idle_timer, idle.front()->idle_since + options.idle_timeout);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The door
+
+Pool::Pool(net::Loop& loop, net::Transport& transport, net::Resolver& resolver, PoolOptions options,
+           std::vector<RouteHost> hosts, PoolHandler& handler, Random& random)
+    : state_(new State{*this, loop, transport, resolver, std::move(options), std::move(hosts), handler, random}) {}
+Pool::~Pool() = default;
+
+bool Pool::can_open() const noexcept { return open_connections() < state_->options.connections_max; }
+
+ConnectionId Pool::open() {
+  assert(can_open());
+  return state_->open();
+}
+
+ConnectionId Pool::idle() const noexcept { return state_->idle.empty() ? 0 : state_->idle.back()->id; }
+
+void Pool::send(ConnectionId connection, const Transaction& transaction) {
+  state_->send(*state_->slots.at(connection), transaction);
+}
+
+ConnectionInfo Pool::info(ConnectionId connection) const {
+  const auto found = state_->slots.find(connection);
+  if (found == state_->slots.end()) return {};
+  const State::Slot& slot = *found->second;
+  return {.mx_host = slot.host, .remote = slot.remote, .tls = slot.connection != nullptr && slot.connection->tls()};
+}
+
+int Pool::open_connections() const noexcept { return static_cast<int>(state_->slots.size()); }
+int Pool::busy_connections() const noexcept { return state_->busy; }
+void Pool::set_connections_max(int count) noexcept { state_->options.connections_max = count; }
+
+void Pool::quit_idle() {
+  while (!state_->idle.empty()) state_->quit(*state_->idle.back());
+}
+
+}  // namespace mailsbuddy::smtp
