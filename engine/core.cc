@@ -60,6 +60,7 @@ std::string random_key(std::uint64_t seed) {
 Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) {
   auto egress = parse_egress(options);
   if (!egress) return std::move(egress).error();
+  if (options.first_retry <= std::chrono::seconds(0)) return invalid("first_retry: a time above zero is needed");
   if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
     return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
                                bounce::kVerpKeyBytesMin));

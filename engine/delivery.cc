@@ -4,7 +4,6 @@
 
 #include "core/base/ascii.h"
 #include "engine/maker.h"
-#include "engine/retry.h"
 
 namespace mailsbuddy::engine {
 namespace {
@@ -51,9 +50,10 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
 
 }  // namespace
 
-Delivery::Delivery(net::Loop& loop, spool::Spool& spool, Random random, Committed committed)
+Delivery::Delivery(net::Loop& loop, spool::Spool& spool, RetrySchedule retries, Random random, Committed committed)
     : loop_(loop),
       spool_(spool),
+      retries_(retries),
       random_(random),
       committed_(std::move(committed)),
       flush_timer_([this] { flush(); }) {}
@@ -105,7 +105,7 @@ Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const boun
   if (fate.state != spool::State::kDeferred) return {fate.state, fate.kind, {}};
   const TimePoint now = loop_.now();
   if (job.expires <= now) return {spool::State::kExpired, EventKind::kExpired, {}};
-  return {fate.state, fate.kind, std::min(job.expires, now + retry_delay(attempt, random_))};
+  return {fate.state, fate.kind, std::min(job.expires, now + retries_.after_attempt(attempt, random_))};
 }
 
 void Delivery::give_back(const spool::Row& row) {

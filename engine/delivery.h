@@ -8,6 +8,7 @@
 #include "core/base/timer_wheel.h"
 #include "engine/events.h"
 #include "engine/job.h"
+#include "engine/retry.h"
 
 namespace mailsbuddy::engine {
 
@@ -32,7 +33,7 @@ class Delivery {
  public:
   // `committed` is called after each write, on any thread, with the earliest new due time (max(): none).
   using Committed = std::function<void(TimePoint earliest_due, const std::vector<JobPtr>& finished_messages)>;
-  Delivery(net::Loop& loop, spool::Spool& spool, Random random, Committed committed);
+  Delivery(net::Loop& loop, spool::Spool& spool, RetrySchedule retries, Random random, Committed committed);
 
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
   void give_back(const spool::Row& row);                     // Claimed, not tried: queued again, the caller has it.
@@ -53,6 +54,7 @@ class Delivery {
 
   net::Loop& loop_;
   spool::Spool& spool_;
+  RetrySchedule retries_;
   Random random_;
   Committed committed_;
   Timer flush_timer_;

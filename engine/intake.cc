@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/ascii.h"
+#include "core/base/encoding.h"
 #include "core/base/hash.h"
 #include "engine/fields.h"
 
@@ -40,12 +41,17 @@ class Pending {
   std::vector<std::string> fields_;
 };
 
-Result<std::string> pack(const RowView& row, std::size_t columns) {
-  if (row.values.size() != columns) {
-    return Error{ErrorCode::kInvalidArgument, fmt::format("{} values, expected {}", row.values.size(), columns)};
+Result<std::string> pack(const RowView& row, std::span<const std::string> columns) {
+  if (row.values.size() != columns.size()) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("{} values, expected {}", row.values.size(), columns.size())};
   }
   std::string fields;
-  for (const std::string_view value : row.values) append_field(fields, value);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (!is_valid_utf8(row.values[i])) {
+      return Error{ErrorCode::kInvalidArgument, fmt::format("field '{}' is not UTF-8", columns[i])};
+    }
+    append_field(fields, row.values[i]);
+  }
   if (fields.size() > kRowBytesMax) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("{} octets of merge fields, the limit is {}", fields.size(), kRowBytesMax)};
@@ -83,7 +89,7 @@ Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::Jo
   ImportReport report;
   SeenAddresses seen(seed);
   Pending pending;
-  const std::size_t columns = rows.columns().size();
+  const std::span<const std::string> columns = rows.columns();
   const auto refuse = [&](const RowView& row, std::string reason) {
     ++report.refused;
     rows.refused({.number = row.number, .address = std::string(row.address), .reason = std::move(reason)});

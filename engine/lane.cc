@@ -1,4 +1,3 @@
-#include "engine/retry.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 
@@ -104,7 +103,7 @@ void Lane::released() {
   worker_.connection_released(site_.provider());
 }
 
-void Lane::set_aside(TimePoint now) { set_aside_until_ = now + set_aside_delay(++failures_); }
+void Lane::set_aside(TimePoint now) { set_aside_until_ = now + worker_.retries().after_failures(++failures_); }
 
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
   const auto found = carried_.find(connection);

@@ -4,17 +4,13 @@
 
 namespace mailsbuddy::engine {
 
-Duration retry_delay(std::uint32_t attempt, Random& random) {
-  constexpr Duration kFirst = std::chrono::minutes(10);
-  constexpr Duration kLongest = std::chrono::hours(2);
-  const Duration base = std::min(kLongest, kFirst * (1 << std::clamp<std::uint32_t>(attempt - 1, 0, 4)));
-  const double factor = 0.8 + 0.4 * random.unit();
-  return std::chrono::duration_cast<Duration>(base * factor);
+Duration RetrySchedule::after_attempt(std::uint32_t attempt, Random& random) const {
+  const Duration base = std::min(12 * first_, first_ * (1 << std::clamp<std::uint32_t>(attempt - 1, 0, 4)));
+  return std::chrono::duration_cast<Duration>(base * (0.8 + 0.4 * random.unit()));
 }
 
-Duration set_aside_delay(int failures) {
-  constexpr Duration kLongest = std::chrono::minutes(15);
-  return std::min<Duration>(kLongest, std::chrono::minutes(1 << std::clamp(failures - 1, 0, 4)));
+Duration RetrySchedule::after_failures(int failures) const {
+  return std::min(first_ * 3 / 2, first_ / 10 * (1 << std::clamp(failures - 1, 0, 4)));
 }
 
 }  // namespace mailsbuddy::engine

@@ -5,12 +5,23 @@
 
 namespace mailsbuddy::engine {
 
-// The wait after the given attempt (from 1): 10, 20, 40, 80 minutes, then 2 hours, each up to a fifth shorter or longer so
-// that what failed together does not come back together. RFC 5321 4.5.4.1 asks for 30 minutes in general and allows
-// sooner first tries; greylisting wants 5 to 15 minutes.
-Duration retry_delay(std::uint32_t attempt, Random& random);
+// Threads: immutable.
+class RetrySchedule {
+ public:
+  // `first`: the wait after the first attempt. RFC 5321 4.5.4.1 asks for 30 minutes in general and allows sooner first
+  // tries; greylisting wants 5 to 15 minutes.
+  explicit RetrySchedule(Duration first) : first_(first) {}
 
-// How long a lane or a domain is left alone after so many failures in a row (from 1): 1, 2, 4, 8, then 15 minutes.
-Duration set_aside_delay(int failures);
+  // The wait after the given attempt (from 1): first, then 2, 4, 8 and 12 times as long, each up to a fifth shorter or
+  // longer, so that what failed together does not come back together.
+  Duration after_attempt(std::uint32_t attempt, Random& random) const;
+
+  // How long a lane or a domain is left alone after so many failures in a row (from 1): a tenth of `first`, doubling up to
+  // one and a half times `first`.
+  Duration after_failures(int failures) const;
+
+ private:
+  Duration first_;
+};
 
 }  // namespace mailsbuddy::engine

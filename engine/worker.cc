@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/retry.h"
-
 namespace mailsbuddy::engine {
 
 Worker::Worker(const Shared& shared, int index)
@@ -12,7 +10,8 @@ Worker::Worker(const Shared& shared, int index)
       transport_(shared.runtime.transport(index)),
       resolver_(shared.runtime.resolver(index)),
       random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
-      delivery_(loop_, shared.spool, Random(random_()), shared.committed),
+      retries_(shared.options.first_retry),
+      delivery_(loop_, shared.spool, retries_, Random(random_()), shared.committed),
       router_(resolver_),
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }) {}
@@ -49,7 +48,7 @@ void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure);
   charge(*feed, answer.failure);
   if (feed->size() == 0) return;
-  const TimePoint again = std::min(now() + set_aside_delay(++feed->route_failures), feed->job->expires);
+  const TimePoint again = std::min(now() + retries_.after_failures(++feed->route_failures), feed->job->expires);
   const auto entry = aside_.emplace(again, std::move(feed));
   if (entry == aside_.begin()) loop_.timers().arm(aside_timer_, again);
 }

@@ -51,6 +51,7 @@ class Worker {
   net::Loop& loop() noexcept { return loop_; }
   spool::Spool& spool() noexcept { return shared_.spool; }
   Delivery& delivery() noexcept { return delivery_; }
+  const RetrySchedule& retries() const noexcept { return retries_; }
   std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
                                         smtp::PoolHandler& handler);
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
@@ -79,6 +80,7 @@ class Worker {
   net::Transport& transport_;
   net::Resolver& resolver_;
   Random random_;
+  RetrySchedule retries_;
   Delivery delivery_;
   smtp::Router router_;
   std::deque<FeedPtr> to_route_;

@@ -38,6 +38,7 @@ struct EngineOptions {
   std::vector<EgressIp> egress;                 // At least one. Required.
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned.
   std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
+  std::chrono::seconds first_retry{600};        // The wait after a first deferral; it doubles up to twelve times this.
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
   smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
   smtp::Timeouts timeouts{};

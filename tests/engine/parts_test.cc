@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(retries_wait_longer_and_are_spread) {
   for (const Case c : {Case{1, 10min}, Case{2, 20min}, Case{3, 40min}, Case{4, 80min}, Case{5, 120min}, Case{1000, 120min}}) {
     std::set<Duration> seen;
     for (int i = 0; i < 1000; ++i) {
-      const Duration delay = retry_delay(c.attempt, random);
+      const Duration delay = RetrySchedule(10min).after_attempt(c.attempt, random);
       BOOST_TEST((delay >= c.middle * 0.8 && delay <= c.middle * 1.2), c.attempt);
       seen.insert(delay);
     }
@@ -82,8 +82,8 @@ BOOST_AUTO_TEST_CASE(retries_wait_longer_and_are_spread) {
 
 BOOST_AUTO_TEST_CASE(setting_aside_grows_to_its_limit) {
   const std::vector<std::chrono::minutes> expected{1min, 2min, 4min, 8min, 15min, 15min};
-  for (std::size_t i = 0; i < expected.size(); ++i) BOOST_TEST((set_aside_delay(static_cast<int>(i) + 1) == expected[i]));
-  BOOST_TEST((set_aside_delay(1'000'000) == 15min));
+  for (std::size_t i = 0; i < expected.size(); ++i) BOOST_TEST((RetrySchedule(10min).after_failures(static_cast<int>(i) + 1) == expected[i]));
+  BOOST_TEST((RetrySchedule(10min).after_failures(1'000'000) == 15min));
 }
 
 BOOST_AUTO_TEST_CASE(the_rate_is_that_of_the_last_ten_seconds) {

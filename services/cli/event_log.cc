@@ -1,0 +1,81 @@
+#include "services/cli/event_log.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace mailsbuddy::cli {
+namespace {
+
+std::string iso_time(TimePoint time) {
+  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(milliseconds);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds.time_since_epoch().count()),
+                     (milliseconds - seconds).count());
+}
+
+}  // namespace
+
+std::string to_json(const Event& event) {
+  nlohmann::ordered_json json{{"time", iso_time(event.time)},
+                              {"kind", to_string(event.kind)},
+                              {"campaign", event.job},
+                              {"recipient", event.recipient},
+                              {"row", event.row},
+                              {"attempt", event.attempt},
+                              {"stage", to_string(event.outcome.stage)},
+                              {"cause", to_string(event.outcome.cause)}};
+  if (event.outcome.reply.code != 0) {
+    json["code"] = event.outcome.reply.code;
+    if (event.outcome.reply.enhanced) json["enhanced"] = event.outcome.reply.enhanced->str();
+    json["text"] = event.outcome.reply.text;
+  }
+  if (!event.outcome.detail.empty()) json["detail"] = event.outcome.detail;
+  json["class"] = bounce::to_string(event.verdict.klass);
+  json["permanence"] = bounce::to_string(event.verdict.permanence);
+  json["scope"] = bounce::to_string(event.verdict.scope);
+  json["reaction"] = bounce::to_string(event.verdict.reaction);
+  json["rule"] = event.rule;
+  if (!event.provider.empty()) json["provider"] = event.provider;
+  if (!event.egress.empty()) json["egress"] = event.egress;
+  if (!event.mx_host.empty()) {
+    json["mx"] = event.mx_host;
+    json["tls"] = event.tls;
+  }
+  if (event.kind == EventKind::kDeferred) json["due"] = iso_time(event.due);
+  // A reply may hold anything; what is no UTF-8 becomes U+FFFD.
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+Result<void> EventLog::open(const std::string& path) {
+  if (path.empty()) return {};
+  file_.open(path, std::ios::trunc);
+  if (!file_) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
+  return {};
+}
+
+void EventLog::on_events(std::span<const Event> events) {
+  const std::lock_guard lock(mutex_);
+  for (const Event& event : events) {
+    KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
+    ++counts.by_kind[static_cast<std::size_t>(event.kind)];
+    if (event.kind == EventKind::kDeferred) last_trouble_ = event.recipient + ": " + event.outcome.str();
+    if (file_.is_open()) file_ << to_json(event) << '\n';
+  }
+  if (file_.is_open()) file_.flush();
+}
+
+std::map<std::string, KindCounts> EventLog::by_provider() const {
+  const std::lock_guard lock(mutex_);
+  return providers_;
+}
+
+std::string EventLog::last_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return last_trouble_;
+}
+
+}  // namespace mailsbuddy::cli

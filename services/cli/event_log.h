@@ -1,0 +1,41 @@
+// event_log.h - what `mailsbuddy send` keeps of events: counts per provider for people, JSON lines for programs.
+#pragma once
+
+#include <array>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::cli {
+
+inline constexpr std::size_t kKinds = static_cast<std::size_t>(EventKind::kHeld) + 1;
+
+// Events by kind; kDeferred counts attempts, all others recipients.
+struct KindCounts {
+  std::array<std::uint64_t, kKinds> by_kind{};
+  std::uint64_t of(EventKind kind) const noexcept { return by_kind[static_cast<std::size_t>(kind)]; }
+};
+
+std::string to_json(const Event& event);  // One line, without its end.
+
+// Threads: on_events() on the engine's event thread, the rest on any.
+class EventLog final : public EventSink {
+ public:
+  // `path` empty: no file. Errors: kIo.
+  Result<void> open(const std::string& path);
+  void on_events(std::span<const Event> events) override;
+
+  std::map<std::string, KindCounts> by_provider() const;  // "(none)": settled before a provider was known.
+  std::string last_trouble() const;                       // The newest deferral in words; empty: none.
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, KindCounts> providers_;
+  std::string last_trouble_;
+  std::ofstream file_;
+};
+
+}  // namespace mailsbuddy::cli

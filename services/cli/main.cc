@@ -1,0 +1,28 @@
+// mailsbuddy - the command-line tool: thin, over the public headers.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "mailsbuddy/base.h"
+#include "services/cli/send_command.h"
+#include "services/cli/sink_command.h"
+#include "services/cli/small_commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("mailsbuddy - send mail campaigns at the pace each mailbox provider accepts");
+  app.set_version_flag("--version", "mailsbuddy " + std::string(mailsbuddy::version()));
+  app.require_subcommand(1);
+  app.footer("Each subcommand has its own --help with an example.");
+  std::function<int()> run;
+  mailsbuddy::cli::add_send_command(app, run);
+  mailsbuddy::cli::add_sink_command(app, run);
+  mailsbuddy::cli::add_dkim_command(app, run);
+  mailsbuddy::cli::add_address_command(app, run);
+  mailsbuddy::cli::add_completion_command(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? mailsbuddy::cli::kDone : mailsbuddy::cli::kBadUsage;
+  }
+  return run();
+}

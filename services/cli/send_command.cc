@@ -1,0 +1,404 @@
+#include "services/cli/send_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <sstream>
+#include <thread>
+
+#include "services/cli/csv_rows.h"
+#include "services/cli/event_log.h"
+#include "services/cli/progress.h"
+
+namespace mailsbuddy::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct SendOptions {
+  std::string template_file;
+  std::string recipients_file;
+  std::string from;
+  std::vector<std::string> dkim;
+  std::vector<std::string> egress;
+  std::vector<std::string> dns;
+  std::uint16_t port = 25;
+  std::string events_file;
+  bool json = false;
+  std::string campaign;
+  std::string account = "default";
+  std::string return_path;
+  std::string list_id;
+  std::string unsubscribe;
+  std::string unsubscribe_mailto;
+  std::string feedback_id;
+  std::string address_column;
+  std::string bad_rows_file;
+  std::string unsent_file;
+  std::string suppress_file;
+  std::string tls = "opportunistic";
+  std::string on_unknown = "resend";
+  int connections = 0;
+  double rate = -1;
+  int messages_per_connection = 0;
+  std::int64_t max_age_seconds = 5 * 86'400;
+  std::int64_t first_retry_seconds = 600;
+  int workers = 0;
+  int cpu_threads = 0;
+};
+
+volatile std::sig_atomic_t interrupts = 0;
+
+void on_interrupt(int) {
+  interrupts = interrupts + 1;
+  if (interrupts > 1) std::_Exit(130);
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (!in || std::filesystem::is_directory(path)) {
+    return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno != 0 ? errno : EISDIR))};
+  }
+  return text.str();
+}
+
+// "what" in front of an error's detail.
+Error about(std::string_view what, const Error& error) { return {error.code, fmt::format("{}: {}", what, error.detail)}; }
+
+Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given) {
+  auto ring = std::make_shared<dkim::KeyRing>();
+  for (const std::string& each : given) {
+    const std::size_t first = each.find(':');
+    const std::size_t second = first == std::string::npos ? first : each.find(':', first + 1);
+    if (second == std::string::npos) {
+      return Error{ErrorCode::kInvalidArgument, fmt::format("--dkim {}: DOMAIN:SELECTOR:KEYFILE is expected", each)};
+    }
+    const std::string file = each.substr(second + 1);
+    auto pem = read_file(file);
+    if (!pem) return about("--dkim", pem.error());
+    auto key = dkim::PrivateKey::from_pem(*pem);
+    if (!key) return about("--dkim " + file, key.error());
+    auto signer = dkim::Signer::make(each.substr(0, first), each.substr(first + 1, second - first - 1), *key);
+    if (!signer) return about("--dkim " + each, signer.error());
+    if (auto added = ring->add(*signer); !added) return about("--dkim " + each, added.error());
+  }
+  if (ring->empty()) return std::shared_ptr<const dkim::KeyRing>();
+  return std::shared_ptr<const dkim::KeyRing>(std::move(ring));
+}
+
+Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given) {
+  std::vector<EgressIp> ips;
+  for (const std::string& each : given) {
+    const std::size_t equals = each.find('=');
+    if (equals == std::string::npos) {
+      return Error{ErrorCode::kInvalidArgument, fmt::format("--egress {}: IP=EHLO_NAME is expected", each)};
+    }
+    ips.push_back({.address = each.substr(0, equals), .ehlo_name = each.substr(equals + 1)});
+  }
+  return ips;
+}
+
+// A DNS server that does not answer would only be seen as every recipient deferred: ask it once before anything is read.
+Result<void> check_dns(net::Runtime& runtime, const std::string& domain) {
+  auto asked = std::make_shared<std::promise<net::DnsAnswer<net::MxRecord>>>();
+  auto answer = asked->get_future();
+  runtime.loop(0).post([&runtime, asked, domain] {
+    runtime.resolver(0).mx(domain, [asked](const net::DnsAnswer<net::MxRecord>& got) { asked->set_value(got); });
+  });
+  if (answer.wait_for(60s) != std::future_status::ready) return Error{ErrorCode::kUnavailable, "no answer in 60 seconds"};
+  const auto got = answer.get();
+  const bool reached = got.status != net::DnsStatus::kFailed || got.detail.find("did not answer") == std::string::npos;
+  if (reached && got.detail.find("cannot be reached") == std::string::npos) return {};
+  return Error{ErrorCode::kUnavailable, got.detail};
+}
+
+Result<std::shared_ptr<net::Runtime>> make_runtime(const SendOptions& options) {
+  net::RuntimeOptions runtime_options{.workers = options.workers, .cpu_threads = options.cpu_threads};
+  for (const std::string& server : options.dns) {
+    auto endpoint = net::Endpoint::parse(server, 53);
+    if (!endpoint) return about("--dns " + server, endpoint.error());
+    runtime_options.resolver.servers.push_back(*endpoint);
+  }
+  auto runtime = net::make_runtime(std::move(runtime_options));
+  if (!runtime) return std::move(runtime).error();
+  return std::shared_ptr<net::Runtime>(*std::move(runtime));
+}
+
+std::optional<warming::Limits> limits_of(const SendOptions& options) {
+  if (options.connections == 0 && options.rate < 0 && options.messages_per_connection == 0) return std::nullopt;
+  warming::Limits limits;
+  if (options.connections > 0) limits.connections = options.connections;
+  if (options.messages_per_connection > 0) limits.messages_per_connection = options.messages_per_connection;
+  if (options.rate >= 0) limits.messages_per_second = options.rate;
+  limits.burst = std::max(1.0, limits.messages_per_second / 10);
+  return limits;
+}
+
+Result<Campaign> make_campaign(const SendOptions& options, const std::string& address_column) {
+  auto from = NamedAddress::parse(options.from);
+  if (!from) return about("--from " + options.from, from.error());
+  const std::string domain(from->address.domain());
+  auto source = read_file(options.template_file);
+  if (!source) return about("--template", source.error());
+  auto content = Content::parse_eml(*source);
+  if (!content) return about(options.template_file, content.error());
+  ListHeaders list{.unsubscribe_url = options.unsubscribe,
+                   .unsubscribe_mailto = options.unsubscribe_mailto,
+                   .list_id = options.list_id.empty() ? "campaigns." + domain : options.list_id,
+                   .feedback_id = options.feedback_id};
+  if (list.unsubscribe_url.empty()) {
+    list.unsubscribe_url = "https://" + domain + "/unsubscribe/{{ mb_token }}";
+    fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://{}/unsubscribe/TOKEN\n", domain);
+  }
+  auto compiled = make_campaign_content(*std::move(content), list);
+  if (!compiled) return about(options.template_file, compiled.error());
+  return Campaign{.id = options.campaign.empty() ? std::filesystem::path(options.template_file).stem().string()
+                                                 : options.campaign,
+                  .account = options.account,
+                  .content = *std::move(compiled),
+                  .from = *std::move(from),
+                  .return_path_domain = options.return_path.empty() ? domain : options.return_path,
+                  .on_unknown = options.on_unknown == "hold"   ? OnUnknown::kHold
+                                : options.on_unknown == "drop" ? OnUnknown::kDrop
+                                                               : OnUnknown::kResend,
+                  .address_field = address_column};
+}
+
+Result<void> suppress_from(const std::string& path, const std::string& account, Engine& engine) {
+  if (path.empty()) return {};
+  std::ifstream in(path);
+  if (!in) return Error{ErrorCode::kIo, fmt::format("--suppress {}: {}", path, std::strerror(errno))};
+  std::uint64_t line_number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++line_number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    // A line that is no address must stop the run: someone asked not to be mailed and we could not read who.
+    auto address = Address::parse(line);
+    if (!address) return about(fmt::format("--suppress {}:{}", path, line_number), address.error());
+    if (auto done = engine.suppress(account, *address, SuppressionReason::kManual); !done) return done;
+  }
+  return {};
+}
+
+class Send {
+ public:
+  explicit Send(SendOptions options) : options_(std::move(options)) {}
+
+  int run() {
+    if (auto sent = prepare(); !sent) {
+      fmt::print(stderr, "mailsbuddy send: {}\n", sent.error().detail);
+      return kBadUsage;
+    }
+    watch();
+    return report();
+  }
+
+ private:
+  Result<void> prepare() {
+    const std::string beside = options_.recipients_file;
+    auto rows = CsvRows::open(options_.recipients_file, options_.address_column,
+                              options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
+    if (!rows) return about("--recipients", rows.error());
+    auto campaign = make_campaign(options_, (*rows)->address_column());
+    if (!campaign) return std::move(campaign).error();
+    auto keys = load_keys(options_.dkim);
+    if (!keys) return std::move(keys).error();
+    auto egress = parse_egress(options_.egress);
+    if (!egress) return std::move(egress).error();
+    if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
+    auto runtime = make_runtime(options_);
+    if (!runtime) return std::move(runtime).error();
+    if (!options_.dns.empty()) {
+      if (auto answers = check_dns(**runtime, campaign->return_path_domain); !answers) {
+        (*runtime)->stop();
+        return about("--dns", answers.error());
+      }
+    }
+    auto engine = Engine::open({.egress = *std::move(egress),
+                                .keys = *std::move(keys),
+                                .max_age = std::chrono::seconds(options_.max_age_seconds),
+                                .first_retry = std::chrono::seconds(options_.first_retry_seconds),
+                                .tls = options_.tls == "none"       ? smtp::TlsPolicy::kNone
+                                       : options_.tls == "required" ? smtp::TlsPolicy::kRequired
+                                                                    : smtp::TlsPolicy::kOpportunistic,
+                                .port = options_.port,
+                                .limits = limits_of(options_),
+                                .runtime = *std::move(runtime)});
+    if (!engine) return std::move(engine).error();
+    engine_ = *std::move(engine);
+    engine_->subscribe(log_);
+    if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
+    campaign_ = campaign->id;
+    started_ = std::chrono::steady_clock::now();
+    auto imported = engine_->start(*std::move(campaign), **rows);
+    if (!imported) return about(options_.recipients_file, imported.error());
+    import_ = *imported;
+    fmt::print(stderr, "campaign '{}': {} recipients at {} domains", campaign_, import_.accepted, import_.domains);
+    if (import_.refused > 0) {
+      fmt::print(stderr, "; {} bad rows are in {}", import_.refused,
+                 options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
+    }
+    fmt::print(stderr, "\n");
+    return {};
+  }
+
+  CampaignStatus status() const { return *engine_->status(campaign_); }
+
+  // Until every recipient is settled, or the user interrupts and what is on the wire is answered.
+  void watch() {
+    struct sigaction action {};
+    action.sa_handler = on_interrupt;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    Progress progress;
+    CampaignStatus now = status();
+    while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
+      progress.show(now, *log_);
+      std::this_thread::sleep_for(50ms);
+      now = status();
+    }
+    if (interrupts > 0 && !now.settled()) {
+      static_cast<void>(engine_->pause(campaign_));
+      progress.finish();
+      fmt::print(stderr, "stopping: waiting for the answers to what is on the wire (again: stop at once)\n");
+      const auto limit = std::chrono::steady_clock::now() + 60s;
+      while (status().of(spool::State::kClaimed) > 0 && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::sleep_for(20ms);
+      }
+    }
+    progress.finish();
+    // Settled first, reported a moment later: let the events arrive.
+    const auto limit = std::chrono::steady_clock::now() + 10s;
+    while (log_settled() < final_rows(status()) && std::chrono::steady_clock::now() < limit) {
+      std::this_thread::sleep_for(5ms);
+    }
+  }
+
+  static std::uint64_t open_rows(const CampaignStatus& now) {
+    std::uint64_t rows = 0;
+    for (std::size_t i = 0; i < spool::kStateCount; ++i) {
+      if (!spool::is_final(static_cast<spool::State>(i))) rows += now.counts[i];
+    }
+    return rows;
+  }
+  static std::uint64_t final_rows(const CampaignStatus& now) { return now.total - open_rows(now); }
+
+  std::uint64_t log_settled() const {
+    std::uint64_t rows = 0;
+    for (const auto& [provider, counts] : log_->by_provider()) {
+      for (std::size_t kind = 0; kind < kKinds; ++kind) rows += counts.by_kind[kind];
+      rows -= counts.of(EventKind::kDeferred) + counts.of(EventKind::kHeld);
+    }
+    return rows;
+  }
+
+  int report() {
+    const CampaignStatus now = status();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
+    if (options_.json) {
+      fmt::print("{}\n", summary_json(campaign_, now, *log_, import_, took.count()));
+    } else {
+      fmt::print("{}{:.1f} s, {:.0f} delivered per second\n", summary_table(now, *log_), took.count(),
+                 static_cast<double>(now.of(spool::State::kDelivered)) / std::max(took.count(), 1e-9));
+    }
+    if (now.settled()) return kDone;
+    write_unsent();
+    return kUnsettled;
+  }
+
+  void write_unsent() {
+    const std::string path = options_.unsent_file.empty() ? options_.recipients_file + ".unsent.csv" : options_.unsent_file;
+    std::ofstream out(path, std::ios::trunc);
+    out << "email,state\n";
+    const auto open = engine_->open_recipients(campaign_, SIZE_MAX);
+    if (open) {
+      for (const OpenRecipient& each : *open) out << each.address << ',' << spool::to_string(each.state) << '\n';
+    }
+    out.flush();
+    if (!out) {
+      fmt::print(stderr, "{}: {}\n", path, std::strerror(errno));
+    } else {
+      fmt::print(stderr, "{} unsent recipients are in {}\n", open ? open->size() : 0, path);
+    }
+  }
+
+  SendOptions options_;
+  std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
+  std::unique_ptr<Engine> engine_;
+  std::string campaign_;
+  ImportReport import_;
+  std::chrono::steady_clock::time_point started_;
+};
+
+constexpr const char* kFooter = R"(
+The template is an .eml file: headers (Subject, Reply-To, ...), an empty line, and a text, HTML or multipart body. Its
+headers and bodies are Liquid: {{ first_name | default: "friend" }} takes the column first_name. See docs/templates.md.
+
+Example:
+  mailsbuddy dkim keygen > brand.pem
+  mailsbuddy dkim record s1 brand.example < brand.pem        # publish this in DNS
+  mailsbuddy send --template spring.eml --recipients subscribers.csv --from 'News <news@brand.example>' \
+      --dkim brand.example:s1:brand.pem --egress 192.0.2.10=mx1.brand.example \
+      --unsubscribe 'https://brand.example/u/{{ mb_token }}' --events spring.jsonl
+
+Exit status: 0 when every recipient is settled, 1 when some are not, 2 when nothing could be sent.)";
+
+}  // namespace
+
+void add_send_command(CLI::App& app, std::function<int()>& run) {
+  auto options = std::make_shared<SendOptions>();
+  CLI::App* send = app.add_subcommand("send", "Send one campaign: a template to every recipient of a CSV file");
+  send->footer(kFooter);
+  const auto seconds = CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
+                                             CLI::AsNumberWithUnit::CASE_SENSITIVE);
+
+  send->add_option("--template", options->template_file, "The message, an .eml file with merge fields")->required();
+  send->add_option("--recipients", options->recipients_file, "CSV with a header row, UTF-8; one column is the address")->required();
+  send->add_option("--from", options->from, "From, for example 'News <news@brand.example>'")->required();
+  send->add_option("--egress", options->egress, "An IP to send from and its EHLO name, IP=NAME; may be given again")->required();
+  send->add_option("--dkim", options->dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM); may be given again. Without: unsigned");
+
+  send->add_option("--campaign", options->campaign, "The campaign's id. Default: the template's file name")->group("Campaign");
+  send->add_option("--account", options->account, "Whose campaign it is: for suppression")->capture_default_str()->group("Campaign");
+  send->add_option("--address-column", options->address_column, "The column with the address. Default: email, address, ...")->group("Campaign");
+  send->add_option("--return-path", options->return_path, "Domain that bounces come back to. Default: that of --from")->group("Campaign");
+  send->add_option("--unsubscribe", options->unsubscribe, "One-click URL, https, template text; {{ mb_token }} names the recipient")->group("Campaign");
+  send->add_option("--unsubscribe-mailto", options->unsubscribe_mailto, "A further List-Unsubscribe address, template text")->group("Campaign");
+  send->add_option("--list-id", options->list_id, "List-Id. Default: campaigns.DOMAIN")->group("Campaign");
+  send->add_option("--feedback-id", options->feedback_id, "Feedback-ID header")->group("Campaign");
+  send->add_option("--suppress", options->suppress_file, "Addresses never to mail, one a line")->group("Campaign");
+
+  send->add_option("--tls", options->tls, "none, opportunistic or required")
+      ->check(CLI::IsMember({"none", "opportunistic", "required"}))->capture_default_str()->group("Delivery");
+  send->add_option("--connections", options->connections, "Connections per IP and provider. Default: the provider's own limits")
+      ->check(CLI::Range(1, 10'000))->group("Delivery");
+  send->add_option("--rate", options->rate, "Messages per second per IP and provider; 0: unlimited")->check(CLI::NonNegativeNumber)->group("Delivery");
+  send->add_option("--messages-per-connection", options->messages_per_connection, "Then a new connection")
+      ->check(CLI::PositiveNumber)->group("Delivery");
+  send->add_option("--first-retry", options->first_retry_seconds, "Wait after a first deferral, for example 90s or 10m")
+      ->transform(seconds)->group("Delivery");
+  send->add_option("--max-age", options->max_age_seconds, "Give up after this, for example 4h or 5d")->transform(seconds)->group("Delivery");
+  send->add_option("--on-unknown", options->on_unknown, "When no answer came to the end of a message: resend, hold or drop")
+      ->check(CLI::IsMember({"resend", "hold", "drop"}))->capture_default_str()->group("Delivery");
+  send->add_option("--port", options->port, "Port of every MX host")->capture_default_str()->group("Delivery");
+  send->add_option("--dns", options->dns, "DNS server IP[:PORT]; may be given again. Default: the system's")->group("Delivery");
+  send->add_option("--workers", options->workers, "Network threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
+  send->add_option("--cpu-threads", options->cpu_threads, "Rendering and signing threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
+
+  send->add_option("--events", options->events_file, "Write every event there, a JSON object a line")->group("Output");
+  send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
+  send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");
+  send->add_flag("--json", options->json, "The summary as JSON on standard output")->group("Output");
+  send->callback([options, &run] { run = [options] { return Send(*options).run(); }; });
+}
+
+}  // namespace mailsbuddy::cli
