@@ -31,6 +31,10 @@ if(MAILSBUDDY_SANITIZE)
   target_link_options(mailsbuddy_flags INTERFACE -fsanitize=${MAILSBUDDY_SANITIZE})
 endif()
 
+if(MAILSBUDDY_FUZZ)
+  target_compile_options(mailsbuddy_flags INTERFACE -fsanitize=fuzzer-no-link)  # Coverage of the rooms, not only of the targets.
+endif()
+
 set_property(GLOBAL PROPERTY MAILSBUDDY_ROOMS "")
 
 # mailsbuddy_room(NAME SOURCES file... [USES room-or-library...])
@@ -90,4 +94,10 @@ function(mailsbuddy_fuzz name)
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   target_link_libraries(fuzz_${name} PRIVATE ${ARG_USES} mailsbuddy_flags fmt::fmt)
   set_property(GLOBAL APPEND PROPERTY MAILSBUDDY_FUZZ_TARGETS fuzz_${name})
+endfunction()
+
+# The target `fuzzers`: every fuzz target there is. Called last.
+function(mailsbuddy_fuzzers)
+  get_property(targets GLOBAL PROPERTY MAILSBUDDY_FUZZ_TARGETS)
+  add_custom_target(fuzzers DEPENDS ${targets})
 endfunction()

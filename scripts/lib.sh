@@ -63,5 +63,5 @@ build() {
   [ $# = 0 ] || targets=(--target "$@")
   step "configure: preset $preset, in build/$preset" quietly "configure-$preset.log" cmake --preset "$preset"
   step "build: preset $preset${*:+ ($*)}, $JOBS at once" quietly "build-$preset.log" \
-    cmake --build "build/$preset" --parallel "$JOBS" "${targets[@]}"
+    cmake --build --preset "$preset" --parallel "$JOBS" "${targets[@]}"
 }

@@ -1,0 +1,53 @@
+# What is installed: the doors, the library with its CMake and pkg-config files, the command; and the .deb of it all.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set_target_properties(mailsbuddy PROPERTIES VERSION ${PROJECT_VERSION}
+                      SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})  # 0.x: a minor release may break.
+
+set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mailsbuddy)
+install(TARGETS mailsbuddy EXPORT mailsbuddy)
+install(EXPORT mailsbuddy NAMESPACE mailsbuddy:: FILE mailsbuddyTargets.cmake DESTINATION ${cmake_dir})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/mailsbuddy TYPE INCLUDE)
+if(TARGET mailsbuddy_cli)
+  set_target_properties(mailsbuddy_cli PROPERTIES INSTALL_RPATH $ORIGIN/../${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS mailsbuddy_cli)
+endif()
+install(FILES LICENSE README.md CHANGELOG.md TYPE DOC)
+
+# A static library's users must link what it links; a shared one does so itself. Only one of the two is installed, so
+# pkg-config names these without --static.
+if(BUILD_SHARED_LIBS)
+  set(MAILSBUDDY_STATIC OFF)
+  set(pc_requires "")
+  set(pc_libs "")
+else()
+  set(MAILSBUDDY_STATIC ON)
+  set(pc_requires "libuv libcares openssl fmt libidn2 libpsl")
+  set(pc_libs "-pthread -lresolv")
+endif()
+configure_package_config_file(cmake/mailsbuddyConfig.cmake.in mailsbuddyConfig.cmake INSTALL_DESTINATION ${cmake_dir}
+                              NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(mailsbuddyConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mailsbuddyConfig.cmake
+              ${CMAKE_CURRENT_BINARY_DIR}/mailsbuddyConfigVersion.cmake DESTINATION ${cmake_dir})
+
+# Relative to where it lies, so that an installed tree can be moved.
+file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(cmake/mailsbuddy.pc.in mailsbuddy.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mailsbuddy.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME mailsbuddy)
+set(CPACK_PACKAGE_CONTACT "The mailsbuddy authors <mailsbuddy@localhost>")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION mail)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR})  # Where a shared libmailsbuddy is built.
+if(MAILSBUDDY_STATIC)  # The command runs without these; linking the static library takes them.
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
+      "libuv1-dev, libc-ares-dev, libssl-dev, libfmt-dev, libidn2-dev, libpsl-dev, pkg-config")
+endif()
+include(CPack)
