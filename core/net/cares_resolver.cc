@@ -203,8 +203,8 @@ DnsAnswer<Record> CaresResolver::read(const Raw& raw, DnsAnswer<Record> (*parse)
     case ARES_ETIMEOUT:
       answer.detail = fmt::format("{} did not answer", servers_);
       return answer;
-    case ARES_ECONNREFUSED:
-      answer.detail = fmt::format("{} cannot be reached", servers_);
+    case ARES_ECONNREFUSED:  // c-ares reports these alike once it has been through all servers.
+      answer.detail = fmt::format("{} cannot be reached, or answered SERVFAIL or REFUSED", servers_);
       return answer;
     default:
       answer.detail = fmt::format("{}: {}", servers_, ares_strerror(raw.status));
