@@ -74,8 +74,9 @@ function(mailsbuddy_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;USES;LABELS" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_compile_definitions(test_${name} PRIVATE BOOST_TEST_DYN_LINK BOOST_TEST_MODULE=${name}
-                             MAILSBUDDY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(test_${name} PRIVATE BOOST_TEST_DYN_LINK MAILSBUDDY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  list(GET ARG_SOURCES 0 main_source)  # Holds the program's main(): Boost.Test wants exactly one.
+  set_property(SOURCE ${main_source} APPEND PROPERTY COMPILE_DEFINITIONS BOOST_TEST_MODULE=${name})
   target_link_libraries(test_${name} PRIVATE ${ARG_USES} mailsbuddy_flags fmt::fmt Boost::unit_test_framework)
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
