@@ -68,7 +68,8 @@ Result<void> SinkPolicy::check(const SinkProfile& profile) {
   if (profile.latency < Duration{0}) return wrong("latency is negative");
   if (profile.messages_per_connection < 0) return wrong("messages_per_connection is negative");
   if (profile.connections_max < 0) return wrong("connections_max is negative");
-  if (profile.banner_host.empty() || !std::all_of(profile.banner_host.begin(), profile.banner_host.end(), ascii::is_visible))
+  if (profile.banner_host.empty() ||
+      !std::all_of(profile.banner_host.begin(), profile.banner_host.end(), ascii::is_visible))
     return wrong("banner_host is no host name");
   return {};
 }

@@ -38,8 +38,8 @@ struct alignas(64) SinkCounters {
   void merge_into(SinkCounts& counts) const noexcept;
 };
 
-// Threads: all methods from any thread. Invariants: never more than connections_max are served at once; with `sticky` the
-// draws depend on the seed and the recipient alone, so neither threads nor the order of arrival change a result.
+// Threads: all methods from any thread. Invariants: never more than connections_max are served at once; with `sticky`
+// the draws depend on the seed and the recipient alone, so neither threads nor the order of arrival change a result.
 class SinkPolicy {
  public:
   enum class Verdict : std::uint8_t { kAccept, kDefer, kReject };

@@ -101,8 +101,10 @@ void TlsServer::feed(std::string_view ciphertext) {
   }
   if (state_ == State::kOpen) return;
   const int done = SSL_do_handshake(ssl_.get());
-  if (done == 1) state_ = State::kOpen;
-  else if (SSL_get_error(ssl_.get(), done) != SSL_ERROR_WANT_READ) state_ = State::kFailed;
+  if (done == 1)
+    state_ = State::kOpen;
+  else if (SSL_get_error(ssl_.get(), done) != SSL_ERROR_WANT_READ)
+    state_ = State::kFailed;
 }
 
 std::size_t TlsServer::read(std::span<char> plaintext) {
@@ -111,8 +113,10 @@ std::size_t TlsServer::read(std::span<char> plaintext) {
   const int count = SSL_read(ssl_.get(), plaintext.data(), static_cast<int>(plaintext.size()));
   if (count > 0) return static_cast<std::size_t>(count);
   const int error = SSL_get_error(ssl_.get(), count);
-  if (error == SSL_ERROR_ZERO_RETURN) state_ = State::kClosed;
-  else if (error != SSL_ERROR_WANT_READ) state_ = State::kFailed;
+  if (error == SSL_ERROR_ZERO_RETURN)
+    state_ = State::kClosed;
+  else if (error != SSL_ERROR_WANT_READ)
+    state_ = State::kFailed;
   return 0;
 }
 
@@ -132,7 +136,7 @@ void TlsServer::take_output(std::string& ciphertext) {
   const long size = out_ == nullptr ? 0 : BIO_get_mem_data(out_, &data);
   if (size <= 0) return;
   ciphertext.append(data, static_cast<std::size_t>(size));
-  BIO_reset(out_);
+  static_cast<void>(BIO_reset(out_));
 }
 
 }  // namespace mailsbuddy::smtp

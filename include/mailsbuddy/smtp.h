@@ -232,7 +232,7 @@ class Pool {
 struct SinkProfile {
   std::string name = "default";
   std::string banner_host = "sink.invalid";
-  Duration latency{0};                  // Before every reply.
+  Duration latency{0};                  // Before every reply; replies to commands that came together go out together.
   double defer_chance = 0;              // `defer_reply` at RCPT.
   std::string defer_reply = "451 4.7.1 Greylisted, try again later";
   double reject_chance = 0;             // `reject_reply` at RCPT.
@@ -259,25 +259,25 @@ struct SinkOptions {
   std::vector<SinkListener> listeners;
   std::vector<SinkProfile> profiles;
   std::string maildir{};                // Not empty: accepted messages are written there (tmp/, new/).
-  double maildir_sample = 1.0;          // Share of the messages written.
+  double maildir_sample = 1.0;          // Share of the messages written; with `sticky` drawn per first recipient.
   std::string tls_certificate_pem{};    // With start_tls; empty: a self-signed certificate made at start.
   std::string tls_key_pem{};
   int threads = 1;
   std::uint64_t seed = 1;
-  // Called for each accepted message when set, on a sink thread: envelope and message bytes (dot-unstuffed).
-  // Views die on return.
+  // Called for each accepted recipient when set, on a sink thread: envelope and message bytes (dot-unstuffed), before
+  // the reply goes out. Views die on return.
   std::function<void(std::string_view profile, std::string_view mail_from, std::string_view rcpt_to,
                      std::string_view message)> on_message{};
 };
 
 struct SinkCounts {
   std::string profile;
-  std::uint64_t connections = 0;
-  std::uint64_t connections_refused = 0;
+  std::uint64_t connections = 0;          // Served.
+  std::uint64_t connections_refused = 0;  // For connections_max.
   std::uint64_t accepted = 0;           // Recipients whose message was taken.
   std::uint64_t deferred = 0;
   std::uint64_t rejected = 0;           // At RCPT.
-  std::uint64_t data_rejected = 0;
+  std::uint64_t data_rejected = 0;      // Recipients of messages refused at the final dot.
   std::uint64_t tls_handshakes = 0;
   std::uint64_t bytes = 0;              // Message bytes taken.
   std::uint64_t protocol_errors = 0;
@@ -286,7 +286,8 @@ struct SinkCounts {
 // Threads: the methods from any thread. Ownership: destroying it stops it.
 class Sink {
  public:
-  // Errors: kIo naming the address that cannot be listened on; kInvalidArgument for a profile that is not there.
+  // Errors: kIo naming the address that cannot be listened on or the directory that cannot be written to;
+  // kInvalidArgument for a profile that is not there and for fields out of range.
   static Result<std::unique_ptr<Sink>> start(SinkOptions options);
   ~Sink();
   std::vector<net::Endpoint> endpoints() const;   // As bound, in the order of SinkOptions::listeners.
