@@ -58,8 +58,8 @@ class Message {
       ns_rr rr;
       if (ns_parserr(&handle_, which, i, &rr) != 0) return std::nullopt;
       if (ns_rr_class(rr) != ns_c_in) continue;
-      records.push_back(
-          {canonical(ns_rr_name(rr)), ns_rr_type(rr), ttl_of(ns_rr_ttl(rr)), {ns_rr_rdata(rr), ns_rr_rdlen(rr)}});
+      const std::span<const std::uint8_t> data(ns_rr_rdata(rr), ns_rr_rdlen(rr));
+      records.push_back({canonical(ns_rr_name(rr)), ns_rr_type(rr), ttl_of(ns_rr_ttl(rr)), data});
     }
     return records;
   }

@@ -55,9 +55,11 @@ BOOST_AUTO_TEST_CASE(a_task_posted_by_a_task_runs_without_anything_else_waking_t
 }
 
 BOOST_AUTO_TEST_CASE(a_task_posted_from_a_timer_runs) {
-  LoopThread on;
   Latch done;
-  Timer timer([&] { on.loop->post([&] { done.open(); }); });
+  UvLoop* loop = nullptr;
+  Timer timer([&] { loop->post([&] { done.open(); }); });
+  LoopThread on;  // Last: it stops before the timer goes.
+  loop = on.loop.get();
   on.run([&] { on.loop->timers().arm(timer, on.loop->now() + milliseconds(2)); });
   done.wait();
 }
@@ -91,12 +93,12 @@ BOOST_AUTO_TEST_CASE(timers_fire_in_order_and_never_early) {
 }
 
 BOOST_AUTO_TEST_CASE(an_earlier_timer_overtakes_and_a_cancelled_one_stays_silent) {
-  LoopThread on;
   Latch done;
   bool late_fired = false;
   Timer late([&] { late_fired = true; });
   Timer cancelled([&] { BOOST_ERROR("cancelled, yet fired"); });
   Timer soon([&] { done.open(); });
+  LoopThread on;
   on.run([&] {
     on.loop->timers().arm(late, on.loop->now() + std::chrono::hours(1));
     on.loop->timers().arm(cancelled, on.loop->now() + milliseconds(1));
@@ -124,6 +126,7 @@ BOOST_AUTO_TEST_CASE(now_stands_still_within_a_task_and_moves_between_turns) {
   });
   on.run([&] { on.loop->timers().arm(timer, first + milliseconds(3)); });
   done.wait();
+  on.loop->stop();
 }
 
 BOOST_AUTO_TEST_CASE(stop_runs_what_was_posted_and_drops_what_comes_after) {

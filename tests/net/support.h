@@ -26,6 +26,12 @@ namespace mailsbuddy::net::test {
 // Nothing passes or fails by time; this ends a test that hangs.
 inline constexpr std::chrono::seconds kHang{60};
 
+// Boost.Test is for one thread at a time: while this waits others may use it.
+template <class Future>
+void wait_for(const Future& future) {
+  if (future.wait_for(kHang) != std::future_status::ready) BOOST_FAIL("hangs");
+}
+
 inline IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
 // A loop on its own thread.
@@ -39,7 +45,7 @@ struct LoopThread {
     std::packaged_task<decltype(call())()> task(std::move(call));
     auto result = task.get_future();
     loop->post([&task] { task(); });
-    BOOST_REQUIRE(result.wait_for(kHang) == std::future_status::ready);
+    wait_for(result);
     return result.get();
   }
 
@@ -51,7 +57,7 @@ struct LoopThread {
 class Latch {
  public:
   void open() { promise_.set_value(); }
-  void wait() { BOOST_REQUIRE(future_.wait_for(kHang) == std::future_status::ready); }
+  void wait() { wait_for(future_); }
 
  private:
   std::promise<void> promise_;
@@ -87,7 +93,8 @@ class Recorder final : public StreamHandler {
   }
   void wait_for_data(std::string_view wanted) {
     std::unique_lock lock(mutex_);
-    BOOST_REQUIRE(changed_.wait_for(lock, kHang, [&] { return data_ == wanted; }));
+    const bool came = changed_.wait_for(lock, kHang, [&] { return data_ == wanted; });
+    BOOST_REQUIRE_MESSAGE(came, "not the data that was wanted after: " << joined());
   }
   std::string events() {  // Repeated ones once: "connected data closed".
     const std::lock_guard lock(mutex_);
