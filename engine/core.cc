@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "core/base/ascii.h"
+#include "core/base/encoding.h"
 #include "core/base/hash.h"
 #include "core/mail/header.h"
+#include "core/mail/mime.h"
 #include "engine/fields.h"
 #include "engine/intake.h"
 
@@ -192,7 +194,7 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   }
   if (!has_pool(message.pool)) return invalid(fmt::format("message: no egress IP is in pool '{}'", message.pool));
   auto job = std::make_shared<Job>();
-  job->data = normalise_line_ends(message.data);
+  append_crlf(job->data, message.data);
   const auto from_value = find_header(job->data, "From");
   if (!from_value) return invalid("message: it has no From header");
   const auto from = NamedAddress::parse(*from_value);
@@ -208,8 +210,7 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   job->signer = *signer;
   job->sender = message.sender.str();
   const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
-  job->smtputf8 = message.sender.needs_smtputf8() ||
-                  std::any_of(headers.begin(), headers.end(), [](char c) { return static_cast<unsigned char>(c) > 127; });
+  job->smtputf8 = message.sender.needs_smtputf8() || !is_ascii(headers);
   return job;
 }
 

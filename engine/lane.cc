@@ -93,9 +93,9 @@ void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
   worker_.log(LogLevel::kWarning, "{} pauses at {}: {}", egress_.ip->address, site_.provider().id.name, outcome.str());
 }
 
+// on_ready() or on_closed() follows and pumps.
 void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId connection) {
   carried_.at(connection).carries = nullptr;
-  site_.pump();
 }
 
 void Lane::released() {

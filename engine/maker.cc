@@ -2,16 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
+#include "core/base/encoding.h"
 #include "engine/fields.h"
 
 namespace mailsbuddy::engine {
 namespace {
-
-bool has_eight_bit(std::string_view bytes) {
-  return std::any_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) > 127; });
-}
 
 // What the engine itself says at the top of a campaign's message. The Message-ID depends on the row alone, so that a
 // second attempt of the same row can be recognised as the same message.
@@ -75,8 +70,8 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
   prepared.wire.reserve(prepared.message_bytes + 64);
   prepared.wire = signature;  // Folded by us: CRLF lines, none begins with a dot.
   smtp::dot_stuff(message, prepared.wire);
-  prepared.eight_bit = has_eight_bit(prepared.wire);
-  prepared.smtputf8 = job.smtputf8 || has_eight_bit(prepared.recipient);
+  prepared.eight_bit = !is_ascii(prepared.wire);
+  prepared.smtputf8 = job.smtputf8 || !is_ascii(prepared.recipient);
 }
 
 }  // namespace mailsbuddy::engine
