@@ -28,7 +28,7 @@ std::string_view to_string(Permanence value) noexcept;
 enum class Scope : std::uint8_t { kNone, kRecipient, kMessage, kSenderDomain, kSourceIp, kHost };
 std::string_view to_string(Scope value) noexcept;
 
-enum class Reaction : std::uint8_t { kNone, kSuppress, kRetry, kSlow, kPause, kSuspendAlert, kFailMessage };
+enum class Reaction : std::uint8_t { kNone, kSuppress, kRetry, kSlow, kPause, kSuspendAlert, kFailMessage, kAlert };
 std::string_view to_string(Reaction value) noexcept;
 
 struct Verdict {
