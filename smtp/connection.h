@@ -22,7 +22,7 @@ class Connection final : public net::StreamHandler {
   struct Options {
     net::IpAddress local;
     net::Endpoint remote;
-    std::string_view host;   // For SNI.
+    std::string_view host;  // For SNI.
     SessionOptions session;
   };
 
@@ -44,7 +44,7 @@ class Connection final : public net::StreamHandler {
  private:
   enum class Link : std::uint8_t { kConnecting, kUp, kHandshake };
 
-  void run();    // Hands out events, writes, sets the timer. May destroy *this.
+  void run();  // Hands out events, writes, sets the timer. May destroy *this.
   void flush();
   void set_timer(TimePoint due);
   TimePoint due() const noexcept { return link_ == Link::kConnecting ? connect_deadline_ : session_.deadline(); }

@@ -8,8 +8,8 @@
 namespace mailsbuddy::smtp {
 namespace {
 
-// What an outcome says about the site, least first: that a name is missing, that DNS fails, that a host cannot be reached,
-// that it broke off, that it refused in words.
+// What an outcome says about the site, least first: that a name is missing, that DNS fails, that a host cannot be
+// reached, that it broke off, that it refused in words.
 int rank(const Outcome& outcome) noexcept {
   if (outcome.cause == Cause::kNoSuchDomain) return 0;
   if (outcome.stage == Stage::kRoute) return 1;
@@ -50,8 +50,8 @@ void HostWalk::next(Found found) {
       found_addresses({.status = net::DnsStatus::kOk, .records = {*literal}, .ttl = {}, .detail = {}});
       continue;
     }
-    resolver_.addresses(host, [this, alive = std::weak_ptr(alive_), found = std::move(found)](
-                                  const net::DnsAnswer<net::IpAddress>& answer) mutable {
+    resolver_.addresses(host, [this, alive = std::weak_ptr(alive_),
+                               found = std::move(found)](const net::DnsAnswer<net::IpAddress>& answer) mutable {
       if (alive.expired()) return;
       found_addresses(answer);
       next(std::move(found));
@@ -72,14 +72,18 @@ void HostWalk::found_addresses(const net::DnsAnswer<net::IpAddress>& answer) {
     case net::DnsStatus::kNoData:
     case net::DnsStatus::kNxDomain:
       return failed({Stage::kRoute, Cause::kNoSuchDomain, {}, host + " has no address"});
-    case net::DnsStatus::kOk: break;
+    case net::DnsStatus::kOk:
+      break;
   }
   std::ranges::copy_if(answer.records, std::back_inserter(addresses_), [this](const net::IpAddress& address) {
     return local_.unspecified() || local_.is_v4() == address.is_v4();
   });
   std::ranges::reverse(addresses_);
   if (!addresses_.empty()) return;
-  failed({Stage::kConnect, Cause::kConnectFailed, {}, host + (local_.is_v4() ? " has no IPv4 address" : " has no IPv6 address")});
+  failed({Stage::kConnect,
+          Cause::kConnectFailed,
+          {},
+          host + (local_.is_v4() ? " has no IPv4 address" : " has no IPv6 address")});
 }
 
 void HostWalk::failed(Outcome outcome) {

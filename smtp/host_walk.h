@@ -10,9 +10,9 @@
 
 namespace mailsbuddy::smtp {
 
-// Hosts by preference, at random among equals, each resolved when its turn comes; of its addresses those that `local` can
-// reach. Keeps the most telling failure of the tries.
-// Threads: its loop's. Ownership: may be destroyed at any time, also from inside `found`, which is not called after that.
+// Hosts by preference, at random among equals, each resolved when its turn comes; of its addresses those that `local`
+// can reach. Keeps the most telling failure of the tries. Threads: its loop's. Ownership: may be destroyed at any time,
+// also from inside `found`, which is not called after that.
 class HostWalk {
  public:
   struct Target {
@@ -21,7 +21,8 @@ class HostWalk {
   };
   using Found = UniqueFunction<void(std::optional<Target>)>;  // Empty: there is nothing left to try.
 
-  HostWalk(net::Resolver& resolver, const net::IpAddress& local, std::vector<RouteHost> hosts, int tries_max, Random& random);
+  HostWalk(net::Resolver& resolver, const net::IpAddress& local, std::vector<RouteHost> hosts, int tries_max,
+           Random& random);
 
   void next(Found found);        // Calls at once when it needs no DNS.
   void failed(Outcome outcome);  // What became of a try.

@@ -24,7 +24,7 @@ struct Pool::State {
     std::unique_ptr<HostWalk> walk;  // While opening.
     std::string host;
     net::Endpoint remote;
-    bool in_clear = false;           // TLS failed with this address.
+    bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
     TimePoint idle_since{};
     std::unique_ptr<Connection> connection;
@@ -114,10 +114,14 @@ void Pool::State::open_failed(Slot& slot) {
 
 void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
   switch (event.kind) {
-    case SessionEvent::Kind::kStartTls: return;  // The Connection's.
-    case SessionEvent::Kind::kReady: return on_ready(slot);
-    case SessionEvent::Kind::kRecipient: return handler.on_recipient(door, slot.id, event.recipient, event.outcome);
-    case SessionEvent::Kind::kTransactionDone: return on_done(slot);
+    case SessionEvent::Kind::kStartTls:
+      return;  // The Connection's.
+    case SessionEvent::Kind::kReady:
+      return on_ready(slot);
+    case SessionEvent::Kind::kRecipient:
+      return handler.on_recipient(door, slot.id, event.recipient, event.outcome);
+    case SessionEvent::Kind::kTransactionDone:
+      return on_done(slot);
     case SessionEvent::Kind::kClosed:
       return slot.phase == Slot::Phase::kOpening ? attempt_failed(slot, event.outcome) : on_closed(slot, event.outcome);
   }

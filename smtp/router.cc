@@ -28,7 +28,8 @@ RouteAnswer found_hosts(std::vector<RouteHost> hosts) {
   const std::string& first = hosts.front().host;
   ProviderId provider = first.starts_with('[') ? ProviderId{first} : provider_of(first);
   std::string site = site_key(hosts);
-  return {.route = Route{.site = std::move(site), .provider = std::move(provider), .hosts = std::move(hosts)}, .failure = {}};
+  return {.route = Route{.site = std::move(site), .provider = std::move(provider), .hosts = std::move(hosts)},
+          .failure = {}};
 }
 
 RouteAnswer no_route(Cause cause, std::string detail) {
@@ -38,10 +39,13 @@ RouteAnswer no_route(Cause cause, std::string detail) {
 // RFC 5321 5.1: without MX records the domain itself is the host, if it has an address.
 RouteAnswer implicit_mx(const std::string& domain, const net::DnsAnswer<net::IpAddress>& answer) {
   switch (answer.status) {
-    case net::DnsStatus::kOk: return found_hosts({{.preference = 0, .host = domain}});
+    case net::DnsStatus::kOk:
+      return found_hosts({{.preference = 0, .host = domain}});
     case net::DnsStatus::kNoData:
-    case net::DnsStatus::kNxDomain: return no_route(Cause::kNoSuchDomain, domain + " has neither MX nor address");
-    case net::DnsStatus::kFailed: break;
+    case net::DnsStatus::kNxDomain:
+      return no_route(Cause::kNoSuchDomain, domain + " has neither MX nor address");
+    case net::DnsStatus::kFailed:
+      break;
   }
   return no_route(Cause::kDnsFailure, domain + ": " + answer.detail);
 }
@@ -71,19 +75,22 @@ void Router::route(std::string_view domain, Found found) {
   if (name.starts_with('[')) {
     // Needs no DNS. It is asked all the same because its answer, whatever it says, comes from the loop, as ours must.
     const std::string text = name.substr(1, name.size() - std::min<std::size_t>(name.size(), 2));
-    resolver_.addresses(text, [name = std::move(name), found = std::move(found)](const auto&) mutable {
-      found(literal_route(name));
-    });
+    resolver_.addresses(
+        text, [name = std::move(name), found = std::move(found)](const auto&) mutable { found(literal_route(name)); });
     return;
   }
   // The resolver is there while it calls back; this Router need not be.
-  resolver_.mx(domain, [&resolver = resolver_, name, found = std::move(found)](
-                           const net::DnsAnswer<net::MxRecord>& answer) mutable {
+  resolver_.mx(domain, [&resolver = resolver_, name,
+                        found = std::move(found)](const net::DnsAnswer<net::MxRecord>& answer) mutable {
     switch (answer.status) {
-      case net::DnsStatus::kOk: return found(explicit_mx(name, answer.records));
-      case net::DnsStatus::kNxDomain: return found(no_route(Cause::kNoSuchDomain, name + " does not exist"));
-      case net::DnsStatus::kFailed: return found(no_route(Cause::kDnsFailure, name + ": " + answer.detail));
-      case net::DnsStatus::kNoData: break;
+      case net::DnsStatus::kOk:
+        return found(explicit_mx(name, answer.records));
+      case net::DnsStatus::kNxDomain:
+        return found(no_route(Cause::kNoSuchDomain, name + " does not exist"));
+      case net::DnsStatus::kFailed:
+        return found(no_route(Cause::kDnsFailure, name + ": " + answer.detail));
+      case net::DnsStatus::kNoData:
+        break;
     }
     resolver.addresses(name, [name, found = std::move(found)](const net::DnsAnswer<net::IpAddress>& host) mutable {
       found(implicit_mx(name, host));

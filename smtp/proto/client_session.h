@@ -1,9 +1,9 @@
 // client_session.h - the inside of ClientSession. client_session.cc has the session from greeting to close,
 // client_transaction.cc one message's way through it.
 //
-// How it works: commands are appended to one buffer, each leaving an Awaited in a queue; a reply is the answer to the front
-// of that queue. Pipelining is then nothing but more than one command in the queue. Invariant: while replies are awaited,
-// step_ is the front's step.
+// How it works: commands are appended to one buffer, each leaving an Awaited in a queue; a reply is the answer to the
+// front of that queue. Pipelining is then nothing but more than one command in the queue. Invariant: while replies are
+// awaited, step_ is the front's step.
 #pragma once
 
 #include <cstddef>
@@ -67,11 +67,11 @@ struct ClientSession::State {
   struct Awaited {
     Step step;
     std::size_t recipient;  // Of a kRcptTo.
-    std::uint64_t end;      // Where its command ends, in octets of commands since the beginning. An answer before is early.
+    std::uint64_t end;  // Where its command ends, in octets of commands since the beginning. An answer before is early.
   };
   enum class Mark : std::uint8_t { kPending, kAccepted, kSettled };
-  // What poll() gives after the transaction's events. Being in one of these states is one thing at a time: a close before
-  // kReady was seen replaces it.
+  // What poll() gives after the transaction's events. Being in one of these states is one thing at a time: a close
+  // before kReady was seen replaces it.
   enum class Notice : std::uint8_t { kNone, kStartTls, kReady, kClosed };
 
   // client_session.cc
@@ -107,23 +107,23 @@ struct ClientSession::State {
   Step step_ = Step::kConnecting;
   ReplyParser parser_;
   Fifo<Awaited> awaited_;
-  std::string out_;              // Commands from out_at_ on are still to be sent.
+  std::string out_;  // Commands from out_at_ on are still to be sent.
   std::size_t out_at_ = 0;
-  std::uint64_t sent_ = 0;       // Octets of commands sent since the beginning.
+  std::uint64_t sent_ = 0;  // Octets of commands sent since the beginning.
   Fifo<SessionEvent> events_;
   Notice notice_ = Notice::kNone;
-  Outcome closed_;               // Why, in kClosed.
+  Outcome closed_;  // Why, in kClosed.
 
   // The transaction, while in_transaction_.
   bool in_transaction_ = false;
   Transaction transaction_;
-  bool smtputf8_ = false;        // It needs SMTPUTF8.
-  std::vector<Mark> marks_;      // One a recipient.
-  std::size_t accepted_ = 0;     // Marks that are kAccepted.
-  std::size_t next_rcpt_ = 0;    // The next recipient to name.
-  std::size_t message_at_ = 0;   // Octets of the message sent.
+  bool smtputf8_ = false;       // It needs SMTPUTF8.
+  std::vector<Mark> marks_;     // One a recipient.
+  std::size_t accepted_ = 0;    // Marks that are kAccepted.
+  std::size_t next_rcpt_ = 0;   // The next recipient to name.
+  std::size_t message_at_ = 0;  // Octets of the message sent.
 
-  bool needs_rset_ = false;      // The server holds a mail transaction that was not ended by its data.
+  bool needs_rset_ = false;  // The server holds a mail transaction that was not ended by its data.
 };
 
 }  // namespace mailsbuddy::smtp

@@ -16,12 +16,12 @@ enum class Step : std::uint8_t {
   kHelo,
   kStartTls,
   kHandshake,
-  kReady,     // Between transactions.
+  kReady,  // Between transactions.
   kRset,
   kMailFrom,
   kRcptTo,
   kData,
-  kMessage,   // Sending it.
+  kMessage,  // Sending it.
   kFinalDot,
   kQuit,
   kClosed,
@@ -29,10 +29,10 @@ enum class Step : std::uint8_t {
 
 struct StepRow {
   Step step;
-  std::string_view name;         // What is waited for, for people.
-  Stage stage;                   // Where an outcome in this step belongs.
-  Duration Timeouts::*timeout;   // Null: no limit here.
-  bool enhanced;                 // A 2yz reply may begin with an enhanced code: not before EHLO is done (RFC 2034 4).
+  std::string_view name;        // What is waited for, for people.
+  Stage stage;                  // Where an outcome in this step belongs.
+  Duration Timeouts::*timeout;  // Null: no limit here.
+  bool enhanced;                // A 2yz reply may begin with an enhanced code: not before EHLO is done (RFC 2034 4).
 };
 
 // Between transactions and at QUIT the stage is that of the command that would come next.

@@ -1,0 +1,229 @@
+// client_chaos.h - a server that says anything at any time, played against a ClientSession, with what must hold all the
+// same. The choices come from the caller: a seeded generator in the test, the fuzzer's bytes in the fuzz target.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/smtp.h"
+
+namespace mailsbuddy::test {
+
+class Chaos {
+ public:
+  using Choose = std::function<std::size_t(std::size_t below)>;
+
+  explicit Chaos(Choose choose) : choose_(std::move(choose)), session_(options()) {}
+
+  // Throws std::runtime_error for a promise of ClientSession that is broken.
+  void play() {
+    session_.connected(now_);
+    for (int turn = 0; turn < 400 && !closed_; ++turn) {
+      events();
+      if (closed_) break;
+      act();
+      require(session_.deadline() > now_ || session_.deadline() == TimePoint::max(), "a deadline in the past");
+    }
+    session_.on_disconnect(Cause::kConnectionLost, "end", now_);
+    events();
+    require(closed_ && !in_transaction_, "not closed after the connection was lost");
+    session_.feed("250 Ok\r\n", now_);
+    session_.on_timeout(now_ + std::chrono::hours(24));
+    require(!session_.poll() && session_.output().empty(), "something follows kClosed");
+  }
+
+  int delivered = 0;
+  int refused = 0;
+  int transactions = 0;
+
+ private:
+  static void require(bool holds, const char* promise) {
+    if (!holds) throw std::runtime_error(promise);
+  }
+  bool one_in(std::size_t n) { return choose_(n) == 0; }
+
+  smtp::SessionOptions options() {
+    return {
+        .ehlo_name = "me", .tls = static_cast<smtp::TlsPolicy>(choose_(3)), .timeouts = {}, .pipelining = !one_in(4)};
+  }
+
+  void act() {
+    if (in_handshake_) {
+      in_handshake_ = false;
+      if (one_in(8)) return session_.on_disconnect(Cause::kTlsFailed, "no", now_);
+      return session_.tls_started(now_);
+    }
+    if (ready_ && !session_.output().empty()) require(false, "output without work");
+    if (ready_) return one_in(12) ? quit() : begin();
+    const std::size_t choice = choose_(300);
+    if (choice == 0) return session_.on_disconnect(Cause::kConnectionLost, "lost", now_);
+    if (choice == 1) return silence();
+    if (choice == 2) {  // Whatever is awaited: from now on the server's words are not the answers they look like.
+      lies_ = true;
+      return feed(reply());
+    }
+    if (!session_.output().empty()) return take_output();
+    if (!says_.empty()) return say();
+    greeted_ ? silence() : greet();
+  }
+
+  void silence() {
+    if (session_.deadline() == TimePoint::max()) return;
+    now_ = session_.deadline();
+    session_.on_timeout(now_);
+  }
+
+  void greet() {
+    greeted_ = true;
+    says_ += one_in(20) ? reply() : "220 mx\r\n";
+  }
+
+  void quit() {
+    ready_ = false;
+    session_.quit(now_);
+  }
+
+  void begin() {
+    ready_ = false;
+    in_transaction_ = true;
+    ++transactions;
+    recipients_.clear();
+    static constexpr std::array<std::string_view, 4> kAddresses = {"a@b", "b@b", "c@b", "bad\r\n@b"};
+    for (std::size_t i = choose_(5); i > 0; --i) recipients_.push_back(kAddresses[one_in(20) ? 3 : choose_(3)]);
+    settled_.assign(recipients_.size(), 0);
+    accepted_.clear();
+    session_.begin({.mail_from = "me@a",
+                    .rcpt_to = recipients_,
+                    .data = one_in(10) ? ".\r\n" : "Subject: x\r\n\r\n..\r\n.\r\n",
+                    .message_bytes = one_in(20) ? 2000U : 4U,
+                    .eight_bit = one_in(3),
+                    .smtputf8 = one_in(20)},
+                   now_);
+  }
+
+  void take_output() {
+    const std::string_view output = session_.output();
+    const std::size_t count = one_in(3) ? 1 + choose_(output.size()) : output.size();
+    heard_ += output.substr(0, count);
+    session_.consume(count, now_);
+    answer();
+  }
+
+  // Answers every line it has, and the message.
+  void answer() {
+    for (std::size_t end = heard_.find("\r\n"); end != std::string::npos; end = heard_.find("\r\n")) {
+      const std::string line = heard_.substr(0, end);
+      heard_.erase(0, end + 2);
+      require(line.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos,
+              "a control character on the wire");
+      if (in_data_) {
+        if (line != ".") {
+          require(lies_ || !accepted_.empty(), "a message for nobody");
+          continue;
+        }
+        in_data_ = false;
+        says_ += final_reply();
+      } else {
+        says_ += command_reply(line);
+      }
+    }
+  }
+
+  std::string command_reply(std::string_view line) {
+    const bool odd = one_in(12);
+    if (line.starts_with("EHLO") && !odd) {
+      return one_in(2) ? "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n" : "250-mx\r\n250 STARTTLS\r\n";
+    }
+    if (line == "STARTTLS" && !odd) return "220 Go\r\n";
+    if (line == "DATA" && !(accepted_.empty() ? one_in(2) : odd)) {
+      in_data_ = true;
+      return "354 Go\r\n";
+    }
+    if (line == "RSET" || line.starts_with("MAIL")) accepted_.clear();
+    const std::string said = odd ? reply() : "250 Ok\r\n";
+    if (line == "DATA" && said.starts_with("354")) in_data_ = true;
+    if (line.starts_with("RCPT TO:<") && said.starts_with('2'))
+      accepted_.emplace_back(line.substr(9, line.size() - 10));
+    return said;
+  }
+
+  std::string final_reply() {
+    const std::string said = one_in(6) ? reply() : "250 Queued\r\n";
+    taken_ = said.starts_with('2') ? accepted_ : std::vector<std::string>();
+    return said;
+  }
+
+  std::string reply() {
+    static constexpr std::array<std::string_view, 14> kReplies = {
+        "250 Ok\r\n",      "251 Ok\r\n",      "354 Go\r\n",         "220 x\r\n",
+        "450 4.2.0 x\r\n", "421 4.3.2 x\r\n", "550 5.1.1 x\r\n",    "550-a\r\n550 b\r\n",
+        "221 Bye\r\n",     "452 x\r\n",       "250-a\r\n251 b\r\n", "\r\n",
+        "garbage\r\n",     "503 x\n",
+    };
+    return std::string(kReplies[choose_(kReplies.size())]);
+  }
+
+  void say() {
+    const std::size_t count = one_in(2) ? says_.size() : 1 + choose_(says_.size());
+    const std::string bytes = says_.substr(0, count);
+    says_.erase(0, count);
+    feed(bytes);
+  }
+
+  void feed(const std::string& bytes) { session_.feed(bytes, now_); }
+
+  void events() {
+    while (const auto event = session_.poll()) {
+      require(!closed_, "an event after kClosed");
+      switch (event->kind) {
+        case smtp::SessionEvent::Kind::kStartTls:
+          in_handshake_ = true;
+          break;
+        case smtp::SessionEvent::Kind::kReady:
+          require(!in_transaction_, "ready inside a transaction");
+          ready_ = true;
+          break;
+        case smtp::SessionEvent::Kind::kRecipient:
+          on_recipient(*event);
+          break;
+        case smtp::SessionEvent::Kind::kTransactionDone:
+          require(in_transaction_, "done twice");
+          require(std::ranges::count(settled_, 1) == std::ssize(settled_),
+                  "done before every recipient had its outcome");
+          in_transaction_ = false;
+          break;
+        case smtp::SessionEvent::Kind::kClosed:
+          require(!in_transaction_, "closed inside a transaction");
+          closed_ = true;
+      }
+    }
+  }
+
+  void on_recipient(const smtp::SessionEvent& event) {
+    require(in_transaction_ && event.recipient < settled_.size(), "an outcome for nobody");
+    require(++settled_[event.recipient] == 1, "two outcomes for one recipient");
+    ++(event.outcome.delivered() ? delivered : refused);
+    if (!event.outcome.delivered() || lies_) return;
+    require(std::ranges::find(taken_, recipients_[event.recipient]) != taken_.end(),
+            "delivered, but the server did not take it");
+  }
+
+  Choose choose_;
+  smtp::ClientSession session_;
+  TimePoint now_{std::chrono::hours(24)};
+  bool greeted_ = false, ready_ = false, in_handshake_ = false, closed_ = false;
+  bool in_transaction_ = false;
+  std::vector<std::string_view> recipients_;
+  std::vector<int> settled_;
+  // The server's side.
+  bool in_data_ = false, lies_ = false;
+  std::string heard_, says_;
+  std::vector<std::string> accepted_, taken_;
+};
+
+}  // namespace mailsbuddy::test

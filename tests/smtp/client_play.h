@@ -1,0 +1,121 @@
+// client_play.h - a ClientSession played against a script of what each side says.
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mailsbuddy/smtp.h"
+#include "tests/smtp/client_words.h"
+
+namespace mailsbuddy::test {
+
+struct Mail {
+  std::string_view from = "me@a.example";
+  std::vector<std::string_view> to = {"you@b.example"};
+  std::string_view data = "Hi\r\n.\r\n";
+  std::uint64_t bytes = 4;
+  bool eight_bit = false;
+  bool smtputf8 = false;
+};
+
+// Begins the next mail at each kReady; shakes hands at kStartTls.
+class Play {
+ public:
+  Play(smtp::SessionOptions options, std::vector<Mail> mails) : session(std::move(options)), mails_(std::move(mails)) {
+    session.connected(now);
+  }
+
+  // Lines "S: ..." come from the server, one line at a time; "C: ..." lines in a row are all that the client has to
+  // say.
+  void script(std::string_view text, bool octet_by_octet) {
+    std::string client, server;
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      if (line.starts_with("C: ")) {
+        if (!server.empty()) says(std::exchange(server, {}), octet_by_octet);
+        client += std::string(line.substr(3)) + "\r\n";
+      } else if (line.starts_with("S: ")) {
+        if (!client.empty()) hears(std::exchange(client, {}));
+        server += std::string(line.substr(3)) + "\r\n";
+      } else {
+        BOOST_REQUIRE(line.empty());
+      }
+    }
+    if (!client.empty()) hears(client);
+    if (!server.empty()) says(server, octet_by_octet);
+  }
+
+  void hears(std::string_view expected) {
+    std::string heard;
+    while (!session.output().empty()) {
+      heard += session.output();
+      session.consume(session.output().size(), now);
+    }
+    BOOST_TEST(heard == expected);
+  }
+
+  void says(std::string_view bytes, bool octet_by_octet = false) {
+    const std::size_t step = octet_by_octet ? 1 : bytes.size();
+    for (std::size_t i = 0; i < bytes.size(); i += step) {
+      session.feed(bytes.substr(i, step), now);
+      drain();
+    }
+  }
+
+  void loses_connection(Cause cause, std::string_view detail) {
+    session.on_disconnect(cause, detail, now);
+    drain();
+  }
+
+  void waits_until_deadline() {
+    BOOST_REQUIRE((session.deadline() != TimePoint::max()));
+    now = session.deadline() - Duration(1);
+    session.on_timeout(now);
+    drain();
+    BOOST_TEST((session.deadline() == now + Duration(1)));  // Not yet.
+    now = session.deadline();
+    session.on_timeout(now);
+    drain();
+  }
+
+  // Without what depends on how the bytes were cut: a close replaces a kReady or kStartTls that nobody has seen yet.
+  std::vector<std::string> outcomes() const {
+    std::vector<std::string> found;
+    for (const std::string& event : events) {
+      if (event != "ready" && event != "tls") found.push_back(event);
+    }
+    return found;
+  }
+
+  TimePoint now{std::chrono::hours(24)};
+  smtp::ClientSession session;
+  std::vector<std::string> events;
+
+ private:
+  void drain() {
+    while (const auto event = session.poll()) {
+      events.push_back(words(*event));
+      if (event->kind == smtp::SessionEvent::Kind::kStartTls) session.tls_started(now);
+      if (event->kind == smtp::SessionEvent::Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
+    }
+  }
+
+  void begin(const Mail& mail) {
+    session.begin({.mail_from = mail.from,
+                   .rcpt_to = mail.to,
+                   .data = mail.data,
+                   .message_bytes = mail.bytes,
+                   .eight_bit = mail.eight_bit,
+                   .smtputf8 = mail.smtputf8},
+                  now);
+  }
+
+  std::vector<Mail> mails_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace mailsbuddy::test
