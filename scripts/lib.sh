@@ -12,8 +12,8 @@ die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 # Prints the comment at the top of the calling script, which is its manual.
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" | sed '/^set /d'; }
 
-# The interpreter that sees Debian's Python packages; another one may stand before it on the PATH.
-python() { if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else command -v python3; fi; }
+# Debian's own Python sees Debian's packages; another one may stand before it on the PATH.
+if [ -x /usr/bin/python3 ]; then python3() { /usr/bin/python3 "$@"; }; fi
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"
