@@ -24,21 +24,21 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 // shorter, in the characters that are right in a phrase as well (RFC 2047 5 (3)). No word splits a character.
 void append_encoded_words(std::string& out, std::string_view text);
 
-// Appends "; name=value", quoted as needed, or as RFC 2231 "name*=utf-8''..." in continuations if not ASCII or long.
+// Appends ";", a fold and "name=value", quoted as needed, or RFC 2231's "name*=utf-8''...", in several continuations if
+// long. Control characters become "_".
 void append_parameter(std::string& out, std::string_view name, std::string_view value);
 
 // The value of the first field of that name, in any letter case, in the header section of `message`, unfolded and
 // trimmed. Lines may end in CRLF or LF.
 std::optional<std::string> find_header(std::string_view message, std::string_view name);
 
-// Takes the first field off the front of `headers` (raw, still folded, without its last line end).
-// Empty: no field is left, or the empty line that ends the headers stands next.
+// Takes the first field with its continuation lines off the front of `headers`. Lines may end in CRLF or LF.
+// Empty: the end, or the empty line that ends a header section; that line is taken off as well.
 struct RawField {
-  std::string_view name;   // Without white space before the colon.
-  std::string_view value;  // Everything after the colon.
+  std::string_view name;   // Without white space before the colon. Empty: the line is no field; `value` is the line.
+  std::string_view value;  // What follows the colon, still folded, without the last line end.
 };
-// `malformed` is counted up for each line that is neither a field nor a continuation; such lines are passed over.
-std::optional<RawField> next_field(std::string_view& headers, std::size_t& malformed);
+std::optional<RawField> next_field(std::string_view& headers) noexcept;
 
 // RFC 5322 2.2.3: without the line ends, which stand before white space, and without white space at the ends.
 std::string unfold(std::string_view value);
@@ -49,8 +49,8 @@ std::string decode_header(std::string_view value);
 
 // "text/plain; charset=utf-8" taken apart (RFC 2045 5.1), RFC 2231 continuations joined and decoded to UTF-8.
 struct ParameterizedValue {
-  std::string value;                    // In lower case: "text/plain", "attachment".
-  std::vector<HeaderField> parameters;  // Names in lower case.
+  std::string value;                                                 // In lower case: "text/plain", "attachment".
+  std::vector<HeaderField> parameters;                               // Names in lower case.
   std::string_view parameter(std::string_view name) const noexcept;  // Empty: none.
 };
 ParameterizedValue parse_parameters(std::string_view value);

@@ -23,12 +23,14 @@ inline constexpr std::size_t kLineMax = 998;
 
 // Everything of a message from MIME-Version to the end except the two bodies: part headers, boundaries and attachments,
 // already encoded. Only three strings, since only two places in them vary.
-// Threads: immutable; append() from any number at once. Ownership: owns copies, nothing of `content` is kept by reference.
+// Threads: immutable; append() from any number at once. Ownership: owns copies, nothing of `content` is kept by
+// reference.
 class MimeLayout {
  public:
   // The structure follows from which of text, html and attachments are not empty. Boundaries take 128 bits of `random`
   // each, so that no row's value can hold one but by knowing the seed.
-  // Errors: kInvalidArgument, naming an attachment whose content type, file name or Content-ID cannot stand in a header.
+  // Errors: kInvalidArgument, naming an attachment whose content type, file name or Content-ID cannot stand in a
+  // header.
   static Result<MimeLayout> make(const Content& content, Random& random);
 
   // Appends the MIME headers, the empty line that ends the headers, and the bodies. A body that the content lacked is

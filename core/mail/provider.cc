@@ -1,0 +1,151 @@
+#include <libpsl.h>
+
+#include "core/base/ascii.h"
+#include "mailsbuddy/mail.h"
+
+namespace mailsbuddy {
+namespace {
+
+// Names of MX hosts end in these, from the providers' own DNS. One provider is what counts a sender's connections and
+// keeps his reputation in one place, whatever its brands.
+struct Suffix {
+  std::string_view suffix;
+  std::string_view provider;
+};
+constexpr Suffix kSuffixes[] = {
+    // Gmail and Workspace.
+    {"google.com", "google"},
+    {"googlemail.com", "google"},
+    {"smtp.goog", "google"},
+    // Microsoft is two: Outlook.com has SNDS, its RP, SC and S codes and a delisting form of its own; Exchange Online
+    // has other blocks (5.7.511, 5.7.606) and is delisted elsewhere. Blame from one must not stop mail to the other.
+    {"olc.protection.outlook.com", "microsoft"},
+    {"hotmail.com", "microsoft"},
+    {"protection.outlook.com", "microsoft365"},
+    {"mx.microsoft", "microsoft365"},
+    {"mail.eo.outlook.com", "microsoft365"},
+    {"protection.office365.us", "microsoft365"},
+    {"protection.partner.outlook.cn", "microsoft365"},
+    // Yahoo carries AOL, Verizon, Frontier, Sky and, by way of prodigy.net, AT&T.
+    {"yahoodns.net", "yahoo"},
+    {"mx.aol.com", "yahoo"},
+    {"prodigy.net", "yahoo"},
+    {"mail.icloud.com", "apple"},
+    {"mail.me.com", "apple"},
+    {"apple.com", "apple"},
+    {"comcast.net", "comcast"},
+    {"charter.net", "charter"},
+    {"rr.com", "charter"},
+    {"cox.net", "cox"},
+    {"cloudfilter.net", "cloudfilter"},
+    // GMX, web.de and mail.com are one house (1&1 Mail & Media); IONOS hosts customers' domains beside them.
+    {"gmx.net", "gmx"},
+    {"gmx.com", "gmx"},
+    {"web.de", "gmx"},
+    {"mail.com", "gmx"},
+    {"kundenserver.de", "ionos"},
+    {"ionos.com", "ionos"},
+    {"ionos.de", "ionos"},
+    {"ionos.co.uk", "ionos"},
+    {"1and1.com", "ionos"},
+    {"1and1.co.uk", "ionos"},
+    {"perfora.net", "ionos"},
+    {"t-online.de", "t-online"},
+    {"freenet.de", "freenet"},
+    {"rzone.de", "strato"},
+    {"strato.de", "strato"},
+    {"orange.fr", "orange"},
+    {"wanadoo.fr", "orange"},
+    {"sfr.fr", "sfr"},
+    {"sfr.net", "sfr"},
+    {"free.fr", "free"},
+    {"laposte.net", "laposte"},
+    {"ovh.net", "ovh"},
+    {"gandi.net", "gandi"},
+    {"libero.it", "libero"},
+    {"virgilio.it", "libero"},
+    {"aruba.it", "aruba"},
+    {"tim.it", "tim"},
+    {"seznam.cz", "seznam"},
+    {"wp.pl", "wp"},
+    {"onet.pl", "onet"},
+    {"interia.pl", "interia"},
+    {"mail.ru", "mailru"},
+    {"yandex.ru", "yandex"},
+    {"yandex.net", "yandex"},
+    {"yandex.com", "yandex"},
+    {"rambler.ru", "rambler"},
+    {"qq.com", "qq"},
+    {"netease.com", "netease"},
+    {"163.com", "netease"},
+    {"126.com", "netease"},
+    {"yeah.net", "netease"},
+    {"sina.com.cn", "sina"},
+    {"sina.cn", "sina"},
+    {"sohu.com", "sohu"},
+    {"mxhichina.com", "alibaba"},
+    {"aliyun.com", "alibaba"},
+    {"naver.com", "naver"},
+    {"daum.net", "kakao"},
+    {"kakao.com", "kakao"},
+    {"docomo.ne.jp", "docomo"},
+    {"au.com", "kddi"},
+    {"softbank.ne.jp", "softbank"},
+    {"zoho.com", "zoho"},
+    {"zoho.eu", "zoho"},
+    {"zoho.in", "zoho"},
+    {"zohomail.com", "zoho"},
+    {"protonmail.ch", "proton"},
+    {"messagingengine.com", "fastmail"},
+    {"mailbox.org", "mailbox.org"},
+    {"emailsrvr.com", "rackspace"},
+    {"secureserver.net", "godaddy"},
+    {"registrar-servers.com", "namecheap"},
+    {"privateemail.com", "namecheap"},
+    {"hostinger.com", "hostinger"},
+    {"titan.email", "titan"},
+    {"amazonaws.com", "amazon"},
+    // Filters in front of companies' own servers; they see the sender first, so theirs is the reputation that counts.
+    {"pphosted.com", "proofpoint"},
+    {"ppe-hosted.com", "proofpoint"},
+    {"gpphosted.com", "proofpoint"},
+    {"mimecast.com", "mimecast"},
+    {"mimecast.co.za", "mimecast"},
+    {"barracudanetworks.com", "barracuda"},
+    {"messagelabs.com", "symantec"},
+    {"iphmx.com", "cisco"},
+    {"trendmicro.com", "trendmicro"},
+    {"trendmicro.eu", "trendmicro"},
+    {"fireeyecloud.com", "trellix"},
+    {"mailcontrol.com", "forcepoint"},
+    {"hornetsecurity.com", "hornetsecurity"},
+    {"antispameurope.com", "hornetsecurity"},
+    {"sophos.com", "sophos"},
+    {"mailspamprotection.com", "siteground"},
+    {"antispamcloud.com", "n-able"},
+    {"mxlogic.net", "trellix"},
+    {"mx.cloudflare.net", "cloudflare"},
+};
+
+// Whole labels only: "notgoogle.com" is not google.com.
+bool ends_in(std::string_view host, std::string_view suffix) noexcept {
+  if (!host.ends_with(suffix)) return false;
+  return host.size() == suffix.size() || host[host.size() - suffix.size() - 1] == '.';
+}
+
+}  // namespace
+
+ProviderId provider_of(std::string_view mx_host) {
+  if (mx_host.ends_with('.')) mx_host.remove_suffix(1);
+  const std::string host = ascii::to_lower(mx_host);
+  const Suffix* longest = nullptr;
+  for (const Suffix& row : kSuffixes) {
+    if (ends_in(host, row.suffix) && (longest == nullptr || row.suffix.size() > longest->suffix.size())) longest = &row;
+  }
+  if (longest != nullptr) return {std::string(longest->provider)};
+  const bool name = host.find_first_not_of("0123456789.") != std::string::npos && host.find(':') == std::string::npos;
+  const char* registrable = name ? psl_registrable_domain(psl_builtin(), host.c_str()) : nullptr;
+  return {registrable != nullptr ? registrable : host};
+}
+
+}  // namespace mailsbuddy
