@@ -56,7 +56,7 @@ constexpr Rule kRules[] = {
      {.text = "[bl2|[tss07]|connections will not be accepted from|connections not accepted from ip"}},
     {"yahoo.from_domain", C::kSenderInvalid, "554 5.7.5 Message not allowed - Unresolvable RFC.5321 From domain",
      {.text = "unresolvable rfc.5321 from|unresolvable rfc.5322 from"}, {.reaction = R::kPause}},
-    {"yahoo.phishing", C::kContentSpam, "554 5.7.9 [PH01] Message not accepted", {.text = "[ph01]|[ph02]|phishing"}},
+    {"yahoo.phishing", C::kContentSpam, "554 5.7.9 [PH01] Message not accepted", {.text = "[ph01]|[ph02]"}},
     {"yahoo.unknown_recipients", C::kIpReputation, "421 4.7.1 Excessive unknown recipients - possible open relay",
      {.text = "excessive unknown recipients"}, {.reaction = R::kSuspendAlert}},
 
@@ -64,18 +64,21 @@ constexpr Rule kRules[] = {
     {"microsoft.block_list", C::kIpBlocklisted,
      "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Your network is on our list (S3140).",
      {.text = "s3140|s3150|part of their network is on our block list"}},
+    // Details above 500 are Microsoft's own, in both of its houses.
     {"microsoft.banned_ip", C::kIpBlocklisted, "550 5.7.606 Access denied, banned sending IP [192.0.2.1]",
-     {.provider = "microsoft", .status = {7, 606, 649}}},
+     {.status = {7, 606, 649}}},
+    {"microsoft.banned_sender", C::kIpBlocklisted, "550 5.7.511 Access denied, banned sender[192.0.2.1]",
+     {.status = {7, 511, 511}}},
     {"microsoft.reputation", C::kIpReputation,
      "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation (S775)",
-     {.provider = "microsoft", .status = {7, 650, 651}}},
+     {.status = {7, 650, 651}}},
     {"microsoft.connections", C::kTooManyConnections, "451 4.7.652 The mail server has exceeded the maximum number",
-     {.provider = "microsoft", .status = {7, 652, 652}}},
+     {.status = {7, 652, 652}}},
     {"microsoft.auth", C::kAuthFailed,
      "550; 5.7.515 Access denied, the sending domain does not meet the required level",
      {.text = "5.7.515|5.7.509|sending domain does not pass"}},
-    {"microsoft.auth_status", C::kAuthFailed, "550 5.7.515 Access denied",
-     {.provider = "microsoft", .status = {7, 509, 515}}},
+    {"microsoft.dmarc", C::kAuthFailed, "550 5.7.509 Access denied", {.status = {7, 509, 509}}},
+    {"microsoft.auth_level", C::kAuthFailed, "550 5.7.515 Access denied", {.status = {7, 515, 515}}},
     {"microsoft.rp_001", C::kIpReputation, "421 RP-001 The mail server has exceeded the rate limit",
      {.provider = "microsoft", .text = "rp-001"}},
     {"microsoft.rp_connections", C::kTooManyConnections, "421 RP-003 The connection limit has been exceeded",
@@ -100,6 +103,8 @@ constexpr Rule kRules[] = {
      {.provider = "comcast", .text = "bl0000"}},
     {"orange.blocked", C::kIpReputation, "550 5.5.0 Service refuse. Veuillez essayer plus tard. LPN005_510",
      {.text = "ofr_999|ofr004|ofr006|lpn001|lpn006|lpn005_510"}},
+    {"orange.refused", C::kIpReputation, "550 mwinf5c10 ME Service refuse. Veuillez essayer plus tard.",
+     {.code = 5, .text = "veuillez essayer plus tard"}},
     {"qq.frequency", C::kRateLimited, "550 Connection frequency limited", {.text = "frequency limited"},
      {.reaction = R::kPause}},
 
@@ -122,18 +127,20 @@ constexpr Rule kRules[] = {
     {"text.ip_blocklisted", C::kIpBlocklisted,
      "554 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
      {.text = "spamhaus|spamcop|sorbs.net|barracudacentral|dnsbl|_rbl|.rbl| rbl |blacklist|black list|black-list|"
-              "blocklist|block list|block-list|blocked using|is listed on|listed in|"
-              "mailspike|hostkarma|client host blocked|banned sending ip"}},
+              "blocklist|block list|block-list|blocked using|is listed on|listed in|mailspike|hostkarma|"
+              "client host blocked|banned sending ip"}},
     {"text.domain_reputation", C::kDomainReputation,
      "550 5.7.1 Messages are likely unsolicited due to the very low reputation of the sending domain",
      {.text = "reputation of the sending domain|reputation of the domain|domain reputation|"
-              "domain has a poor reputation|"
-              "domain has a bad reputation"}},
+              "domain has a poor reputation|domain has a bad reputation"}},
     {"text.ip_reputation", C::kIpReputation, "554 5.5.4 Your IP 192.0.2.1 address has a bad reputation",
      {.text = "bad reputation|poor reputation|low reputation|ip reputation|reputation of the sending ip|senderscore|"
               "sender score|ip has been blocked|ip address has been blocked|ip is blocked|ip blocked|"
               "identified as spammer|unusual rate of unsolicited|:blocked)|forbidden by your ip|"
               "your access to submit messages|host network not allowed"}},
+    {"text.per_connection", C::kTooManyConnections, "421 4.7.0 Too many messages on this connection",
+     {.text = "messages on this connection|messages per connection|messages in this session|messages per session|"
+              "emails per session"}},
     {"text.connection_rate", C::kRateLimited, "452 4.3.2 Connection rate limit exceeded",
      {.text = "connection rate|too many recipients this hour|too many recipients per hour"}},
     {"text.too_many_connections", C::kTooManyConnections, "421 4.7.0 Too many concurrent SMTP connections",
@@ -145,10 +152,8 @@ constexpr Rule kRules[] = {
      {.text = "is receiving mail at a rate|is receiving mail too quickly|receiving email at a rate"}},
     {"text.rate_limited", C::kRateLimited, "421 4.7.0 Your host is sending too fast, rate limited",
      {.text = "rate limit|ratelimit|rate-limit|throttl|too many messages|too many emails|too many mails|"
-              "sending too fast|"
-              "too fast|excessive volume|excessive rate|too much mail|message rate|messages per hour|"
-              "relay limit exceeded|"
-              "sending limit exceeded|hourly limit|daily limit"}},
+              "sending too fast|too fast|excessive volume|excessive rate|too much mail|message rate|messages per hour|"
+              "relay limit exceeded|sending limit exceeded|hourly limit|daily limit"}},
     {"text.too_many_recipients", C::kTooManyRecipients, "452 4.5.3 Too many recipients",
      {.text = "too many recipients|too many rcpt|too many receivers"}},
 
@@ -187,22 +192,19 @@ constexpr Rule kRules[] = {
               "mailbox has been disabled|is now disabled|that you tried to reach is disabled|deactivated|is inactive|"
               "inactive mailbox|inactive user|inactive account|inactive email|account inactive|mailbox inactive|"
               "account suspended|account is suspended|account has been suspended|mailbox suspended|"
-              "mailbox is suspended|"
-              "user suspended|user is suspended|suspend the service|mailbox is frozen|mailbox is locked|"
-              "account is locked|"
-              "account locked|account expired|account has expired|disabled recipient|recipient disabled|"
-              "user disabled"}},
+              "mailbox is suspended|user suspended|user is suspended|suspend the service|mailbox is frozen|"
+              "mailbox is locked|account is locked|account locked|account expired|account has expired|"
+              "disabled recipient|recipient disabled|user disabled"}},
     {"text.user_unknown", C::kUserUnknown, "550 5.1.1 ann@example.net User unknown", {.from = Stage::kRcptTo,
       .text = "user unknown|unknown user|user not known|not a known user|no such user|no such recipient|"
-              "no such mailbox|"
-              "no such account|no such address|no such person|no user by|no mailbox|no account|user doesn't|"
-              "does not exist|doesn't exist|doesn't have a|does not have a|unknown recipient|recipient unknown|"
-              "unknown address|address unknown|addressee unknown|unknown local|unknown mailbox|mailbox unknown|"
-              "user not found|recipient not found|mailbox not found|account not found|address not found|"
-              "invalid recipient|invalid mailbox|invalid user|invalid address|user invalid|recipient invalid|"
-              "not a valid mailbox|not a valid user|not a valid recipient|bad destination mailbox|not our customer|"
-              "unknown or illegal alias|malformed address|bad address syntax|destinataire invalide|"
-              "unrouteable address|undeliverable address|user not local"}},
+              "no such mailbox|no such account|no such address|no such person|no user by|no mailbox|no account|"
+              "user doesn't|does not exist|doesn't exist|doesn't have a|does not have a|unknown recipient|"
+              "recipient unknown|unknown address|address unknown|addressee unknown|unknown local|unknown mailbox|"
+              "mailbox unknown|user not found|recipient not found|mailbox not found|account not found|"
+              "address not found|invalid recipient|invalid mailbox|invalid user|invalid address|user invalid|"
+              "recipient invalid|not a valid mailbox|not a valid user|not a valid recipient|bad destination mailbox|"
+              "not our customer|unknown or illegal alias|malformed address|bad address syntax|destinataire invalide|"
+              "unrouteable address|undeliverable address|user not local|) unknown"}},
     {"text.mailbox_unavailable", C::kUserUnknown, "550 Requested action not taken: mailbox unavailable",
      {.from = Stage::kRcptTo, .to = Stage::kRcptTo, .code = 550, .text = "mailbox unavailable|mailbox not available"}},
 
@@ -210,18 +212,18 @@ constexpr Rule kRules[] = {
     {"text.virus", C::kVirus, "550 Virus detected; content rejected", {.text = "virus|malware|infected|trojan"}},
     {"text.attachment", C::kAttachmentRejected, "552 5.7.0 Attachments of this file type are not accepted",
      {.text = "attachment|potential security issue|executable file|file extension"}},
+    {"text.rfc_noncompliant", C::kRfcNoncompliant, "550 5.7.1 This message is not RFC 5322 compliant",
+     {.text = "rfc 5322|rfc 2822|rfc5322|rfc2822|rfcmessagenoncompliant|multiple subject|duplicate header|from: header|"
+              "header from|missing header|invalid header|headers too large|improperly-formatted|bare lf|bare newline|"
+              "malformed|line too long|lines too long|8bit data|non-ascii"}},
     // What is called spam before there is a message is its sender.
     {"stage.spam_source", C::kIpReputation, "554 Your host sends spam", {.to = Stage::kMailFrom, .text = "spam"}},
     {"text.spam", C::kContentSpam, "550 5.7.1 Message rejected as spam",
-     {.text = "spam|unsolicited|junk mail|bulk mail|, ube,|looks like ube"}},
+     {.text = "spam|unsolicited|junk mail|bulk mail|phishing|, ube,|looks like ube"}},
     {"text.too_large", C::kTooLarge, "552 5.3.4 Message size exceeds fixed limit",
      {.text = "message too large|message too big|message is too large|message is too big|message size exceeds|"
               "message file too big|message length exceeds|message exceeds|size of your message|maximum message size|"
               "message size limit|exceeds size limit|exceeds the maximum size|message too long|recipsizelimit"}},
-    {"text.rfc_noncompliant", C::kRfcNoncompliant, "550 5.7.1 This message is not RFC 5322 compliant",
-     {.text = "rfc 5322|rfc 2822|rfc5322|rfc2822|rfcmessagenoncompliant|multiple subject|duplicate header|"
-              "from: header|header from|missing header|invalid header|headers too large|improperly-formatted|bare lf|"
-              "bare newline|malformed|line too long|lines too long|8bit data|non-ascii"}},
     {"text.content", C::kContentPolicy, "554 5.6.0 Message content rejected",
      {.text = "content rejected|content filter|prohibited content|rejected due to content|message content"}},
 
@@ -235,8 +237,8 @@ constexpr Rule kRules[] = {
      {.text = "message expired|in the queue too long|in queue too long|retry timeout exceeded|retry time not reached"}},
     {"text.server_trouble", C::kRemoteConfig, "421 Service temporarily unavailable", {.code = 4,
       .text = "temporarily unavailable|service unavailable|service not available|internal server error|internal error|"
-              "server error|server busy|too busy|system resources|resources temporarily|local error|"
-              "upstream error|not accepting|try later|essayer plus tard|system load|load too high|overloaded"}},
+              "server error|server busy|too busy|system resources|resources temporarily|local error|upstream error|"
+              "not accepting|try later|essayer plus tard|system load|load too high|overloaded"}},
     {"text.recipient_filtered", C::kRecipientFiltered, "554 5.7.1 <ann@example.net>: Recipient address rejected",
      {.from = Stage::kRcptTo, .to = Stage::kRcptTo, .code = 5,
       .text = "recipient address rejected|recipient rejected|recipient refused|mailbox is restricted|is restricted|"

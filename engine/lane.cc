@@ -23,7 +23,9 @@ Lane::~Lane() { egress_.connections -= open_connections(); }
 
 bool Lane::full() const noexcept { return egress_.connections >= egress_.limits.connections; }
 
+// One at a time until one is ready: a host that is down is not called ten times at once.
 bool Lane::may_open(TimePoint now) {
+  if (carried_.empty() && open_connections() > 0) return false;
   if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(egress_.limits.connections);
   return set_aside_until_ <= now && !full() && egress_.ready_at(now) <= now + kOpenAhead &&
          (pool_ == nullptr || pool_->can_open());
@@ -73,7 +75,8 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
                         .tls = info.tls};
   if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(worker_.now());
   if (connection_used_up(outcome, connection.completed)) {
-    learn(outcome, bounce::classify(outcome, site_.provider().id));
+    const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
+    if (verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
     site_.push_front(std::move(connection.carries));
     return;
   }
@@ -107,24 +110,25 @@ void Lane::set_aside(TimePoint now) { set_aside_until_ = now + worker_.retries()
 
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
   const auto found = carried_.find(connection);
-  const bool useless = found != carried_.end() && found->second.completed == 0 && !reason.reply.positive();
+  const bool useless = found != carried_.end() && found->second.completed == 0 &&
+                       !(reason.cause == Cause::kReply && reason.reply.positive());
   if (found != carried_.end()) carried_.erase(found);
-  released();
   // A host that takes connections and drops them before it has answered once must not be called again and again.
   if (useless && open_connections() == 0 && site_.waiting() > 0) set_aside(worker_.now());
+  released();
   site_.pump();
 }
 
 void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& reason) {
-  released();
-  if (const int open = pool.open_connections(); open > 0) {
-    pool.set_connections_max(open);  // It takes no more at once than it has.
+  if (!carried_.empty()) {
+    pool.set_connections_max(pool.open_connections());  // It takes no more at once than it has.
     capped_until_ = worker_.now() + kCapBelieved;
   } else {
     learn(reason, bounce::classify(reason, site_.provider().id));
     set_aside(worker_.now());
     site_.lane_failed(reason);
   }
+  released();
   site_.pump();
 }
 

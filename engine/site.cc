@@ -66,8 +66,13 @@ void Site::pump() {
   const TimePoint now = worker_.now();
   settle_ended(now);
   send_ready(now);
-  refill(now);
-  open_connections(now);
+  if (can_carry(now)) {
+    refill(now);
+    open_connections(now);
+  } else {
+    give_back_ready();  // Leave it unexpanded until something can carry it.
+    wait_for_connection();
+  }
   arm(now);
   if (unused()) worker_.retire(*this);
 }
@@ -114,14 +119,11 @@ std::optional<std::pair<Lane*, smtp::ConnectionId>> Site::idle_lane(TimePoint no
 }
 
 void Site::send_ready(TimePoint now) {
-  for (const Priority priority : kPriorities) {
-    auto& ready = ahead_[static_cast<std::size_t>(priority)].ready;
-    while (!ready.empty()) {
+  for (LookAhead& ahead : ahead_) {
+    while (!ahead.ready.empty()) {
       const auto lane = idle_lane(now);
-      if (!lane && !ready.front()->failure) return;
-      PreparedPtr prepared = std::move(ready.front());
-      ready.pop_front();
-      ready_bytes_ -= prepared->wire.size();
+      if (!lane && !ahead.ready.front()->failure) return;
+      PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
         push_front(std::move(prepared));
@@ -132,9 +134,26 @@ void Site::send_ready(TimePoint now) {
   }
 }
 
+PreparedPtr Site::take_ready(LookAhead& ahead) {
+  PreparedPtr prepared = std::move(ahead.ready.front());
+  ahead.ready.pop_front();
+  ready_bytes_ -= prepared->wire.size();
+  return prepared;
+}
+
+bool Site::can_carry(TimePoint now) { return open_connections() > 0 || lane_to_open(now) != nullptr; }
+
+void Site::give_back_ready() {
+  for (LookAhead& ahead : ahead_) {
+    for (; !ahead.ready.empty(); ahead.ready.pop_back()) {
+      ready_bytes_ -= ahead.ready.back()->wire.size();
+      push_front(std::move(ahead.ready.back()));
+    }
+  }
+}
+
 void Site::refill(TimePoint now) {
   const int open = open_connections();
-  if (open == 0 && lane_to_open(now) == nullptr) return;  // Nothing could carry it: leave it unexpanded.
   const std::size_t room = kLookAheadBytesMax / std::max<std::size_t>(message_bytes_, 1);
   const std::size_t target = std::clamp<std::size_t>(2 * static_cast<std::size_t>(open) + 2 * kMakeBatch, 1,
                                                      std::min(kLookAheadMax, std::max<std::size_t>(room, 1)));
@@ -172,14 +191,19 @@ void Site::made(std::vector<PreparedPtr> batch) {
   pump();
 }
 
-void Site::release_paused() {
+void Site::review() {
+  const TimePoint now = worker_.now();
   for (LookAhead& ahead : ahead_) {
-    for (auto& prepared : ahead.ready) {
-      if (!prepared->job->paused) continue;
-      ready_bytes_ -= prepared->wire.size();
-      push_front(std::move(prepared));
+    for (std::size_t left = ahead.ready.size(); left > 0; --left) {
+      PreparedPtr prepared = take_ready(ahead);
+      if (stopped(*prepared, now)) continue;
+      if (prepared->job->paused) {
+        push_front(std::move(prepared));
+      } else {
+        ready_bytes_ += prepared->wire.size();
+        ahead.ready.push_back(std::move(prepared));
+      }
     }
-    std::erase(ahead.ready, nullptr);
   }
 }
 
@@ -198,14 +222,16 @@ void Site::open_connections(TimePoint now) {
   const std::uint64_t wanted = waiting();
   for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
     Lane* lane = lane_to_open(now);
-    if (lane == nullptr) {
-      const bool full = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->full(); });
-      auto& waiting = provider_.waiting;
-      if (full && std::find(waiting.begin(), waiting.end(), this) == waiting.end()) waiting.push_back(this);
-      return;
-    }
+    if (lane == nullptr) return wait_for_connection();
     lane->open();
   }
+}
+
+// When it is for want of connections at the provider, other sites' that end wake this one.
+void Site::wait_for_connection() {
+  const bool full = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->full(); });
+  auto& queue = provider_.waiting;
+  if (full && waiting() > 0 && std::find(queue.begin(), queue.end(), this) == queue.end()) queue.push_back(this);
 }
 
 void Site::lane_failed(const Outcome& outcome) {
@@ -222,12 +248,9 @@ void Site::lane_failed(const Outcome& outcome) {
 void Site::charge() {
   if (!failure_) return;
   const TimePoint now = worker_.now();
-  for (const Priority priority : kPriorities) {
-    auto& ready = ahead_[static_cast<std::size_t>(priority)].ready;
-    while (!ready.empty()) {
-      PreparedPtr prepared = std::move(ready.front());
-      ready.pop_front();
-      ready_bytes_ -= prepared->wire.size();
+  for (LookAhead& ahead : ahead_) {
+    while (!ahead.ready.empty()) {
+      const PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
                                 *failure_, {.provider = provider_.id.name});

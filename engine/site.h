@@ -59,7 +59,7 @@ class Lane final : public smtp::PoolHandler {
   Worker& worker_;
   Egress& egress_;
   std::unique_ptr<smtp::Pool> pool_;   // From the first open() on.
-  std::unordered_map<smtp::ConnectionId, Connection> carried_;   // Ready connections.
+  std::unordered_map<smtp::ConnectionId, Connection> carried_;   // Connections that are or were ready.
   TimePoint set_aside_until_{};
   TimePoint capped_until_{};           // The pool opens fewer connections than allowed until then.
   int failures_ = 0;                   // Connections in a row that carried nothing.
@@ -76,7 +76,7 @@ class Site {
   void push_front(PreparedPtr prepared);         // Claimed, but nothing was tried: its row waits again.
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
   void pump();                                   // Does whatever can be done now. Call after every change.
-  void release_paused();                         // Gives prepared messages of paused jobs back to the queue.
+  void review();                                 // After a command: settles or gives back what must not go any more.
   void lane_failed(const Outcome& outcome);      // A lane could not be opened, and is set aside.
 
   const std::string& key() const noexcept { return key_; }
@@ -98,11 +98,15 @@ class Site {
 
   void settle_ended(TimePoint now);
   void send_ready(TimePoint now);
+  bool can_carry(TimePoint now);                 // There is a connection, or there may be one.
+  void give_back_ready();
   void refill(TimePoint now);
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
+  void wait_for_connection();
   void arm(TimePoint now);
   void charge();                                 // One waiting message bears the failure of all lanes.
+  PreparedPtr take_ready(LookAhead& ahead);      // The first one.
 
   std::optional<std::pair<Lane*, smtp::ConnectionId>> idle_lane(TimePoint now);
   Lane* lane_to_open(TimePoint now);

@@ -221,7 +221,7 @@ void Worker::wake() {
   }
   aside_ = std::move(kept);
   for (auto& [key, site] : sites_) {
-    site->release_paused();
+    site->review();
     site->pump();
   }
 }

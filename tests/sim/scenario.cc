@@ -381,8 +381,11 @@ class Runner {
     const bool many = words.size() > 3 && words[3][0] == 'x' && words[3].find('=') == std::string::npos;
     const Attributes expected = attributes(words, many ? 4 : 3);
     const std::string id = job(words.at(1));
-    for (long times = many ? number(words[3].substr(1)) : 1; times > 0; --times) {
-      std::optional<std::size_t> found;
+    const bool all = many && words[3] == "x*";
+    if (all) world_.loop.run_until(world_.loop.now() + std::chrono::seconds(2));
+    for (long times = all ? 1'000'000 : many ? number(words[3].substr(1)) : 1; times > 0; --times) {
+      std::optional<std::size_t> found = find(id, words.at(2), expected);
+      if (all && !found) return;
       world_.loop.run_until(world_.loop.now() + std::chrono::seconds(2), [&] {
         found = find(id, words.at(2), expected);
         return found.has_value();

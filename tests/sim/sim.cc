@@ -75,7 +75,9 @@ struct Link {
   // Server's state.
   std::string input;
   bool tls = false;
+  bool mute = false;        // It fell silent.
   bool in_data = false;
+  bool in_mail = false;     // MAIL was accepted.
   std::string mail_from;
   std::string rcpt_to;
   std::string data;
@@ -121,7 +123,7 @@ std::optional<char> act(const LinkPtr& link, const Action& action) {
     case Action::Kind::kClose: server_closed(link, ErrorCode::kClosed, "closed by peer"); return std::nullopt;
     case Action::Kind::kReset: server_closed(link, ErrorCode::kIo, "connection reset by peer"); return std::nullopt;
     case Action::Kind::kGarbage: server_says(link, "!!\x01\x02 no smtp here"); return std::nullopt;
-    case Action::Kind::kSilence:
+    case Action::Kind::kSilence: link->mute = true; return std::nullopt;
     case Action::Kind::kRefuse:
     case Action::Kind::kFailTls: return std::nullopt;
   }
@@ -147,12 +149,13 @@ void on_mail(const LinkPtr& link, const std::string& line) {
     act(link, {Action::Kind::kReply, "421 4.7.0 Too many messages on this connection"});
     return;
   }
-  link->mail_from.clear();
   link->rcpt_to.clear();
-  if (act(link, receiver.next("MAIL", "250 2.1.0 Ok")) == '2') link->mail_from = bracketed(line);
+  link->mail_from = bracketed(line);
+  link->in_mail = act(link, receiver.next("MAIL", "250 2.1.0 Ok")) == '2';
 }
 
 void on_rcpt(const LinkPtr& link, const std::string& line) {
+  if (!link->in_mail) return server_says(link, "503 5.5.1 MAIL first");
   const std::string to = bracketed(line);
   const auto special = link->receiver.by_recipient.find(to);
   const Action action =
@@ -169,7 +172,7 @@ void on_data_command(const LinkPtr& link) {
 }
 
 void on_dot(const LinkPtr& link) {
-  link->in_data = false;
+  link->in_data = link->in_mail = false;
   const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
   if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
     link->receiver.mails.push_back(
@@ -207,7 +210,7 @@ void server_reads(const LinkPtr& link, const std::string& bytes) {
   link->input += bytes;
   for (;;) {
     const std::size_t end = link->input.find("\r\n");
-    if (end == std::string::npos || !link->server_open) return;
+    if (end == std::string::npos || !link->server_open || link->mute) return;
     const std::string line = link->input.substr(0, end);
     link->input.erase(0, end + 2);
     on_line(link, line);
