@@ -12,6 +12,7 @@ struct Row {
 constexpr Row kLimits[] = {
     {"google", {.connections = 5, .messages_per_connection = 50}},
     {"microsoft", {.connections = 5, .messages_per_connection = 50}},
+    {"microsoft365", {.connections = 5, .messages_per_connection = 50}},
     {"yahoo", {.messages_per_connection = 20}},
     {"apple", {.connections = 10, .messages_per_connection = 5}},
     {"comcast", {.connections = 25, .messages_per_connection = 1000}},
