@@ -8,11 +8,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <sstream>
 #include <thread>
 
 #include "services/cli/csv_rows.h"
+#include "services/cli/dns_check.h"
 #include "services/cli/event_log.h"
 #include "services/cli/progress.h"
 
@@ -104,20 +104,6 @@ Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given
     ips.push_back({.address = each.substr(0, equals), .ehlo_name = each.substr(equals + 1)});
   }
   return ips;
-}
-
-// A DNS server that does not answer would only be seen as every recipient deferred: ask it once before anything is read.
-Result<void> check_dns(net::Runtime& runtime, const std::string& domain) {
-  auto asked = std::make_shared<std::promise<net::DnsAnswer<net::MxRecord>>>();
-  auto answer = asked->get_future();
-  runtime.loop(0).post([&runtime, asked, domain] {
-    runtime.resolver(0).mx(domain, [asked](const net::DnsAnswer<net::MxRecord>& got) { asked->set_value(got); });
-  });
-  if (answer.wait_for(60s) != std::future_status::ready) return Error{ErrorCode::kUnavailable, "no answer in 60 seconds"};
-  const auto got = answer.get();
-  const bool reached = got.status != net::DnsStatus::kFailed || got.detail.find("did not answer") == std::string::npos;
-  if (reached && got.detail.find("cannot be reached") == std::string::npos) return {};
-  return Error{ErrorCode::kUnavailable, got.detail};
 }
 
 Result<std::shared_ptr<net::Runtime>> make_runtime(const SendOptions& options) {
@@ -217,11 +203,8 @@ class Send {
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(options_);
     if (!runtime) return std::move(runtime).error();
-    if (!options_.dns.empty()) {
-      if (auto answers = check_dns(**runtime, campaign->return_path_domain); !answers) {
-        (*runtime)->stop();
-        return about("--dns", answers.error());
-      }
+    for (const std::string& server : options_.dns) {
+      if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
     }
     auto engine = Engine::open({.egress = *std::move(egress),
                                 .keys = *std::move(keys),
