@@ -92,8 +92,16 @@ std::string_view word_prefix(std::string_view text, bool q, std::size_t most) no
 // ---------------------------------------------------------------------------------------------------------------------
 // Making a value ASCII
 
-bool needs_encoding(std::string_view word) noexcept {
-  return word.size() > kPlainWordMax || !is_ascii(word) || std::any_of(word.begin(), word.end(), ascii::is_control);
+// A reader would take it for an encoded word, and show something else: a merge value must not choose what.
+bool looks_encoded(std::string_view text) noexcept {
+  const std::size_t start = text.find("=?");
+  return start != std::string_view::npos && text.find("?=", start + 2) != std::string_view::npos;
+}
+
+// Address fields come with their encoded words made (NamedAddress::header_value), other values as text.
+bool needs_encoding(std::string_view word, bool is_text) noexcept {
+  return word.size() > kPlainWordMax || !is_ascii(word) || std::any_of(word.begin(), word.end(), ascii::is_control) ||
+         (is_text && looks_encoded(word));
 }
 
 std::size_t word_end(std::string_view text, std::size_t at) noexcept {
@@ -101,10 +109,10 @@ std::size_t word_end(std::string_view text, std::size_t at) noexcept {
 }
 
 // Each run of words that need it becomes encoded words, the white space within it too; all else is copied.
-void append_encoded_runs(std::string& out, std::string_view text) {
+void append_encoded_runs(std::string& out, std::string_view text, bool is_text) {
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = word_end(text, at);
-    if (end == at || !needs_encoding(text.substr(at, end - at))) {
+    if (end == at || !needs_encoding(text.substr(at, end - at), is_text)) {
       end = std::max(end, at + 1);
       out.append(text.substr(at, end - at));
       at = end;
@@ -113,7 +121,7 @@ void append_encoded_runs(std::string& out, std::string_view text) {
     while (true) {
       const std::size_t next = std::min(text.find_first_not_of(" \t", end), text.size());
       const std::size_t next_end = word_end(text, next);
-      if (next == next_end || !needs_encoding(text.substr(next, next_end - next))) break;
+      if (next == next_end || !needs_encoding(text.substr(next, next_end - next), is_text)) break;
       end = next_end;
     }
     append_encoded_words(out, text.substr(at, end - at));
@@ -153,7 +161,7 @@ void append_address_list(std::string& out, std::string_view list) {
     if (mailbox) {
       out.append(mailbox->header_value());
     } else {
-      append_encoded_runs(out, item);
+      append_encoded_runs(out, item, false);
     }
   }
 }
@@ -210,7 +218,7 @@ void append_encoded_words(std::string& out, std::string_view text) {
 void append_header(std::string& out, std::string_view name, std::string_view value) {
   value = ascii::trim(value);
   out.append(name).push_back(':');
-  if (name.size() + 2 + value.size() <= kColumnMax && is_plain(value)) {  // Nearly all there are.
+  if (name.size() + 2 + value.size() <= kColumnMax && is_plain(value) && !looks_encoded(value)) {  // Nearly all.
     if (!value.empty()) out.append(" ").append(value);
     out.append("\r\n");
     return;
@@ -220,10 +228,10 @@ void append_header(std::string& out, std::string_view name, std::string_view val
     if (c == '\r' || c == '\n' || c == '\0') c = ' ';
   }
   std::string encoded;
-  if (is_address_field(name) && !is_ascii(clean)) {
+  if (is_address_field(name)) {
     append_address_list(encoded, clean);
   } else {
-    append_encoded_runs(encoded, clean);
+    append_encoded_runs(encoded, clean, !is_address_field(name));
   }
   append_folded(out, name.size() + 1, ascii::trim(encoded));
   out.append("\r\n");
@@ -256,16 +264,20 @@ void append_quoted(std::string& out, std::string_view value) {
   out.push_back('"');
 }
 
-// The value in pieces of kSectionMax characters, none of which splits an escape.
+// The value in pieces of kSectionMax characters. None splits a character: some readers decode each by itself.
 std::vector<std::string> extended_sections(std::string_view value) {
   std::vector<std::string> sections = {"utf-8''"};
-  for (const char c : value) {
-    if (sections.back().size() + 3 > kSectionMax) sections.emplace_back();
-    if (is_attribute_char(c)) {
-      sections.back().push_back(c);
-    } else {
-      append_escaped(sections.back(), '%', c);
+  while (!value.empty()) {
+    const std::size_t size = character_size(value);
+    if (sections.back().size() + 3 * size > kSectionMax) sections.emplace_back();
+    for (const char c : value.substr(0, size)) {
+      if (is_attribute_char(c)) {
+        sections.back().push_back(c);
+      } else {
+        append_escaped(sections.back(), '%', c);
+      }
     }
+    value.remove_prefix(size);
   }
   return sections;
 }
@@ -275,7 +287,7 @@ std::vector<std::string> extended_sections(std::string_view value) {
 void append_parameter(std::string& out, std::string_view name, std::string_view value) {
   std::string clean = is_valid_utf8(value) ? std::string(value) : *to_utf8("utf-8", value);
   std::replace_if(clean.begin(), clean.end(), ascii::is_control, '_');
-  if (is_ascii(clean) && clean.size() <= kSectionMax) {
+  if (is_ascii(clean) && clean.size() <= kSectionMax && clean.find("=?") == std::string::npos) {
     append_quoted(out.append(";\r\n ").append(name).append("="), clean);
     return;
   }

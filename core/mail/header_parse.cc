@@ -28,15 +28,20 @@ std::string valid_utf8(std::string text) { return is_valid_utf8(text) ? std::mov
 
 std::optional<RawField> next_field(std::string_view& headers) noexcept {
   if (headers.empty()) return std::nullopt;
-  std::size_t end = 0;
-  do {
+  const std::size_t line_end = std::min(headers.find('\n'), headers.size() - 1) + 1;
+  const bool empty_line = headers.starts_with('\n') || headers.starts_with("\r\n");
+  if (empty_line) {  // What follows is no continuation, even if it starts with white space.
+    headers.remove_prefix(line_end);
+    return std::nullopt;
+  }
+  std::size_t end = line_end;
+  while (end < headers.size() && ascii::is_wsp(headers[end])) {
     end = std::min(headers.find('\n', end), headers.size() - 1) + 1;
-  } while (end < headers.size() && ascii::is_wsp(headers[end]));
+  }
   std::string_view field = headers.substr(0, end);
   headers.remove_prefix(end);
   if (field.ends_with('\n')) field.remove_suffix(1);
   if (field.ends_with('\r')) field.remove_suffix(1);
-  if (field.empty()) return std::nullopt;
   const std::size_t colon = field.find(':');
   if (colon == std::string_view::npos) return RawField{.name = {}, .value = field};
   std::string_view name = field.substr(0, colon);
