@@ -31,10 +31,6 @@ if(MAILSBUDDY_SANITIZE)
   target_link_options(mailsbuddy_flags INTERFACE -fsanitize=${MAILSBUDDY_SANITIZE})
 endif()
 
-if(MAILSBUDDY_FUZZ)
-  target_compile_options(mailsbuddy_flags INTERFACE -fsanitize=fuzzer-no-link)  # Coverage of the rooms, not only of the targets.
-endif()
-
 set_property(GLOBAL PROPERTY MAILSBUDDY_ROOMS "")
 
 # mailsbuddy_room(NAME SOURCES file... [USES room-or-library...])
