@@ -1,0 +1,58 @@
+#include "bench/support/send.h"
+
+#include <chrono>
+#include <limits>
+#include <string>
+
+#include "bench/support/runtime.h"
+
+namespace mailsbuddy::bench {
+namespace {
+
+constexpr std::chrono::minutes kDrainMax{10};  // Less than the driver's patience, so that the reason is told.
+
+// Counts deliveries as a user would learn of them.
+class Delivered final : public EventSink {
+ public:
+  void on_events(std::span<const Event> events) override {
+    for (const Event& event : events) {
+      if (event.kind == EventKind::kDelivered) {
+        ++count;
+      } else if (first_other.empty()) {
+        first_other = std::string(to_string(event.kind)) + ": " + event.outcome.str();
+      }
+    }
+  }
+  std::uint64_t count = 0;  // Read after drain().
+  std::string first_other;
+};
+
+}  // namespace
+
+EngineOptions engine_options(std::uint16_t port, int connections) {
+  return {.egress = {{.address = "127.0.0.1", .ehlo_name = "bench.sender.example"}},
+          .tls = smtp::TlsPolicy::kNone,
+          .port = port,
+          .limits = warming::Limits{.connections = connections,
+                                    .messages_per_connection = std::numeric_limits<int>::max(),
+                                    .messages_per_second = 0},
+          .runtime = make_loopback_runtime()};
+}
+
+void send_campaign(const Sending& sending) {
+  EngineOptions options = engine_options(sending.port, sending.connections);
+  options.keys = sending.keys;
+  auto engine = need(Engine::open(std::move(options)));
+  const auto delivered = std::make_shared<Delivered>();
+  engine->subscribe(delivered);
+  Rows rows(sending.messages);
+  need(engine->start(make_campaign(), rows));
+  const bool drained = engine->drain(kDrainMax);
+  engine.reset();  // Ends the event thread: the counts are ours.
+  if (drained && delivered->count == sending.messages) return;
+  need(Result<void>(Error{ErrorCode::kInternal, std::to_string(delivered->count) + " of " +
+                                                    std::to_string(sending.messages) + " delivered; " +
+                                                    delivered->first_other}));
+}
+
+}  // namespace mailsbuddy::bench
