@@ -26,8 +26,7 @@ void skip_spaces(std::string_view& text) noexcept {
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
 }
 
-// The length of the path at the front of `text`, with both brackets; 0: none. A ">" in a quoted local part ends
-// nothing.
+// The length of the path at the front of `text`, with both brackets; 0: none. In a quoted local part ">" ends nothing.
 std::size_t path_length(std::string_view text) noexcept {
   bool quoted = false;
   bool escaped = false;  // After a backslash in a quoted string.
