@@ -80,7 +80,7 @@ void Site::pump() {
 void Site::settle_ended(TimePoint now) {
   for (FeedPtr& feed : queue_.take_ended(now)) {
     const Cause cause = feed->job->cancelled ? Cause::kCancelled : Cause::kExpired;
-    worker_.settle_feed(std::move(feed), not_tried(cause));
+    worker_.settle_feed(std::move(feed), not_tried(cause), provider_.id.name);
   }
 }
 

@@ -45,7 +45,7 @@ void Worker::route_next() {
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
-  if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure);
+  if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure, {});
   charge(*feed, answer.failure);
   if (feed->size() == 0) return;
   const TimePoint again = std::min(now() + retries_.after_failures(++feed->route_failures), feed->job->expires);
@@ -73,21 +73,21 @@ bool Worker::settled_if_ended(FeedPtr& feed) {
   const Job& job = *feed->job;
   if (!job.cancelled && job.expires > now()) return false;
   const Cause cause = job.cancelled ? Cause::kCancelled : Cause::kExpired;
-  settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}});
+  settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}}, {});
   return true;
 }
 
-void Worker::settle_feed(FeedPtr feed, Outcome outcome) {
+void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
   const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired;
   for (std::size_t i = 0; i < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++i) {
     const spool::Row row = std::move(feed->rows.front());
     feed->rows.pop_front();
     delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
-                     outcome, {});
+                     outcome, {.provider = provider});
   }
   if (feed->size() == 0) return;
-  loop_.post([this, feed = std::move(feed), outcome = std::move(outcome)]() mutable {
-    if (!stopped_) settle_feed(std::move(feed), std::move(outcome));
+  loop_.post([this, feed = std::move(feed), outcome = std::move(outcome), provider = std::move(provider)]() mutable {
+    if (!stopped_) settle_feed(std::move(feed), std::move(outcome), std::move(provider));
   });
 }
 

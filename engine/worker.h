@@ -55,7 +55,7 @@ class Worker {
   std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
                                         smtp::PoolHandler& handler);
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
-  void settle_feed(FeedPtr feed, Outcome outcome);   // Every row of it, a few at a time.
+  void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
   void connection_released(Provider& provider);
   void retire(Site& site);                           // It may be unused: destroyed soon if so.
 

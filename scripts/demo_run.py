@@ -1,23 +1,20 @@
 """The demo behind scripts/demo: a DNS server, receivers and one campaign, all on loopback, all child processes."""
 
 import argparse
-import contextlib
 import csv
 import email
 import email.policy
 import json
 import pathlib
 import random
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 import dkim
-import dns.resolver
+
+import loopback
 
 SENDER = "brand.example"
 SELECTOR = "s1"
@@ -63,104 +60,22 @@ def say(text):
     print(text, flush=True)
 
 
-def free_port(addresses):
-    """A TCP port that is free on all the addresses."""
-    for _ in range(100):
-        port = random.randrange(20000, 50000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for address in addresses:
-                    sock = stack.enter_context(socket.socket())
-                    sock.bind((address, port))
-                return port
-            except OSError:
-                continue
-    sys.exit("demo: no free port on " + ", ".join(addresses))
-
-
-class Children:
-    """Starts servers and ends each by its process id."""
-
-    def __init__(self):
-        self.processes = []
-
-    def start(self, command, **options):
-        process = subprocess.Popen(command, **options)
-        self.processes.append(process)
-        return process
-
-    def stop(self):
-        for process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def zone_text(dkim_record):
-    lines = ["$ORIGIN example.", "$TTL 300", "@ SOA ns.example. admin.example. 1 3600 900 86400 60", "@ NS ns", "ns A 127.0.0.1"]
-    lines += ["brand MX 10 mx.brand", "mx.brand A 127.0.0.2", dkim_record]
+def records(key):
+    """Of the zone `example`: the sender with its DKIM key, and an MX record for each receiver."""
+    lines = ["brand MX 10 mx.brand", "mx.brand A 127.0.0.2", key.record]
     for domain, (_, addresses, _) in RECEIVERS.items():
         name = domain.removesuffix(".example")
         for number, address in enumerate(addresses, 1):
             lines += [f"{name} MX {10 * number} mx{number}.{name}", f"mx{number}.{name} A {address}"]
-    return "\n".join(lines) + "\n"
-
-
-def start_dns(children, folder, dkim_record):
-    port = free_port(["127.0.0.1"])
-    (folder / "example.zone").write_text(zone_text(dkim_record))
-    (folder / "nsd.conf").write_text(
-        f"""server:
-  ip-address: 127.0.0.1@{port}
-  username: ""
-  chroot: ""
-  zonesdir: "{folder}"
-  database: ""
-  pidfile: "{folder}/nsd.pid"
-  xfrdfile: "{folder}/xfrd.state"
-  zonelistfile: "{folder}/zone.list"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: example
-  zonefile: example.zone
-"""
-    )
-    with open(folder / "nsd.log", "wb") as log:
-        children.start([shutil.which("nsd") or "/usr/sbin/nsd", "-d", "-c", str(folder / "nsd.conf")], stdout=log, stderr=log)
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], port, 2
-    for _ in range(100):
-        try:
-            resolver.resolve(SENDER + ".", "MX")
-            return port, resolver
-        except Exception:
-            time.sleep(0.1)
-    sys.exit("demo: NSD did not come up:\n" + (folder / "nsd.log").read_text())
+    return lines
 
 
 def start_sinks(children, program, folder):
-    addresses = [a for _, listed, behaviour in RECEIVERS.values() if behaviour for a in listed]
-    port = free_port(addresses + [a for _, listed, behaviour in RECEIVERS.values() if not behaviour for a in listed])
-    command = [program, "sink", "--json", "--maildir", str(folder / "mail"), "--sample", "1%", "--port-file", str(folder / "ports")]
-    for domain, (_, listed, behaviour) in RECEIVERS.items():
-        if behaviour:
-            command += ["--profile", f"{domain}:{behaviour}"]
-            command += [word for address in listed for word in ("--listen", f"{address}:{port}={domain}")]
-    out = open(folder / "sink.json", "wb")
-    process = children.start(command, stdout=out, stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        if (folder / "ports").exists():
-            return port, process
-        if process.poll() is not None:
-            sys.exit("demo: the receivers did not start: " + " ".join(command))
-        time.sleep(0.1)
-    sys.exit("demo: the receivers did not come up")
+    alive = {domain: behaviour for domain, (_, _, behaviour) in RECEIVERS.items() if behaviour}
+    listeners = {address: domain for domain in alive for address in RECEIVERS[domain][1]}
+    port = loopback.free_port([address for _, listed, _ in RECEIVERS.values() for address in listed])
+    keep = ["--maildir", str(folder / "mail"), "--sample", "0.01"]
+    return loopback.Sinks(children, program, folder, listeners, alive, keep, port).start()
 
 
 def write_recipients(folder, count):
@@ -183,19 +98,12 @@ def write_recipients(folder, count):
     return len(suppressed)
 
 
-def check_sample(folder, resolver):
+def check_sample(folder, name_server):
     """Every sampled message verifies with dkimpy and parses with Python's email package without a defect."""
-
-    def look_up(name, timeout=5):
-        try:
-            return b"".join(resolver.resolve(name.decode(), "TXT")[0].strings)
-        except dns.resolver.NXDOMAIN:
-            return None
-
-    files = sorted((folder / "mail" / "new").iterdir())
+    files = loopback.maildir_files(folder / "mail")
     for file in files:
         raw = file.read_bytes()
-        if not dkim.verify(raw, dnsfunc=look_up):
+        if not dkim.verify(raw, dnsfunc=name_server.txt):
             sys.exit(f"demo: {file}: the DKIM signature does not verify")
         message = email.message_from_bytes(raw, policy=email.policy.default)
         defects = [d for part in message.walk() for d in part.defects]
@@ -211,18 +119,16 @@ def check_sample(folder, resolver):
 
 def run(arguments, folder, children):
     program = str(pathlib.Path(arguments.program).resolve())
-    key = folder / f"{SENDER}.pem"
-    key.write_bytes(subprocess.run([program, "dkim", "keygen"], check=True, capture_output=True).stdout)
-    record = subprocess.run([program, "dkim", "record", SELECTOR, SENDER], stdin=open(key), check=True, capture_output=True, text=True)
-    dns_port, resolver = start_dns(children, folder, record.stdout.strip())
-    smtp_port, sink = start_sinks(children, program, folder)
+    key = loopback.Key(program, folder, SENDER, SELECTOR)
+    name_server = loopback.NameServer(children, folder, records(key))
+    sinks = start_sinks(children, program, folder)
     suppressed = write_recipients(folder, arguments.recipients)
     (folder / "spring.eml").write_text(TEMPLATE, encoding="utf-8")
-    say(f"DNS server on 127.0.0.1:{dns_port}, receivers on port {smtp_port}, {arguments.recipients} recipients ({suppressed} of them suppressed)")
+    say(f"DNS server on {name_server.endpoint}, receivers on port {sinks.port}, {arguments.recipients} recipients ({suppressed} of them suppressed)")
 
     send = [program, "send", "--template", str(folder / "spring.eml"), "--recipients", str(folder / "recipients.csv"),
-            "--from", "Brand <news@brand.example>", "--dkim", f"{SENDER}:{SELECTOR}:{key}", "--dns", f"127.0.0.1:{dns_port}",
-            "--port", str(smtp_port), "--events", str(folder / "events.jsonl"), "--suppress", str(folder / "suppressed.txt"),
+            "--from", "Brand <news@brand.example>", "--dkim", key.option, "--dns", name_server.endpoint,
+            "--port", str(sinks.port), "--events", str(folder / "events.jsonl"), "--suppress", str(folder / "suppressed.txt"),
             "--unsubscribe", "https://brand.example/u/{{ mb_token }}", "--rate", "0", "--first-retry", "5s", "--max-age", "40s"]
     send += [word for ip, name in EGRESS.items() for word in ("--egress", f"{ip}={name}")]
     started = time.monotonic()
@@ -230,8 +136,7 @@ def run(arguments, folder, children):
     seconds = time.monotonic() - started
     if sent.returncode != 0:
         sys.exit(f"demo: mailsbuddy send ended with {sent.returncode}")
-    sink.send_signal(signal.SIGINT)
-    sink.wait(20)
+    counts = sinks.stop()
 
     finals = {"delivered": 0, "bounced": 0, "expired": 0, "suppressed": 0}
     recipients = set()
@@ -243,8 +148,8 @@ def run(arguments, folder, children):
             sys.exit(f"demo: {event['recipient']} was settled twice")
         recipients.add(event["recipient"])
         finals[event["kind"]] = finals.get(event["kind"], 0) + 1
-    accepted = sum(profile["accepted"] for profile in json.loads((folder / "sink.json").read_text())["profiles"])
-    checked = check_sample(folder, resolver)
+    accepted = counts["total"]["accepted"]
+    checked = check_sample(folder, name_server)
 
     say("")
     for kind, number in finals.items():
@@ -263,12 +168,14 @@ def main():
     parser.add_argument("--recipients", type=int, default=20000)
     parser.add_argument("--keep", type=pathlib.Path, help="leave everything there")
     arguments = parser.parse_args()
-    children = Children()
+    children = loopback.Children()
     with tempfile.TemporaryDirectory(prefix="mailsbuddy-demo-") as temporary:
         folder = arguments.keep or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             run(arguments, folder, children)
+        except RuntimeError as error:
+            sys.exit(f"demo: {error}")
         finally:
             children.stop()
 
