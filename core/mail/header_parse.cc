@@ -96,17 +96,18 @@ std::optional<EncodedWord> take_encoded_word(std::string_view& rest) {
   if (charset_end == std::string_view::npos || charset_end + 2 >= rest.size() || rest[charset_end + 2] != '?') {
     return std::nullopt;
   }
+  std::string_view charset = rest.substr(2, charset_end - 2);
+  charset = charset.substr(0, charset.find('*'));
   const char encoding = ascii::to_lower(rest[charset_end + 1]);
-  const std::size_t text_at = charset_end + 3;
-  const std::size_t end = rest.find('?', text_at);
-  if ((encoding != 'q' && encoding != 'b') || end == std::string_view::npos || !rest.substr(end).starts_with("?=")) {
+  const std::string_view text = rest.substr(charset_end + 3);
+  const std::size_t end = text.find('?');
+  const bool known = encoding == 'q' || encoding == 'b';
+  if (charset.empty() || !known || end == std::string_view::npos || !text.substr(end).starts_with("?=")) {
     return std::nullopt;
   }
-  const std::string_view charset = rest.substr(2, charset_end - 2);
-  const std::string_view text = rest.substr(text_at, end - text_at);
-  rest.remove_prefix(end + 2);
-  return EncodedWord{.charset = charset.substr(0, charset.find('*')),
-                     .bytes = encoding == 'q' ? decode_q(text) : decode_base64_lenient(text)};
+  rest.remove_prefix(charset_end + 3 + end + 2);
+  const std::string_view encoded = text.substr(0, end);
+  return EncodedWord{.charset = charset, .bytes = encoding == 'q' ? decode_q(encoded) : decode_base64_lenient(encoded)};
 }
 
 // The encoded words at the front of `rest` and the white space between them, as text. Neighbours of one charset are

@@ -138,10 +138,13 @@ void append_attachment(std::string& out, const Attachment& attachment, bool in_l
 
 void append_crlf(std::string& out, std::string_view text) {
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    out.append(text.substr(0, end)).append("\r\n");
-    text.remove_prefix(end);
-    text.remove_prefix(text.starts_with("\r\n") ? 2 : std::min<std::size_t>(1, text.size()));
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    for (std::size_t cr; (cr = line.find('\r')) != std::string_view::npos; line.remove_prefix(cr + 1)) {
+      out.append(line.substr(0, cr)).append("\r\n");
+    }
+    out.append(line).append("\r\n");
   }
 }
 

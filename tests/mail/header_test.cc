@@ -159,6 +159,12 @@ constexpr Decoded kDecoded[] = {
      "a  b"},
     {"unknown charset", "=?x-unknown?Q?a?=", "=?x-unknown?Q?a?="},
     {"charset that asks iconv for more", "=?utf-8//TRANSLIT?Q?a?=", "=?utf-8//TRANSLIT?Q?a?="},
+    {"no charset",
+     "=?"
+     "?Q?a?=",
+     "=?"
+     "?Q?a?="},
+    {"a language without charset", "=?*en?Q?a?= b", "=?*en?Q?a?= b"},
     {"unknown encoding", "=?utf-8?X?a?=", "=?utf-8?X?a?="},
     {"no end", "=?utf-8?Q?abc", "=?utf-8?Q?abc"},
     {"a question mark inside", "=?utf-8?Q?a?b?=", "=?utf-8?Q?a?b?="},

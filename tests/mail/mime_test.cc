@@ -29,6 +29,8 @@ BOOST_AUTO_TEST_CASE(bodies_are_7bit_if_they_can_be) {
       {"LF", "a\nb\n", k7bit + "a\r\nb\r\n"},
       {"lone CR", "a\rb\r", k7bit + "a\r\nb\r\n"},
       {"all three", "a\r\nb\nc\rd", k7bit + "a\r\nb\r\nc\r\nd\r\n"},
+      {"CRs before a CRLF", "a\r\r\nb", k7bit + "a\r\n\r\nb\r\n"},
+      {"LF before CR", "a\n\rb", k7bit + "a\r\n\r\nb\r\n"},
       {"no line end at the end", "a", k7bit + "a\r\n"},
       {"empty lines", "\n\n\r\n\r\n", k7bit + "\r\n\r\n\r\n\r\n"},
       {"tabs", "\ta\t\r\n", k7bit + "\ta\t\r\n"},
