@@ -1,6 +1,9 @@
 #include "core/mail/liquid_escape.h"
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <optional>
 
 #include "core/base/ascii.h"
 
@@ -81,20 +84,20 @@ void append_percent(std::string& out, char c) {
 constexpr bool is_unreserved(char c) { return ascii::is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~'; }
 
 // A whole URL as a field holds it. Readers skip white space before it and control characters anywhere in it, and so
-// does the check: what is checked is what is written. Empty scheme: relative.
-struct Url {
-  std::string text;
-  std::string scheme;
-};
-Url url_of(std::string_view text) {
-  Url url;
+// does the check: what is checked is what is written.
+std::string url_of(std::string_view text) {
+  std::string url;
   for (const char c : ascii::trim(text)) {
-    if (!ascii::is_control(c) && !(url.text.empty() && c == ' ')) url.text.push_back(c);
+    if (!ascii::is_control(c) && !(url.empty() && c == ' ')) url.push_back(c);
   }
-  const std::size_t end = url.text.find_first_of(":/?#");
-  if (end != std::string::npos && url.text[end] == ':') url.scheme = ascii::to_lower(url.text.substr(0, end));
-  if (end == 0 && url.text[0] == ':') url.scheme = ":";
   return url;
+}
+
+// What stands before a colon that comes before all that could end a scheme. Empty: `url` is relative.
+std::optional<std::string_view> scheme_of(std::string_view url) {
+  const std::size_t end = url.find_first_of(":/?#");
+  if (end == std::string_view::npos || url[end] != ':') return std::nullopt;
+  return url.substr(0, end);
 }
 
 // RFC 3986's characters stay, % too, since the URL is encoded already; all else, and quotes and parentheses for the
@@ -104,18 +107,22 @@ void append_url(std::string& out, std::string_view url) {
   append_percent_encoded(out, url, kStay);
 }
 
+bool is_any_of(std::string_view scheme, std::initializer_list<std::string_view> schemes) {
+  return std::ranges::any_of(schemes, [&](std::string_view known) { return ascii::iequals(scheme, known); });
+}
+
 bool append_header_url(std::string& out, std::string_view text) {
-  const Url url = url_of(text);
-  if (url.scheme != "http" && url.scheme != "https" && url.scheme != "mailto") return false;
-  append_url(out, url.text);
+  const std::string url = url_of(text);
+  const auto scheme = scheme_of(url);
+  if (!scheme || !is_any_of(*scheme, {"http", "https", "mailto"})) return false;
+  append_url(out, url);
   return true;
 }
 
 void append_url_start(std::string& out, std::string_view text) {
-  const Url url = url_of(text);
-  for (const std::string_view scheme : {"", "http", "https", "mailto", "tel"}) {
-    if (url.scheme == scheme) return append_url(out, url.text);
-  }
+  const std::string url = url_of(text);
+  const auto scheme = scheme_of(url);
+  if (!scheme || is_any_of(*scheme, {"http", "https", "mailto", "tel"})) return append_url(out, url);
   out.push_back('#');
 }
 

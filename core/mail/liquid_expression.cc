@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 
 #include "core/mail/liquid_filter.h"
@@ -109,14 +110,13 @@ void ExpressionParser::filter() {
   }
   std::array<std::uint32_t, kFilterArgumentsMax> arguments{};
   std::size_t count = 0;
-  if (tokens_.take(":")) {
-    do {
-      if (count == call.filter->max_arguments) break;
-      arguments[count++] = operand();
-    } while (!failure_ && tokens_.take(","));
+  bool too_many = false;
+  for (bool more = tokens_.take(":"); more && !failure_ && !too_many; more = tokens_.take(",")) {
+    too_many = count == call.filter->max_arguments;
+    if (!too_many) arguments[count++] = operand();
   }
   if (failure_) return;
-  if (count < call.filter->min_arguments || tokens_.peek().is(",") || tokens_.peek().is(":")) {
+  if (too_many || count < call.filter->min_arguments) {
     const auto [min, max] = std::pair(call.filter->min_arguments, call.filter->max_arguments);
     const std::string range = min == max ? fmt::format("{}", min) : fmt::format("{} to {}", min, max);
     return fail(name.offset, fmt::format("filter '{}' takes {} argument{}", name.text, range, max == 1 ? "" : "s"));

@@ -189,9 +189,10 @@ Value Builder::finish(Form form) {
 
 namespace {
 
-// As Ruby's and Python's Liquid print it: always with a point or an exponent.
+// As Ruby's and Python's Liquid print it: always with a point or an exponent. They calculate in decimal; 15 digits, which a
+// double always has, give the same for prices and the like (19.9 times 3 is 59.7, not 59.699999999999996).
 std::string real_text(double real) {
-  std::string text = fmt::format("{}", real);
+  std::string text = fmt::format("{:.15g}", real);
   if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
   return text;
 }
