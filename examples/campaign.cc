@@ -1,7 +1,9 @@
-// Sends a campaign of a thousand recipients, rendered and DKIM-signed one by one as they leave.
+// Sends a campaign to a thousand recipients of one domain, rendered and DKIM-signed one by one as they leave:
+// example_campaign DNS_SERVER PORT DOMAIN.
 #include <mailsbuddy/engine.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -10,11 +12,12 @@ namespace mb = mailsbuddy;
 // Rows may come from anywhere; these are counted out.
 class Subscribers : public mb::RowSource {
  public:
+  explicit Subscribers(std::string domain) : domain_(std::move(domain)) {}
   std::span<const std::string> columns() const override { return columns_; }
   mb::Result<std::optional<mb::RowView>> next() override {
     if (number_ == 1000) return std::optional<mb::RowView>();
     ++number_;
-    address_ = "user" + std::to_string(number_) + "@[127.0.0.1]";
+    address_ = "user" + std::to_string(number_) + "@" + domain_;
     name_ = "Reader " + std::to_string(number_);
     values_ = {name_};
     return std::optional<mb::RowView>({.number = number_, .address = address_, .values = values_});
@@ -22,6 +25,7 @@ class Subscribers : public mb::RowSource {
 
  private:
   std::vector<std::string> columns_{"name"};
+  std::string domain_;
   std::uint64_t number_ = 0;
   std::string address_;
   std::string name_;
@@ -34,22 +38,22 @@ T value_or_exit(mb::Result<T> result) {
   return *std::move(result);
 }
 
-int main() {
-  auto sink = value_or_exit(mb::smtp::Sink::start({.listeners = {{.endpoint = *mb::net::Endpoint::parse("127.0.0.1", 0)}},
-                                                   .profiles = {mb::smtp::SinkProfile{}}}));
+int main(int argc, char** argv) {
+  if (argc != 4) return std::fprintf(stderr, "usage: %s DNS_SERVER PORT DOMAIN\n", argv[0]), 2;
   auto keys = std::make_shared<mb::dkim::KeyRing>();
   auto key = value_or_exit(mb::dkim::PrivateKey::generate());
   if (!keys->add(value_or_exit(mb::dkim::Signer::make("brand.example", "s1", key)))) return 1;
 
   mb::EngineOptions options{.egress = {{.address = "127.0.0.1", .ehlo_name = "mail.brand.example"}}, .keys = keys};
-  options.port = sink->endpoints().front().port;
+  options.port = static_cast<std::uint16_t>(std::atoi(argv[2]));
+  options.runtime_options.resolver.servers = {value_or_exit(mb::net::Endpoint::parse(argv[1], 53))};
   options.limits = mb::warming::Limits{.messages_per_second = 0};
   auto engine = value_or_exit(mb::Engine::open(std::move(options)));
 
   auto content = value_or_exit(mb::make_campaign_content(
       {.headers = {{"Subject", "Spring is here, {{ name }}"}}, .text = {}, .html = "<p>Hello {{ name }}</p>", .attachments = {}},
       {.unsubscribe_url = "https://brand.example/u/{{ mb_token }}", .list_id = "spring.brand.example"}));
-  Subscribers rows;
+  Subscribers rows(argv[3]);
   value_or_exit(engine->start({.id = "spring",
                                .account = "brand",
                                .content = content,
