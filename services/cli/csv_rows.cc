@@ -64,7 +64,9 @@ class CsvRows::Parser {
     static_cast<Parser*>(self)->fields_.emplace_back(static_cast<const char*>(bytes), size);
   }
   static void end(int, void* self) { static_cast<Parser*>(self)->complete_ = true; }
-  const char* error() { return csv_strerror(csv_error(&parser_)); }
+  const char* error() {
+    return csv_error(&parser_) == CSV_EPARSE ? "a quotation mark out of place" : csv_strerror(csv_error(&parser_));
+  }
 
   csv_parser parser_{};
   std::vector<std::string> fields_;

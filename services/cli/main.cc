@@ -11,7 +11,7 @@
 int main(int argc, char** argv) {
   CLI::App app("mailsbuddy - send mail campaigns at the pace each mailbox provider accepts");
   app.set_version_flag("--version", "mailsbuddy " + std::string(mailsbuddy::version()));
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // None is judged below: CLI11 would say "required" of a misspelt one too.
   app.footer("Each subcommand has its own --help with an example.");
   std::function<int()> run;
   mailsbuddy::cli::add_send_command(app, run);
@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_completion_command(app, run);
   try {
     app.parse(argc, argv);
+    if (!run) throw CLI::RequiredError::Subcommand(1);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? mailsbuddy::cli::kDone : mailsbuddy::cli::kBadUsage;
   }

@@ -142,7 +142,6 @@ Result<Campaign> make_campaign(const SendOptions& options, const std::string& ad
                    .feedback_id = options.feedback_id};
   if (list.unsubscribe_url.empty()) {
     list.unsubscribe_url = "https://" + domain + "/unsubscribe/{{ mb_token }}";
-    fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://{}/unsubscribe/TOKEN\n", domain);
   }
   auto compiled = make_campaign_content(*std::move(content), list);
   if (!compiled) return about(options.template_file, compiled.error());
@@ -231,6 +230,9 @@ class Send {
                  options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
     }
     fmt::print(stderr, "\n");
+    if (options_.unsubscribe.empty()) {
+      fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://DOMAIN/unsubscribe/TOKEN\n");
+    }
     return {};
   }
 

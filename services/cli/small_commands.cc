@@ -41,9 +41,17 @@ int record(const std::string& selector, const std::string& domain) {
   return kDone;
 }
 
+// With a display name or without: lists of addresses have both.
+Result<Address> parse_address(const std::string& line) {
+  if (!line.ends_with('>')) return Address::parse(line);
+  auto named = NamedAddress::parse(line);
+  if (!named) return std::move(named).error();
+  return std::move(named->address);
+}
+
 nlohmann::ordered_json judged(const std::string& line) {
   nlohmann::ordered_json json{{"input", line}};
-  const auto address = Address::parse(line);
+  const auto address = parse_address(line);
   json["valid"] = address.has_value();
   json["smtputf8"] = address && address->needs_smtputf8();
   json["ascii"] = nullptr;
@@ -81,10 +89,10 @@ int completion(const CLI::App& app, const std::string& shell) {
   std::map<std::string, std::vector<std::string>> words;
   collect_words(app, "", words);
   if (shell == "zsh") fmt::print("autoload -U +X bashcompinit && bashcompinit\n");
-  fmt::print("_mailsbuddy() {{\n  local path=\"\" word\n"
+  fmt::print("_mailsbuddy() {{\n  local chain=\"\" word\n"
              "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
-             "    case \"$word\" in -*) break ;; *) path=\"${{path:+$path }}$word\" ;; esac\n  done\n"
-             "  local words=\"\"\n  case \"$path\" in\n");
+             "    case \"$word\" in -*) break ;; *) chain=\"${{chain:+$chain }}$word\" ;; esac\n  done\n"
+             "  local words=\"\"\n  case \"$chain\" in\n");
   for (const auto& [path, list] : words) fmt::print("    \"{}\") words=\"{}\" ;;\n", path, fmt::join(list, " "));
   fmt::print("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n}}\n"
              "complete -o default -F _mailsbuddy mailsbuddy\n");
@@ -114,7 +122,8 @@ void add_address_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* address = app.add_subcommand("address", "E-mail addresses")->require_subcommand(1);
   CLI::App* check = address->add_subcommand("check", "Judge addresses on standard input, one a line; JSON lines come out");
   check->footer("Each line out: {\"input\", \"valid\", \"smtputf8\", \"ascii\", \"reason\"}. `ascii` is the address as it goes\n"
-                "on the wire, its domain in A-label form; null when the local part needs SMTPUTF8 (RFC 6531).\n\n"
+                "on the wire, its domain in A-label form; null when the local part needs SMTPUTF8 (RFC 6531).\n"
+                "A display name may stand before it: Ann <ann@brand.example>.\n\n"
                 "Example:\n  echo 'ann@b\xc3\xbc" "cher.example' | mailsbuddy address check");
   check->callback([&run] { run = check_addresses; });
 }
