@@ -43,9 +43,8 @@ void Site::push_front(PreparedPtr prepared) {
 
 bool Site::unused() const {
   return queue_.empty() && ahead_[0].size() == 0 && ahead_[1].size() == 0 &&
-         std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
-           return lane->open_connections() == 0 && !lane->busy();
-         });
+         std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->open_connections() == 0 && !lane->busy(); });
 }
 
 std::uint64_t Site::waiting() const {
@@ -152,11 +151,20 @@ void Site::give_back_ready() {
   }
 }
 
+int Site::ready_connections() const {
+  int ready = 0;
+  for (const auto& lane : lanes_) ready += lane->ready_connections();
+  return ready;
+}
+
+// Only what a ready connection will soon carry is expanded: thousands of sites that are still connecting, or never
+// will, hold rows and no messages.
 void Site::refill(TimePoint now) {
-  const int open = open_connections();
+  const auto ready = static_cast<std::size_t>(ready_connections());
+  if (ready == 0) return;
   const std::size_t room = kLookAheadBytesMax / std::max<std::size_t>(message_bytes_, 1);
-  const std::size_t target = std::clamp<std::size_t>(2 * static_cast<std::size_t>(open) + 2 * kMakeBatch, 1,
-                                                     std::min(kLookAheadMax, std::max<std::size_t>(room, 1)));
+  const std::size_t target =
+      std::clamp<std::size_t>(kAheadPerConnection * ready, 1, std::min(kLookAheadMax, std::max<std::size_t>(room, 1)));
   for (const Priority priority : kPriorities) refill(priority, target, now);
 }
 
@@ -236,8 +244,8 @@ void Site::wait_for_connection() {
 
 void Site::lane_failed(const Outcome& outcome) {
   const TimePoint now = worker_.now();
-  const bool all = std::all_of(lanes_.begin(), lanes_.end(),
-                               [now](const auto& lane) { return lane->set_aside_until() > now; });
+  const bool all =
+      std::all_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) { return lane->set_aside_until() > now; });
   if (!all) return;
   failure_ = outcome;
   charge();
@@ -258,7 +266,16 @@ void Site::charge() {
       return;
     }
   }
-  if (ahead_[0].preparing + ahead_[1].preparing == 0) failure_.reset();  // Nobody to bear it.
+  if (ahead_[0].preparing + ahead_[1].preparing > 0) return;  // Comes back with them.
+  for (const Priority priority : kPriorities) {
+    const auto pulled = queue_.pull(priority);
+    if (!pulled) continue;
+    worker_.delivery().settle(
+        {.job = pulled->job, .row = pulled->row, .recipient = pulled->row.local + "@" + pulled->domain}, *failure_,
+        {.provider = provider_.id.name});
+    break;
+  }
+  failure_.reset();
 }
 
 // Sleeps exactly until something that time alone brings.

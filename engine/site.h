@@ -27,12 +27,13 @@ class Lane final : public smtp::PoolHandler {
   ~Lane() override;
 
   Egress& egress() noexcept { return egress_; }
-  bool may_open(TimePoint now);                // A further connection, as far as this lane and its IP go.
-  bool full() const noexcept;                  // The IP has all its connections at this provider.
+  bool may_open(TimePoint now);  // A further connection, as far as this lane and its IP go.
+  bool full() const noexcept;    // The IP has all its connections at this provider.
   void open();
-  smtp::ConnectionId idle() const noexcept;    // 0: none.
+  smtp::ConnectionId idle() const noexcept;  // 0: none.
   void send(smtp::ConnectionId connection, PreparedPtr prepared);
   int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
+  int ready_connections() const noexcept { return static_cast<int>(carried_.size()); }
   bool busy() const noexcept { return !carried_.empty(); }
   TimePoint set_aside_until() const noexcept { return set_aside_until_; }
 
@@ -45,24 +46,24 @@ class Lane final : public smtp::PoolHandler {
 
  private:
   struct Connection {
-    PreparedPtr carries;            // Null: idle.
-    std::string_view rcpt_to;       // Into `carries`.
-    int completed = 0;              // Transactions that ended with a reply.
+    PreparedPtr carries;       // Null: idle.
+    std::string_view rcpt_to;  // Into `carries`.
+    int completed = 0;         // Transactions that ended with a reply.
   };
 
   void finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info);
   void learn(const Outcome& outcome, const bounce::Verdict& verdict);
-  void released();                  // A connection's slot is free again.
+  void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
 
   Site& site_;
   Worker& worker_;
   Egress& egress_;
-  std::unique_ptr<smtp::Pool> pool_;   // From the first open() on.
-  std::unordered_map<smtp::ConnectionId, Connection> carried_;   // Connections that are or were ready.
+  std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
+  std::unordered_map<smtp::ConnectionId, Connection> carried_;  // Connections that are or were ready.
   TimePoint set_aside_until_{};
-  TimePoint capped_until_{};           // The pool opens fewer connections than allowed until then.
-  int failures_ = 0;                   // Connections in a row that carried nothing.
+  TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
+  int failures_ = 0;          // Connections in a row that carried nothing.
 };
 
 // One set of MX hosts, for one pool of egress IPs. Threads: its worker's.
@@ -82,12 +83,13 @@ class Site {
   const std::string& key() const noexcept { return key_; }
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   Provider& provider() noexcept { return provider_; }
-  std::uint64_t waiting() const;                 // Rows and messages that want to go.
-  bool unused() const;                           // Nothing here, nothing open: it may be destroyed.
+  std::uint64_t waiting() const;  // Rows and messages that want to go.
+  bool unused() const;            // Nothing here, nothing open: it may be destroyed.
 
  private:
-  static constexpr std::size_t kMakeBatch = 8;                  // Messages per CPU task.
-  static constexpr std::size_t kLookAheadMax = 256;             // Messages made before they can be sent.
+  static constexpr std::size_t kMakeBatch = 8;           // Messages per CPU task.
+  static constexpr std::size_t kAheadPerConnection = 3;  // Messages made per ready connection: none waits for the CPU.
+  static constexpr std::size_t kLookAheadMax = 256;      // Messages made before they can be sent.
   static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets on the wire.
 
   struct LookAhead {
@@ -98,19 +100,20 @@ class Site {
 
   void settle_ended(TimePoint now);
   void send_ready(TimePoint now);
-  bool can_carry(TimePoint now);                 // There is a connection, or there may be one.
+  bool can_carry(TimePoint now);  // There is a connection, or there may be one.
   void give_back_ready();
   void refill(TimePoint now);
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
   void wait_for_connection();
   void arm(TimePoint now);
-  void charge();                                 // One waiting message bears the failure of all lanes.
-  PreparedPtr take_ready(LookAhead& ahead);      // The first one.
+  void charge();                             // One waiting message bears the failure of all lanes.
+  PreparedPtr take_ready(LookAhead& ahead);  // The first one.
 
   std::optional<std::pair<Lane*, smtp::ConnectionId>> idle_lane(TimePoint now);
   Lane* lane_to_open(TimePoint now);
   int open_connections() const;
+  int ready_connections() const;
   // Settles or gives back what must not go (any more). True: it is dealt with.
   bool stopped(Prepared& prepared, TimePoint now);
 
@@ -119,12 +122,12 @@ class Site {
   std::string key_;
   std::vector<smtp::RouteHost> hosts_;
   FairQueue queue_;
-  LookAhead ahead_[2];                           // By Priority.
+  LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
-  std::size_t message_bytes_ = 0;                // Of the last message made: the guess for the next.
+  std::size_t message_bytes_ = 0;  // Of the last message made: the guess for the next.
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::size_t turn_ = 0;                         // Which lane is looked at first.
-  std::optional<Outcome> failure_;               // To be charged.
+  std::size_t turn_ = 0;            // Which lane is looked at first.
+  std::optional<Outcome> failure_;  // To be charged.
   Timer timer_;
 };
 
