@@ -40,7 +40,8 @@ def wait_until(condition, what, process=None, log=None):
         if value := condition():
             return value
         time.sleep(0.05)
-    raise RuntimeError(f"{what} did not come up" + (f":\n{log.read_text(errors='replace')}" if log and log.exists() else ""))
+    words = f":\n{log.read_text(errors='replace')}" if log and log.exists() else ""
+    raise RuntimeError(f"{what} did not come up{words}")
 
 
 class Children:
@@ -91,8 +92,9 @@ class NameServer:
     def __init__(self, children, folder, records):
         self.port = free_port(["127.0.0.1"])
         self.endpoint = f"127.0.0.1:{self.port}"
-        zone = ["$ORIGIN example.", "$TTL 300", "@ SOA ns.example. admin.example. 1 3600 900 86400 60", "@ NS ns", "ns A 127.0.0.1"]
-        (folder / "example.zone").write_text("\n".join([*zone, *records]) + "\n")
+        start = ["$ORIGIN example.", "$TTL 300", "@ SOA ns.example. admin.example. 1 3600 900 86400 60",
+                 "@ NS ns", "ns A 127.0.0.1"]
+        (folder / "example.zone").write_text("\n".join([*start, *records]) + "\n")
         (folder / "nsd.conf").write_text(
             f"""server:
   ip-address: 127.0.0.1@{self.port}
