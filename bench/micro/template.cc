@@ -14,11 +14,14 @@ namespace {
 using mailsbuddy::Content;
 using mailsbuddy::Template;
 
-constexpr std::string_view kNames[] = {"email", "first", "last", "city", "plan", "points", "code", "id", "agent", "until"};
-constexpr std::string_view kValues[] = {"ann@example.net", "Ann", "O'Neil & Sons", "Springfield", "premium",
-                                        "1250", "SPRING-24", "8f14e45fceea167a", "Bo", "30 April"};
-constexpr std::string_view kUnicode[] = {"ann@example.net", "Zoë", "O'Neil & Söhne", "Zürich", "premium",
-                                         "1250", "FRÜHLING", "8f14e45fceea167a", "Bö", "30. März"};
+constexpr std::string_view kNames[] = {"email",  "first", "last", "city",  "plan",
+                                       "points", "code",  "id",   "agent", "until"};
+constexpr std::string_view kValues[] = {
+    "ann@example.net",  "Ann", "O'Neil & Sons", "Springfield", "premium", "1250", "SPRING-24",
+    "8f14e45fceea167a", "Bo",  "30 April"};
+constexpr std::string_view kUnicode[] = {
+    "ann@example.net",  "Zoë", "O'Neil & Söhne", "Zürich", "premium", "1250", "FRÜHLING",
+    "8f14e45fceea167a", "Bö",  "30. März"};
 
 std::string page(std::size_t size) {
   std::string html =
@@ -27,7 +30,9 @@ std::string page(std::size_t size) {
       "<p><a href=\"https://shop.example/go?id={{ id }}&amp;c={{ code }}\">Shop</a></p>\n"
       "{% if agent %}<p title=\"{{ agent }}\">{{ agent }} will help you until {{ until }}.</p>{% endif %}\n";
   while (html.size() < size) {
-    html += "<tr><td style=\"padding:8px 16px;font:14px/20px Arial\">A line of the offer, as long as such lines are.</td></tr>\n";
+    html +=
+        "<tr><td style=\"padding:8px 16px;font:14px/20px Arial\">A line of the offer, as long as such lines "
+        "are.</td></tr>\n";
   }
   return html + "<p>Sent to {{ email }}</p></body></html>\n";
 }

@@ -14,7 +14,8 @@
 
 namespace mailsbuddy::liquid {
 
-Error error_at(ErrorCode code, std::string_view part, std::string_view source, std::size_t offset, std::string_view why) {
+Error error_at(ErrorCode code, std::string_view part, std::string_view source, std::size_t offset,
+               std::string_view why) {
   const std::string_view before = source.substr(0, offset);
   std::size_t line = 1;
   for (const char c : before) line += c == '\n';
@@ -30,17 +31,17 @@ static_assert(std::size(kBlockNames) == static_cast<std::size_t>(BlockKind::kCap
 
 struct Block {
   BlockKind kind;
-  std::size_t at;                        // Of its tag.
-  Context begin;                         // Where each branch begins.
-  std::optional<Context> end{};          // Where the branches so far end.
-  std::vector<std::uint32_t> to_end{};   // Jumps to the end of the block.
+  std::size_t at;                          // Of its tag.
+  Context begin;                           // Where each branch begins.
+  std::optional<Context> end{};            // Where the branches so far end.
+  std::vector<std::uint32_t> to_end{};     // Jumps to the end of the block.
   std::optional<std::uint32_t> to_next{};  // The jump to the next branch.
   bool has_else = false;
   bool in_loop_body = false;
   std::uint32_t loop_op = 0;
   std::vector<std::uint32_t> breaks{};
   std::vector<std::uint32_t> continues{};
-  std::uint32_t slot = 0;                // kCapture: of its variable.
+  std::uint32_t slot = 0;  // kCapture: of its variable.
 };
 
 class Compiler {
@@ -104,12 +105,12 @@ class Compiler {
 };
 
 const Compiler::Tag Compiler::kTags[] = {
-    {"if", &Compiler::begin_if},          {"unless", &Compiler::begin_if},    {"case", &Compiler::begin_case},
-    {"for", &Compiler::begin_for},        {"capture", &Compiler::begin_capture}, {"elsif", &Compiler::elsif},
-    {"when", &Compiler::when},            {"else", &Compiler::otherwise},     {"endif", &Compiler::end},
-    {"endunless", &Compiler::end},        {"endcase", &Compiler::end},        {"endfor", &Compiler::end},
-    {"endcapture", &Compiler::end},       {"break", &Compiler::leave_loop},   {"continue", &Compiler::leave_loop},
-    {"assign", &Compiler::assign},        {"comment", &Compiler::skip},       {"raw", &Compiler::skip},
+    {"if", &Compiler::begin_if},    {"unless", &Compiler::begin_if},       {"case", &Compiler::begin_case},
+    {"for", &Compiler::begin_for},  {"capture", &Compiler::begin_capture}, {"elsif", &Compiler::elsif},
+    {"when", &Compiler::when},      {"else", &Compiler::otherwise},        {"endif", &Compiler::end},
+    {"endunless", &Compiler::end},  {"endcase", &Compiler::end},           {"endfor", &Compiler::end},
+    {"endcapture", &Compiler::end}, {"break", &Compiler::leave_loop},      {"continue", &Compiler::leave_loop},
+    {"assign", &Compiler::assign},  {"comment", &Compiler::skip},          {"raw", &Compiler::skip},
     {"#", &Compiler::skip},
 };
 
@@ -129,10 +130,17 @@ Result<Program> Compiler::run() {
   for (Piece piece = pieces_.next(); !failed() && piece.kind != Piece::Kind::kEnd; piece = pieces_.next()) {
     at_ = piece.begin;
     switch (piece.kind) {
-      case Piece::Kind::kText: text(piece); break;
-      case Piece::Kind::kOutput: output(piece); break;
-      case Piece::Kind::kTag: tag(piece); break;
-      default: fail(at_, piece.text == "{{" ? "{{ without }}" : "{% without %}");
+      case Piece::Kind::kText:
+        text(piece);
+        break;
+      case Piece::Kind::kOutput:
+        output(piece);
+        break;
+      case Piece::Kind::kTag:
+        tag(piece);
+        break;
+      default:
+        fail(at_, piece.text == "{{" ? "{{ without }}" : "{% without %}");
     }
   }
   if (!failed() && !blocks_.empty()) {
@@ -145,7 +153,8 @@ Result<Program> Compiler::run() {
 
 void Compiler::text(const Piece& piece) {
   if (piece.text.empty()) return;
-  if (!blocks_.empty() && blocks_.back().kind == BlockKind::kCase && !blocks_.back().to_next && !blocks_.back().has_else) {
+  if (!blocks_.empty() && blocks_.back().kind == BlockKind::kCase && !blocks_.back().to_next &&
+      !blocks_.back().has_else) {
     return;  // Between {% case %} and the first {% when %}: as in Liquid, nothing.
   }
   if (captures_ == 0) {
@@ -361,8 +370,9 @@ void Compiler::begin_for(std::string_view, ExpressionParser& parser) {
 
 void Compiler::end_loop_body(Block& block) {
   if (captures_ == 0 && !Context::same(block.begin, context_)) {
-    return fail(block.at, "the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) "
-                          "than it begins; put whole tags or whole attributes into it");
+    return fail(block.at,
+                "the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) "
+                "than it begins; put whole tags or whole attributes into it");
   }
   if (const auto joined = Context::join(block.begin, context_)) context_ = *joined;
   for (const std::uint32_t jump : block.continues) patch(jump);

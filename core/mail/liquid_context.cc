@@ -7,13 +7,13 @@
 namespace mailsbuddy::liquid {
 namespace {
 
-constexpr std::string_view kElementNames[] = {"",         "script", "style",  "title",   "textarea",
-                                              "xmp",      "iframe", "noembed", "noframes"};
+constexpr std::string_view kElementNames[] = {"",    "script", "style",   "title",   "textarea",
+                                              "xmp", "iframe", "noembed", "noframes"};
 
 // Attributes whose value is a URL, of HTML, SVG and the VML that Outlook reads.
-constexpr std::string_view kUrlAttributes[] = {"href",     "src",    "action", "formaction", "background", "cite",
-                                               "data",     "poster", "srcset", "longdesc",   "usemap",     "lowsrc",
-                                               "xlink:href", "codebase", "profile", "icon"};
+constexpr std::string_view kUrlAttributes[] = {
+    "href",   "src",      "action", "formaction", "background", "cite",     "data",    "poster",
+    "srcset", "longdesc", "usemap", "lowsrc",     "xlink:href", "codebase", "profile", "icon"};
 
 bool is_html_space(char c) { return ascii::is_space(c) || c == '\f'; }
 
@@ -45,20 +45,34 @@ std::optional<Context::Problem> Context::feed(std::string_view literal) {
 bool Context::step(char c) {
   if (kind_ == PartKind::kUrlHeader) return step_header(c);
   switch (at_) {
-    case At::kText: step_text(c); return true;
-    case At::kTagOpen: step_tag_open(c); return true;
+    case At::kText:
+      step_text(c);
+      return true;
+    case At::kTagOpen:
+      step_tag_open(c);
+      return true;
     case At::kTagName:
     case At::kInTag:
     case At::kAttributeName:
-    case At::kAfterAttributeName: step_tag(c); return true;
-    case At::kBeforeValue: step_before_value(c); return true;
-    case At::kValue: return step_value(c);
-    case At::kDeclaration: step_declaration(c); return true;
-    case At::kComment: step_comment(c); return true;
+    case At::kAfterAttributeName:
+      step_tag(c);
+      return true;
+    case At::kBeforeValue:
+      step_before_value(c);
+      return true;
+    case At::kValue:
+      return step_value(c);
+    case At::kDeclaration:
+      step_declaration(c);
+      return true;
+    case At::kComment:
+      step_comment(c);
+      return true;
     case At::kConditional:
       if (c == '>') at_ = At::kText;
       return true;
-    case At::kElementText: return step_element_text(c);
+    case At::kElementText:
+      return step_element_text(c);
   }
   return true;
 }
@@ -133,10 +147,10 @@ void Context::step_tag(char c) {
 void Context::begin_value(char quote) noexcept {
   const std::string_view name(name_.data(), name_size_);
   attribute_ = std::ranges::find(kUrlAttributes, name) != std::end(kUrlAttributes) ? Attribute::kUrl
-               : name == "style"                                                  ? Attribute::kStyle
-               : name.starts_with("on") || name == "srcdoc"                       ? Attribute::kScript
-               : name.starts_with('?')                                            ? Attribute::kUnclear
-                                                                                  : Attribute::kPlain;
+               : name == "style"                                                   ? Attribute::kStyle
+               : name.starts_with("on") || name == "srcdoc"                        ? Attribute::kScript
+               : name.starts_with('?')                                             ? Attribute::kUnclear
+                                                                                   : Attribute::kPlain;
   at_ = At::kValue;
   quote_ = quote;
   url_ = UrlPart::kStart;
@@ -210,7 +224,10 @@ bool Context::step_element_text(char c) {
     step_tag(c);
     return true;
   }
-  const char next = end_matched_ == 0 ? '<' : end_matched_ == 1 ? '/' : end_matched_ < size ? name[end_matched_ - 2u] : '\0';
+  const char next = end_matched_ == 0     ? '<'
+                    : end_matched_ == 1   ? '/'
+                    : end_matched_ < size ? name[end_matched_ - 2u]
+                                          : '\0';
   end_matched_ = ascii::to_lower(c) == next && c != '\0' ? end_matched_ + 1 : c == '<' ? 1 : 0;
   return element_ != Element::kStyle || step_css(c);
 }
@@ -264,15 +281,18 @@ std::optional<Place> Context::refuse(std::string_view why) noexcept {
 
 std::optional<Place> Context::placeholder(bool raw) {
   switch (kind_) {
-    case PartKind::kText: return Place{};
-    case PartKind::kHeader: return Place{Escape::kHeader};
+    case PartKind::kText:
+      return Place{};
+    case PartKind::kHeader:
+      return Place{Escape::kHeader};
     case PartKind::kUrlHeader: {
       if (at_ == At::kText) return Place{Escape::kHeader};
       auto place = url_place({});
       if (place) place->escape = place->escape == Escape::kUrlStart ? Escape::kHeaderUrlStart : Escape::kHeaderUrl;
       return place;
     }
-    case PartKind::kHtml: break;
+    case PartKind::kHtml:
+      break;
   }
   if (at_ == At::kBeforeValue) {
     begin_value(0);
@@ -287,7 +307,8 @@ std::optional<Place> Context::html_place(bool raw) {
   const Place html{Escape::kHtml};
   switch (at_) {
     case At::kText:
-    case At::kComment: return html;
+    case At::kComment:
+      return html;
     case At::kElementText:
       end_matched_ = 0;
       if (element_ == Element::kStyle) return css_place({});
@@ -314,12 +335,20 @@ std::optional<Place> Context::url_place(Place place) {
       url_ = UrlPart::kValueFirst;
       place.escape = Escape::kUrlStart;
       return place;
-    case UrlPart::kScheme: url_ = UrlPart::kValueFirst; [[fallthrough]];
+    case UrlPart::kScheme:
+      url_ = UrlPart::kValueFirst;
+      [[fallthrough]];
     case UrlPart::kValueFirst:
-    case UrlPart::kRest: place.escape = Escape::kUrl; return place;
-    case UrlPart::kOpaque: place.escape = Escape::kUrlOpaque; return place;
-    case UrlPart::kForbidden: return refuse("a value cannot stand in a javascript:, vbscript: or data: URL");
-    case UrlPart::kUnclear: break;
+    case UrlPart::kRest:
+      place.escape = Escape::kUrl;
+      return place;
+    case UrlPart::kOpaque:
+      place.escape = Escape::kUrlOpaque;
+      return place;
+    case UrlPart::kForbidden:
+      return refuse("a value cannot stand in a javascript:, vbscript: or data: URL");
+    case UrlPart::kUnclear:
+      break;
   }
   return refuse("it depends on a branch before whether this value begins the URL; put the whole URL into each branch");
 }

@@ -1,8 +1,9 @@
 // liquid_context.h - follows the literal text of a template to know where each placeholder stands, and so how its value
 // must be escaped. Works on the template once, when it is compiled.
 //
-// HTML is followed as WHATWG HTML 13.2.5 tokenises it, in the parts that matter: text, tags, attribute values, comments,
-// and the elements whose content is not markup. Where a value could not be made safe, a placeholder is an error.
+// HTML is followed as WHATWG HTML 13.2.5 tokenises it, in the parts that matter: text, tags, attribute values,
+// comments, and the elements whose content is not markup. Where a value could not be made safe, a placeholder is an
+// error.
 #pragma once
 
 #include <array>
@@ -96,8 +97,8 @@ class Context {
   Element element_ = Element::kOther;  // Whose tag or text it is.
   Attribute attribute_ = Attribute::kPlain;
   UrlPart url_ = UrlPart::kStart;
-  char quote_ = 0;  // Of the attribute's value; 0: none.
-  bool css_url_ = false;  // Inside url( ).
+  char quote_ = 0;                // Of the attribute's value; 0: none.
+  bool css_url_ = false;          // Inside url( ).
   std::uint8_t css_matched_ = 0;  // Characters of "url(" just read.
   std::uint8_t end_matched_ = 0;  // Characters of the element's end tag just read.
   std::uint8_t name_size_ = 0;

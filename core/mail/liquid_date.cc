@@ -149,47 +149,81 @@ std::string directive(char letter, char flag, const Parts& parts, const Moment& 
   const int year = static_cast<int>(parts.date.year());
   const unsigned day = static_cast<unsigned>(parts.date.day());
   switch (letter) {
-    case 'Y': return number(year, 4, '0');
-    case 'y': return number(year % 100, 2, '0');
-    case 'm': return number(static_cast<unsigned>(parts.date.month()), 2, '0');
-    case 'B': return std::string(parts.month());
+    case 'Y':
+      return number(year, 4, '0');
+    case 'y':
+      return number(year % 100, 2, '0');
+    case 'm':
+      return number(static_cast<unsigned>(parts.date.month()), 2, '0');
+    case 'B':
+      return std::string(parts.month());
     case 'b':
-    case 'h': return std::string(parts.month().substr(0, 3));
-    case 'd': return number(day, 2, '0');
-    case 'e': return number(day, 2, ' ');
-    case 'j': return number(parts.year_day, 3, '0');
-    case 'A': return std::string(parts.day_name());
-    case 'a': return std::string(parts.day_name().substr(0, 3));
-    case 'u': return number(parts.weekday == 0 ? 7 : parts.weekday, 1, '0');
-    case 'w': return number(parts.weekday, 1, '0');
-    case 'H': return number(parts.hour(), 2, '0');
-    case 'k': return number(parts.hour(), 2, ' ');
-    case 'I': return number(parts.hour12(), 2, '0');
-    case 'l': return number(parts.hour12(), 2, ' ');
-    case 'M': return number(parts.time.minutes().count(), 2, '0');
-    case 'S': return number(parts.time.seconds().count(), 2, '0');
-    case 'p': return parts.hour() < 12 ? "AM" : "PM";
-    case 'P': return parts.hour() < 12 ? "am" : "pm";
-    case 's': return fmt::format("{}", parts.unix);
-    case 'z': return zone_text(moment.zone, flag == ':');
-    case 'Z': return moment.zone.count() == 0 ? "UTC" : zone_text(moment.zone, true);
-    case '%': return "%";
-    default: return {};
+    case 'h':
+      return std::string(parts.month().substr(0, 3));
+    case 'd':
+      return number(day, 2, '0');
+    case 'e':
+      return number(day, 2, ' ');
+    case 'j':
+      return number(parts.year_day, 3, '0');
+    case 'A':
+      return std::string(parts.day_name());
+    case 'a':
+      return std::string(parts.day_name().substr(0, 3));
+    case 'u':
+      return number(parts.weekday == 0 ? 7 : parts.weekday, 1, '0');
+    case 'w':
+      return number(parts.weekday, 1, '0');
+    case 'H':
+      return number(parts.hour(), 2, '0');
+    case 'k':
+      return number(parts.hour(), 2, ' ');
+    case 'I':
+      return number(parts.hour12(), 2, '0');
+    case 'l':
+      return number(parts.hour12(), 2, ' ');
+    case 'M':
+      return number(parts.time.minutes().count(), 2, '0');
+    case 'S':
+      return number(parts.time.seconds().count(), 2, '0');
+    case 'p':
+      return parts.hour() < 12 ? "AM" : "PM";
+    case 'P':
+      return parts.hour() < 12 ? "am" : "pm";
+    case 's':
+      return fmt::format("{}", parts.unix);
+    case 'z':
+      return zone_text(moment.zone, flag == ':');
+    case 'Z':
+      return moment.zone.count() == 0 ? "UTC" : zone_text(moment.zone, true);
+    case '%':
+      return "%";
+    default:
+      return {};
   }
 }
 
 // Directives that stand for others.
 std::string_view expansion(char letter) {
   switch (letter) {
-    case 'F': return "%Y-%m-%d";
-    case 'T': return "%H:%M:%S";
-    case 'R': return "%H:%M";
-    case 'D': return "%m/%d/%y";
-    case 'r': return "%I:%M:%S %p";
-    case 'c': return "%a %b %e %H:%M:%S %Y";
-    case 'x': return "%m/%d/%y";
-    case 'X': return "%H:%M:%S";
-    default: return {};
+    case 'F':
+      return "%Y-%m-%d";
+    case 'T':
+      return "%H:%M:%S";
+    case 'R':
+      return "%H:%M";
+    case 'D':
+      return "%m/%d/%y";
+    case 'r':
+      return "%I:%M:%S %p";
+    case 'c':
+      return "%a %b %e %H:%M:%S %Y";
+    case 'x':
+      return "%m/%d/%y";
+    case 'X':
+      return "%H:%M:%S";
+    default:
+      return {};
   }
 }
 

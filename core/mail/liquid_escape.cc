@@ -25,18 +25,30 @@ constexpr Table kUnquotedSpecial = table_of("&<>\"'=` \t\r\n\f");  // WHATWG HTM
 
 std::string_view entity(char c) {
   switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    case '=': return "&#61;";
-    case '`': return "&#96;";
-    case ' ': return "&#32;";
-    case '\t': return "&#9;";
-    case '\n': return "&#10;";
-    case '\f': return "&#12;";
-    default: return "&#13;";
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    case '=':
+      return "&#61;";
+    case '`':
+      return "&#96;";
+    case ' ':
+      return "&#32;";
+    case '\t':
+      return "&#9;";
+    case '\n':
+      return "&#10;";
+    case '\f':
+      return "&#12;";
+    default:
+      return "&#13;";
   }
 }
 
@@ -144,8 +156,12 @@ void append_in_html(std::string& out, std::string_view text, Form form, Place pl
     case Escape::kUrlOpaque:
       if (form == Form::kUrl) return append_attribute_safe(out, text, place);
       return append_percent_encoded(out, text, place.escape == Escape::kUrlOpaque ? "@+" : "");
-    case Escape::kUrlStart: append_url_start(made, text); return append_attribute_safe(out, made, place);
-    case Escape::kCss: append_css(made, text); return append_attribute_safe(out, made, place);
+    case Escape::kUrlStart:
+      append_url_start(made, text);
+      return append_attribute_safe(out, made, place);
+    case Escape::kCss:
+      append_css(made, text);
+      return append_attribute_safe(out, made, place);
     default:
       if (form == Form::kHtml && !place.unquoted) return void(out.append(text));
       return append_attribute_safe(out, text, place);
@@ -178,11 +194,19 @@ void append_percent_encoded(std::string& out, std::string_view text, std::string
 
 bool append_escaped(std::string& out, std::string_view text, Form form, Place place) {
   switch (place.escape) {
-    case Escape::kNone: out.append(text); return true;
-    case Escape::kHeader: append_control_free(out, text); return true;
-    case Escape::kHeaderUrl: append_percent_encoded(out, text, form == Form::kUrl ? "%+" : ""); return true;
-    case Escape::kHeaderUrlStart: return append_header_url(out, text);
-    default: break;
+    case Escape::kNone:
+      out.append(text);
+      return true;
+    case Escape::kHeader:
+      append_control_free(out, text);
+      return true;
+    case Escape::kHeaderUrl:
+      append_percent_encoded(out, text, form == Form::kUrl ? "%+" : "");
+      return true;
+    case Escape::kHeaderUrlStart:
+      return append_header_url(out, text);
+    default:
+      break;
   }
   if (form == Form::kRaw) {
     out.append(text);

@@ -142,9 +142,8 @@ Term ExpressionParser::term() {
   Term made;
   made.left = operand();
   constexpr std::pair<std::string_view, Relation> kRelations[] = {
-      {"==", Relation::kEqual}, {"!=", Relation::kNotEqual},    {"<>", Relation::kNotEqual},
-      {"<", Relation::kLess},   {">", Relation::kGreater},      {"<=", Relation::kNotGreater},
-      {">=", Relation::kNotLess}};
+      {"==", Relation::kEqual},  {"!=", Relation::kNotEqual},   {"<>", Relation::kNotEqual}, {"<", Relation::kLess},
+      {">", Relation::kGreater}, {"<=", Relation::kNotGreater}, {">=", Relation::kNotLess}};
   for (const auto& [symbol, relation] : kRelations) {
     if (tokens_.take(symbol)) made.relation = relation;
   }
@@ -247,7 +246,8 @@ void ExpressionParser::literal_or_name(Operand& operand) {
         variable(operand, token);
       }
       return;
-    default: fail_here("a value");
+    default:
+      fail_here("a value");
   }
 }
 
@@ -274,9 +274,9 @@ void ExpressionParser::variable(Operand& operand, const Token& name) {
 
 void ExpressionParser::loop_word(Operand& operand, std::size_t offset) {
   constexpr std::pair<std::string_view, Operand::LoopWord> kWords[] = {
-      {"index", Operand::LoopWord::kIndex}, {"index0", Operand::LoopWord::kIndex0},
+      {"index", Operand::LoopWord::kIndex},   {"index0", Operand::LoopWord::kIndex0},
       {"rindex", Operand::LoopWord::kRindex}, {"rindex0", Operand::LoopWord::kRindex0},
-      {"first", Operand::LoopWord::kFirst}, {"last", Operand::LoopWord::kLast},
+      {"first", Operand::LoopWord::kFirst},   {"last", Operand::LoopWord::kLast},
       {"length", Operand::LoopWord::kLength}};
   std::size_t level = scope_.loops();
   std::string_view word;

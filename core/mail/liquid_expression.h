@@ -43,13 +43,13 @@ class ExpressionParser {
   ExpressionParser(std::string_view text, std::size_t offset, Scope& scope, Program& program)
       : tokens_(text, offset), scope_(scope), program_(program) {}
 
-  std::uint32_t expression();          // operand *( "|" filter )
-  std::uint32_t condition();           // term *( ("and" / "or") term )
+  std::uint32_t expression();                      // operand *( "|" filter )
+  std::uint32_t condition();                       // term *( ("and" / "or") term )
   std::uint32_t when(std::uint32_t subject_slot);  // value *( ("," / "or") value ): a condition.
-  std::uint32_t assignment();          // name "=" expression: the expression; name() has the name.
+  std::uint32_t assignment();                      // name "=" expression: the expression; name() has the name.
   std::uint32_t loop(std::uint32_t slot);  // name "in" operand *( "reversed" / ("limit" / "offset") ":" operand )
   std::string_view identifier(std::string_view what);
-  void end();                          // Nothing may follow.
+  void end();  // Nothing may follow.
 
   std::string_view name() const noexcept { return name_; }
   struct Failure {

@@ -207,7 +207,9 @@ Value date(const FilterInput& in) { return format_date(in.scratch, in.value, arg
 // ---------------------------------------------------------------------------------------------------------------------
 // Numbers. What is no number counts as 0, as in Liquid. Whole numbers that do not fit become floating point.
 
-double real_of(const Value& number) { return number.is(Kind::kInt) ? static_cast<double>(number.integer) : number.real; }
+double real_of(const Value& number) {
+  return number.is(Kind::kInt) ? static_cast<double>(number.integer) : number.real;
+}
 
 Value number_or_zero(const Value& value) {
   const Value number = to_number(value);
@@ -269,15 +271,32 @@ Value round(const FilterInput& in) {
 }
 
 constexpr Filter kFilters[] = {
-    {"append", 1, 1, append},         {"capitalize", 0, 0, capitalize}, {"date", 1, 1, date},
-    {"default", 1, 1, use_default},   {"divided_by", 1, 1, divided_by}, {"downcase", 0, 0, downcase},
-    {"escape", 0, 0, escape},         {"escape_once", 0, 0, escape_once}, {"first", 0, 0, first},
-    {"join", 0, 1, join},             {"last", 0, 0, last},             {"minus", 1, 1, minus},
-    {"newline_to_br", 0, 0, newline_to_br}, {"plus", 1, 1, plus},       {"prepend", 1, 1, prepend},
-    {"raw", 0, 0, raw},               {"remove", 1, 1, remove},         {"replace", 1, 2, replace},
-    {"round", 0, 1, round},           {"size", 0, 0, size},             {"split", 1, 1, split},
-    {"strip", 0, 0, strip},           {"times", 1, 1, times},           {"truncate", 0, 2, truncate},
-    {"upcase", 0, 0, upcase},         {"url_encode", 0, 0, url_encode},
+    {"append", 1, 1, append},
+    {"capitalize", 0, 0, capitalize},
+    {"date", 1, 1, date},
+    {"default", 1, 1, use_default},
+    {"divided_by", 1, 1, divided_by},
+    {"downcase", 0, 0, downcase},
+    {"escape", 0, 0, escape},
+    {"escape_once", 0, 0, escape_once},
+    {"first", 0, 0, first},
+    {"join", 0, 1, join},
+    {"last", 0, 0, last},
+    {"minus", 1, 1, minus},
+    {"newline_to_br", 0, 0, newline_to_br},
+    {"plus", 1, 1, plus},
+    {"prepend", 1, 1, prepend},
+    {"raw", 0, 0, raw},
+    {"remove", 1, 1, remove},
+    {"replace", 1, 2, replace},
+    {"round", 0, 1, round},
+    {"size", 0, 0, size},
+    {"split", 1, 1, split},
+    {"strip", 0, 0, strip},
+    {"times", 1, 1, times},
+    {"truncate", 0, 2, truncate},
+    {"upcase", 0, 0, upcase},
+    {"url_encode", 0, 0, url_encode},
 };
 
 }  // namespace

@@ -65,7 +65,8 @@ Piece Pieces::delimited(Piece::Kind kind, std::string_view close) {
 Piece Pieces::raw_until(std::string_view end_tag) {
   const std::size_t begin = at_;
   std::size_t close = 0;
-  for (std::size_t open = source_.find("{%", at_); open != std::string_view::npos; open = source_.find("{%", open + 2)) {
+  for (std::size_t open = source_.find("{%", at_); open != std::string_view::npos;
+       open = source_.find("{%", open + 2)) {
     if (close < open + 2) close = source_.find("%}", open + 2);  // Not looked for twice: the cost is linear.
     if (close == std::string_view::npos) break;
     std::string_view tag = source_.substr(open + 2, close - open - 2);

@@ -1,4 +1,5 @@
-// liquid_lexer.h - a template's source cut into literal text, {{ output }} and {% tags %}, and an expression into tokens.
+// liquid_lexer.h - a template's source cut into literal text, {{ output }} and {% tags %}, and an expression into
+// tokens.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ class Pieces {
  public:
   explicit Pieces(std::string_view source) : source_(source) {}
   Piece next();
-  // After the tag {% name %} has been read: its content up to {% endname %}, as one kText piece. kUnclosed: there is no end.
+  // After the tag {% name %} has been read: its content up to {% endname %}, as one kText piece. kUnclosed: there is no
+  // end.
   Piece raw_until(std::string_view end_tag);
 
  private:

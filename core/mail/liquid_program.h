@@ -55,7 +55,8 @@ struct Expression {
 
 enum class Relation : std::uint8_t { kTruthy, kEqual, kNotEqual, kLess, kGreater, kNotGreater, kNotLess, kContains };
 
-// One of the comparisons that `and` and `or` join. Liquid reads them from the right: `a and b or c` is `a and (b or c)`.
+// One of the comparisons that `and` and `or` join. Liquid reads them from the right: `a and b or c` is `a and (b or
+// c)`.
 struct Term {
   std::uint32_t left = 0;
   std::uint32_t right = 0;
@@ -64,30 +65,30 @@ struct Term {
 };
 
 struct Loop {
-  std::uint32_t list = 0;      // Operand.
-  std::uint32_t slot = 0;      // Of its variable.
-  std::int64_t limit = -1;     // Operand; -1: none.
-  std::int64_t offset = -1;    // Operand; -1: none.
+  std::uint32_t list = 0;    // Operand.
+  std::uint32_t slot = 0;    // Of its variable.
+  std::int64_t limit = -1;   // Operand; -1: none.
+  std::int64_t offset = -1;  // Operand; -1: none.
   bool reversed = false;
 };
 
 enum class OpCode : std::uint8_t {
-  kText,          // a: offset, b: octets of the source.
-  kField,         // a: slot, printed without filters.
-  kOutput,        // a: expression.
-  kAssign,        // a: slot, b: expression.
-  kCapture,       // Output goes to a new text.
-  kEndCapture,    // a: slot of the text.
-  kJump,          // a: operation.
-  kJumpUnless,    // a: operation, b: condition.
-  kLoop,          // a: operation if there is nothing to loop over, b: loop.
-  kNext,          // a: operation that begins the body; goes on below after the last element.
-  kBreak,         // a: operation.
+  kText,        // a: offset, b: octets of the source.
+  kField,       // a: slot, printed without filters.
+  kOutput,      // a: expression.
+  kAssign,      // a: slot, b: expression.
+  kCapture,     // Output goes to a new text.
+  kEndCapture,  // a: slot of the text.
+  kJump,        // a: operation.
+  kJumpUnless,  // a: operation, b: condition.
+  kLoop,        // a: operation if there is nothing to loop over, b: loop.
+  kNext,        // a: operation that begins the body; goes on below after the last element.
+  kBreak,       // a: operation.
 };
 
 struct Op {
   OpCode code;
-  Place place{};         // Of kField and kOutput.
+  Place place{};  // Of kField and kOutput.
   std::uint32_t a = 0;
   std::uint32_t b = 0;
   std::uint32_t at = 0;  // Offset in the source, for errors.
@@ -98,15 +99,15 @@ struct Program {
   PartKind kind = PartKind::kText;
   std::vector<Op> ops;
   std::vector<Operand> operands;
-  std::vector<std::uint32_t> keys;        // Operands.
+  std::vector<std::uint32_t> keys;  // Operands.
   std::vector<Expression> expressions;
   std::vector<FilterCall> filters;
-  std::vector<Run> conditions;            // Into terms.
+  std::vector<Run> conditions;  // Into terms.
   std::vector<Term> terms;
   std::vector<Loop> loops;
-  std::uint32_t max_loops = 0;            // Open at once.
+  std::uint32_t max_loops = 0;  // Open at once.
   std::uint32_t max_captures = 0;
-  bool assigns = false;                   // To a named variable.
+  bool assigns = false;  // To a named variable.
 
   // No placeholder or tag: `source` is the output.
   bool is_literal() const noexcept {
@@ -126,7 +127,8 @@ struct Names {
 };
 
 // The error at `offset` of a part: "html:12:7: why". Lines and columns count from 1, columns in characters.
-Error error_at(ErrorCode code, std::string_view part, std::string_view source, std::size_t offset, std::string_view why);
+Error error_at(ErrorCode code, std::string_view part, std::string_view source, std::size_t offset,
+               std::string_view why);
 
 // Errors: kInvalidArgument, as error_at(). `part` names the source in errors. The cost is linear in the source.
 Result<Program> compile(std::string_view part, PartKind kind, std::string_view source, const Template::Limits& limits,

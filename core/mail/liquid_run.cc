@@ -7,7 +7,8 @@
 namespace mailsbuddy::liquid {
 namespace {
 
-// A loop that is open: over a list, or over a range without writing it out, so that a range of any size costs its steps.
+// A loop that is open: over a list, or over a range without writing it out, so that a range of any size costs its
+// steps.
 struct OpenLoop {
   const Value* items = nullptr;  // Null: a range.
   std::int64_t first = 0;        // Of a range.
@@ -56,7 +57,7 @@ class Machine {
   std::span<Value> slots_;
   Scratch& scratch_;
   std::size_t max_bytes_;
-  std::string* out_;   // Where output goes: to the last of captures_, or to main_.
+  std::string* out_;  // Where output goes: to the last of captures_, or to main_.
   std::string& main_;
   std::vector<OpenLoop> loops_;
   std::vector<std::string> captures_;
@@ -77,30 +78,47 @@ std::optional<std::uint32_t> Machine::run() {
 
 std::uint32_t Machine::step(const Op& op, std::uint32_t next) {
   switch (op.code) {
-    case OpCode::kText: out_->append(program_.source, op.a, op.b); return next;
-    case OpCode::kField: print(slots_[op.a], op.place); return next;
-    case OpCode::kOutput: print(expression(op.a), op.place); return next;
-    case OpCode::kAssign: slots_[op.a] = expression(op.b); return next;
+    case OpCode::kText:
+      out_->append(program_.source, op.a, op.b);
+      return next;
+    case OpCode::kField:
+      print(slots_[op.a], op.place);
+      return next;
+    case OpCode::kOutput:
+      print(expression(op.a), op.place);
+      return next;
+    case OpCode::kAssign:
+      slots_[op.a] = expression(op.b);
+      return next;
     case OpCode::kCapture:
       captures_.emplace_back();
       out_ = &captures_.back();
       return next;
-    case OpCode::kEndCapture: end_capture(op.a); return next;
-    case OpCode::kJump: return op.a;
-    case OpCode::kJumpUnless: return condition(op.b) ? next : op.a;
-    case OpCode::kLoop: return begin_loop(program_.loops[op.b]) ? next : op.a;
-    case OpCode::kNext: return next_element() ? op.a : next;
-    case OpCode::kBreak: return leave_loop(op.a);
+    case OpCode::kEndCapture:
+      end_capture(op.a);
+      return next;
+    case OpCode::kJump:
+      return op.a;
+    case OpCode::kJumpUnless:
+      return condition(op.b) ? next : op.a;
+    case OpCode::kLoop:
+      return begin_loop(program_.loops[op.b]) ? next : op.a;
+    case OpCode::kNext:
+      return next_element() ? op.a : next;
+    case OpCode::kBreak:
+      return leave_loop(op.a);
   }
   return next;
 }
 
 void Machine::print(const Value& value, Place place) {
   const bool done = append_escaped(*out_, to_text(scratch_, value), value.form, place);
-  if (!done) scratch_.stop(ErrorCode::kInvalidArgument, "the value is not a URL that begins with http:, https: or mailto:");
+  if (!done)
+    scratch_.stop(ErrorCode::kInvalidArgument, "the value is not a URL that begins with http:, https: or mailto:");
 }
 
-// `captures_` has room for all, so views of its strings stay; the text moves to the scratch all the same, whose cap counts it.
+// `captures_` has room for all, so views of its strings stay; the text moves to the scratch all the same, whose cap
+// counts it.
 void Machine::end_capture(std::uint32_t slot) {
   slots_[slot] = scratch_.copy(captures_.back());
   drop_captures(captures_.size() - 1);
@@ -173,10 +191,14 @@ Value Machine::operand(std::uint32_t index) {
 
 Value Machine::base(const Operand& operand) {
   switch (operand.kind) {
-    case Operand::Kind::kLiteral: return operand.literal;
-    case Operand::Kind::kSlot: return slots_[operand.a];
-    case Operand::Kind::kLoop: return loop_word(operand);
-    case Operand::Kind::kRange: break;
+    case Operand::Kind::kLiteral:
+      return operand.literal;
+    case Operand::Kind::kSlot:
+      return slots_[operand.a];
+    case Operand::Kind::kLoop:
+      return loop_word(operand);
+    case Operand::Kind::kRange:
+      break;
   }
   const Value first = to_number(this->operand(operand.a));
   const Value last = to_number(this->operand(operand.b));
@@ -187,13 +209,20 @@ Value Machine::loop_word(const Operand& operand) const {
   const OpenLoop& loop = loops_[operand.a];
   const auto number = [](std::uint64_t n) { return Value::of(static_cast<std::int64_t>(n)); };
   switch (operand.word) {
-    case Operand::LoopWord::kIndex: return number(loop.index + 1);
-    case Operand::LoopWord::kIndex0: return number(loop.index);
-    case Operand::LoopWord::kRindex: return number(loop.length - loop.index);
-    case Operand::LoopWord::kRindex0: return number(loop.length - loop.index - 1);
-    case Operand::LoopWord::kFirst: return Value::boolean(loop.index == 0);
-    case Operand::LoopWord::kLast: return Value::boolean(loop.index + 1 == loop.length);
-    case Operand::LoopWord::kLength: return number(loop.length);
+    case Operand::LoopWord::kIndex:
+      return number(loop.index + 1);
+    case Operand::LoopWord::kIndex0:
+      return number(loop.index);
+    case Operand::LoopWord::kRindex:
+      return number(loop.length - loop.index);
+    case Operand::LoopWord::kRindex0:
+      return number(loop.length - loop.index - 1);
+    case Operand::LoopWord::kFirst:
+      return Value::boolean(loop.index == 0);
+    case Operand::LoopWord::kLast:
+      return Value::boolean(loop.index + 1 == loop.length);
+    case Operand::LoopWord::kLength:
+      return number(loop.length);
   }
   return {};
 }
@@ -212,7 +241,8 @@ Value Machine::expression(std::uint32_t index) {
   return value;
 }
 
-// From the left, though `and` and `or` group from the right: what is to the left of either decides it, or the rest does.
+// From the left, though `and` and `or` group from the right: what is to the left of either decides it, or the rest
+// does.
 bool Machine::condition(std::uint32_t index) {
   bool value = false;
   for (const Term& term : part_of(program_.terms, program_.conditions[index])) {
@@ -228,14 +258,22 @@ bool Machine::holds(const Term& term) {
   const Value right = operand(term.right);
   const auto order = [&] { return compare(left, right); };
   switch (term.relation) {
-    case Relation::kEqual: return equal(scratch_, left, right);
-    case Relation::kNotEqual: return !equal(scratch_, left, right);
-    case Relation::kLess: return order() && *order() < 0;
-    case Relation::kGreater: return order() && *order() > 0;
-    case Relation::kNotGreater: return order() && *order() <= 0;
-    case Relation::kNotLess: return order() && *order() >= 0;
-    case Relation::kContains: return contains(scratch_, left, right);
-    case Relation::kTruthy: break;
+    case Relation::kEqual:
+      return equal(scratch_, left, right);
+    case Relation::kNotEqual:
+      return !equal(scratch_, left, right);
+    case Relation::kLess:
+      return order() && *order() < 0;
+    case Relation::kGreater:
+      return order() && *order() > 0;
+    case Relation::kNotGreater:
+      return order() && *order() <= 0;
+    case Relation::kNotLess:
+      return order() && *order() >= 0;
+    case Relation::kContains:
+      return contains(scratch_, left, right);
+    case Relation::kTruthy:
+      break;
   }
   return false;
 }

@@ -40,13 +40,13 @@ struct CaseRange {
   std::uint32_t step;
 };
 constexpr CaseRange kCaseRanges[] = {
-    {0xc0, 0xd6, 32, 1},    {0xd8, 0xde, 32, 1},                                                 // Latin-1
-    {0x100, 0x12e, 1, 2},   {0x132, 0x136, 1, 2},  {0x139, 0x147, 1, 2},                         // Latin Extended-A
-    {0x14a, 0x176, 1, 2},   {0x179, 0x17d, 1, 2},  {0x218, 0x21a, 1, 2},                         // and S, T with comma
-    {0x386, 0x386, 38, 1},  {0x388, 0x38a, 37, 1}, {0x38c, 0x38c, 64, 1},  {0x38e, 0x38f, 63, 1},  // Greek
-    {0x391, 0x3a1, 32, 1},  {0x3a3, 0x3ab, 32, 1},                                               //
-    {0x400, 0x40f, 80, 1},  {0x410, 0x42f, 32, 1}, {0x460, 0x480, 1, 2},   {0x48a, 0x4be, 1, 2},   // Cyrillic
-    {0x4d0, 0x52e, 1, 2},   {0x531, 0x556, 48, 1}, {0x1e00, 0x1e94, 1, 2}, {0x1ea0, 0x1efe, 1, 2},  // Armenian, Latin
+    {0xc0, 0xd6, 32, 1},   {0xd8, 0xde, 32, 1},                                                   // Latin-1
+    {0x100, 0x12e, 1, 2},  {0x132, 0x136, 1, 2},  {0x139, 0x147, 1, 2},                           // Latin Extended-A
+    {0x14a, 0x176, 1, 2},  {0x179, 0x17d, 1, 2},  {0x218, 0x21a, 1, 2},                           // and S, T with comma
+    {0x386, 0x386, 38, 1}, {0x388, 0x38a, 37, 1}, {0x38c, 0x38c, 64, 1},  {0x38e, 0x38f, 63, 1},  // Greek
+    {0x391, 0x3a1, 32, 1}, {0x3a3, 0x3ab, 32, 1},                                                 //
+    {0x400, 0x40f, 80, 1}, {0x410, 0x42f, 32, 1}, {0x460, 0x480, 1, 2},   {0x48a, 0x4be, 1, 2},   // Cyrillic
+    {0x4d0, 0x52e, 1, 2},  {0x531, 0x556, 48, 1}, {0x1e00, 0x1e94, 1, 2}, {0x1ea0, 0x1efe, 1, 2},  // Armenian, Latin
 };
 
 std::uint32_t convert(std::uint32_t c, LetterCase to) noexcept {
@@ -70,7 +70,9 @@ std::size_t utf8_convert(std::string_view character, LetterCase to, char* out) n
   }
   std::memcpy(out, character.data(), character.size());
   if (character.size() > 3) return character.size();
-  const auto octet = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(character[i])); };
+  const auto octet = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(character[i]));
+  };
   const bool two = character.size() == 2;
   const std::uint32_t from = two ? (octet(0) & 0x1f) << 6 | (octet(1) & 0x3f)
                                  : (octet(0) & 0x0f) << 12 | (octet(1) & 0x3f) << 6 | (octet(2) & 0x3f);

@@ -164,8 +164,7 @@ std::span<const Value> Scratch::elements(const Value& value) {
     return pairs != nullptr ? std::span<const Value>(pairs, members.size()) : std::span<const Value>();
   }
   if (value.is(Kind::kRange) && value.integer <= value.last) {
-    const std::uint64_t count =
-        static_cast<std::uint64_t>(value.last) - static_cast<std::uint64_t>(value.integer) + 1;
+    const std::uint64_t count = static_cast<std::uint64_t>(value.last) - static_cast<std::uint64_t>(value.integer) + 1;
     const bool fits = count != 0 && count < UINT32_MAX && spend(count * 64);
     if (!fits) stop(ErrorCode::kResourceExhausted, "the template takes too many steps");
     Value* numbers = fits ? values(count) : nullptr;
@@ -189,8 +188,8 @@ Value Builder::finish(Form form) {
 
 namespace {
 
-// As Ruby's and Python's Liquid print it: always with a point or an exponent. They calculate in decimal; 15 digits, which a
-// double always has, give the same for prices and the like (19.9 times 3 is 59.7, not 59.699999999999996).
+// As Ruby's and Python's Liquid print it: always with a point or an exponent. They calculate in decimal; 15 digits,
+// which a double always has, give the same for prices and the like (19.9 times 3 is 59.7, not 59.699999999999996).
 std::string real_text(double real) {
   std::string text = fmt::format("{:.15g}", real);
   if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
@@ -199,18 +198,24 @@ std::string real_text(double real) {
 
 void add_text(Builder& to, const Value& value) {
   switch (value.kind) {
-    case Kind::kBool: return to.add(value.truth ? "true" : "false");
-    case Kind::kInt: return to.add(fmt::format_int(value.integer).str());
-    case Kind::kFloat: return to.add(real_text(value.real));
-    case Kind::kText: return to.add(value.text());
-    case Kind::kRange: return to.add(fmt::format("{}..{}", value.integer, value.last));
+    case Kind::kBool:
+      return to.add(value.truth ? "true" : "false");
+    case Kind::kInt:
+      return to.add(fmt::format_int(value.integer).str());
+    case Kind::kFloat:
+      return to.add(real_text(value.real));
+    case Kind::kText:
+      return to.add(value.text());
+    case Kind::kRange:
+      return to.add(fmt::format("{}..{}", value.integer, value.last));
     case Kind::kList:
       for (const Value& item : value.elements()) add_text(to, item);  // As deep as JSON or `split` nests.
       return;
     case Kind::kNil:
     case Kind::kObject:
     case Kind::kEmpty:
-    case Kind::kBlank: return;
+    case Kind::kBlank:
+      return;
   }
 }
 
@@ -245,10 +250,14 @@ Value to_number(const Value& value) noexcept {
 
 bool truthy(const Value& value) noexcept {
   switch (value.kind) {
-    case Kind::kNil: return false;
-    case Kind::kBool: return value.truth;
-    case Kind::kText: return value.count != 0;
-    default: return true;
+    case Kind::kNil:
+      return false;
+    case Kind::kBool:
+      return value.truth;
+    case Kind::kText:
+      return value.count != 0;
+    default:
+      return true;
   }
 }
 
@@ -256,14 +265,20 @@ namespace {
 
 bool is_blank(const Value& value, bool spaces_too) noexcept {
   switch (value.kind) {
-    case Kind::kNil: return true;
-    case Kind::kBool: return spaces_too && !value.truth;
-    case Kind::kText: return (spaces_too ? ascii::trim(value.text()) : value.text()).empty();
+    case Kind::kNil:
+      return true;
+    case Kind::kBool:
+      return spaces_too && !value.truth;
+    case Kind::kText:
+      return (spaces_too ? ascii::trim(value.text()) : value.text()).empty();
     case Kind::kList:
-    case Kind::kObject: return value.count == 0;
+    case Kind::kObject:
+      return value.count == 0;
     case Kind::kEmpty:
-    case Kind::kBlank: return true;
-    default: return false;
+    case Kind::kBlank:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -296,10 +311,14 @@ bool equal(Scratch& scratch, const Value& a, const Value& b) {
   if (a.is_number() || b.is_number()) return compare(a, b) == 0;
   if (a.kind != b.kind || a.count != b.count) return false;
   switch (a.kind) {
-    case Kind::kNil: return true;
-    case Kind::kBool: return a.truth == b.truth;
-    case Kind::kText: return a.text() == b.text();
-    case Kind::kRange: return a.integer == b.integer && a.last == b.last;
+    case Kind::kNil:
+      return true;
+    case Kind::kBool:
+      return a.truth == b.truth;
+    case Kind::kText:
+      return a.text() == b.text();
+    case Kind::kRange:
+      return a.integer == b.integer && a.last == b.last;
     case Kind::kList:
       for (std::size_t i = 0; i < a.count; ++i) {
         if (!equal(scratch, a.items[i], b.items[i])) return false;
@@ -311,7 +330,8 @@ bool equal(Scratch& scratch, const Value& a, const Value& b) {
         if (!equal(scratch, a.members[i].value, b.members[i].value)) return false;
       }
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -25,7 +25,8 @@ enum class Form : std::uint8_t {
 };
 
 // One value: a scalar, or a view of a text, list or object that a row, the template or a Scratch owns. A row's fields
-// are texts; one that holds a JSON array or object becomes a list or object where one is asked for (see Scratch::parse).
+// are texts; one that holds a JSON array or object becomes a list or object where one is asked for (see
+// Scratch::parse).
 struct Value {
   enum class Kind : std::uint8_t { kNil, kBool, kInt, kFloat, kText, kList, kObject, kRange, kEmpty, kBlank };
 
@@ -54,8 +55,8 @@ struct Value {
   bool is(Kind k) const noexcept { return kind == k; }
   bool is_number() const noexcept { return kind == Kind::kInt || kind == Kind::kFloat; }
   std::string_view text() const noexcept { return kind == Kind::kText ? std::string_view(chars, count) : ""; }
-  std::span<const Value> elements() const noexcept;           // Of a list; else empty.
-  std::span<const Member> member_list() const noexcept;       // Of an object; else empty.
+  std::span<const Value> elements() const noexcept;      // Of a list; else empty.
+  std::span<const Member> member_list() const noexcept;  // Of an object; else empty.
 };
 
 struct Member {
@@ -76,16 +77,16 @@ class Scratch {
   bool stopped() const noexcept { return !why_.empty(); }
   Error error() const { return {code_, std::string(why_)}; }
 
-  char* bytes(std::size_t size);       // Null: stopped.
-  Value* values(std::size_t count);    // Null: stopped.
-  Member* members(std::size_t count);  // Null: stopped.
+  char* bytes(std::size_t size);                                // Null: stopped.
+  Value* values(std::size_t count);                             // Null: stopped.
+  Member* members(std::size_t count);                           // Null: stopped.
   Value copy(std::string_view text, Form form = Form::kPlain);  // Nil: stopped.
 
   // The list or object that `value` is, or that its text is the JSON of; else nil. Texts are read once.
   Value parse(const Value& value);
 
-  // A list, of what `value` holds: a list's elements, a range's numbers, an object's [name, value] pairs, a text that is
-  // not empty as one element; else nothing.
+  // A list, of what `value` holds: a list's elements, a range's numbers, an object's [name, value] pairs, a text that
+  // is not empty as one element; else nothing.
   std::span<const Value> elements(const Value& value);
 
   std::size_t room() const noexcept { return max_bytes_ - used_bytes_; }

@@ -18,8 +18,10 @@ constexpr Case kHtml[] = {
     {"text", "<p>{{ v }}</p>", "<b>&\"'", "<p>&lt;b&gt;&amp;&quot;&#39;</p>"},
     {"text, UTF-8", "{{ v }}", "Zoë <3", "Zoë &lt;3"},
     {"text after a lone <", "1 < 2 {{ v }}", "<", "1 < 2 &lt;"},
-    {"title", "<title>{{ v }}</title>{{ v }}", "</title><script>", "<title>&lt;/title&gt;&lt;script&gt;</title>&lt;/title&gt;&lt;script&gt;"},
-    {"textarea", "<textarea><a href=\"{{ v }}</textarea>", "javascript:x", "<textarea><a href=\"javascript:x</textarea>"},
+    {"title", "<title>{{ v }}</title>{{ v }}", "</title><script>",
+     "<title>&lt;/title&gt;&lt;script&gt;</title>&lt;/title&gt;&lt;script&gt;"},
+    {"textarea", "<textarea><a href=\"{{ v }}</textarea>", "javascript:x",
+     "<textarea><a href=\"javascript:x</textarea>"},
     {"attribute", "<p title=\"{{ v }}\">", "\"><script>", "<p title=\"&quot;&gt;&lt;script&gt;\">"},
     {"attribute, single quotes", "<p title='{{ v }}'>", "' onclick='x", "<p title='&#39; onclick=&#39;x'>"},
     {"attribute, no quotes", "<p title={{ v }} id=x>", "a onclick=x", "<p title=a&#32;onclick&#61;x id=x>"},
@@ -32,7 +34,8 @@ constexpr Case kHtml[] = {
     {"comment", "<!-- {{ v }} -->{{ v }}", "--><b>", "<!-- --&gt;&lt;b&gt; -->--&gt;&lt;b&gt;"},
     {"short comment", "<!--><a href=\"{{ v }}\">", "javascript:x", "<!--><a href=\"#\">"},
     {"comment with a tag", "<!-- <script> -->{{ v }}", "<", "<!-- <script> -->&lt;"},
-    {"conditional comment", "<!--[if mso]><v:rect href=\"{{ v }}\"><![endif]-->", "javascript:x", "<!--[if mso]><v:rect href=\"#\"><![endif]-->"},
+    {"conditional comment", "<!--[if mso]><v:rect href=\"{{ v }}\"><![endif]-->", "javascript:x",
+     "<!--[if mso]><v:rect href=\"#\"><![endif]-->"},
     {"conditional comment for others", "<!--[if !mso]><!--><a href=\"{{ v }}\"><!--<![endif]-->", "javascript:x",
      "<!--[if !mso]><!--><a href=\"#\"><!--<![endif]-->"},
     {"doctype", "<!DOCTYPE html>{{ v }}", "<", "<!DOCTYPE html>&lt;"},
@@ -53,7 +56,8 @@ constexpr Case kHtml[] = {
 };
 
 constexpr Case kUrls[] = {
-    {"whole, https", "<a href=\"{{ v }}\">", "https://x.example/a?b=c&d=é #\"", "<a href=\"https://x.example/a?b=c&amp;d=%C3%A9%20#%22\">"},
+    {"whole, https", "<a href=\"{{ v }}\">", "https://x.example/a?b=c&d=é #\"",
+     "<a href=\"https://x.example/a?b=c&amp;d=%C3%A9%20#%22\">"},
     {"whole, encoded already", "<a href=\"{{ v }}\">", "http://x.example/a%20b", "<a href=\"http://x.example/a%20b\">"},
     {"whole, mailto", "<a href=\"{{ v }}\">", "mailto:a@b.example", "<a href=\"mailto:a@b.example\">"},
     {"whole, tel", "<a href=\"{{ v }}\">", "tel:+4930", "<a href=\"tel:+4930\">"},
@@ -64,7 +68,8 @@ constexpr Case kUrls[] = {
     {"javascript, spaces before", "<a href=\"{{ v }}\">", " \n\tjavascript:alert(1)", "<a href=\"#\">"},
     {"javascript, a control character before", "<a href=\"{{ v }}\">", "\x01javascript:alert(1)", "<a href=\"#\">"},
     {"javascript, tabs inside", "<a href=\"{{ v }}\">", "java\tscr\nipt:alert(1)", "<a href=\"#\">"},
-    {"javascript, entity", "<a href=\"{{ v }}\">", "javascript&#58;alert(1)", "<a href=\"javascript&amp;#58;alert%281%29\">"},
+    {"javascript, entity", "<a href=\"{{ v }}\">", "javascript&#58;alert(1)",
+     "<a href=\"javascript&amp;#58;alert%281%29\">"},
     {"javascript, percent", "<a href=\"{{ v }}\">", "javascript%3Aalert(1)", "<a href=\"javascript%3Aalert%281%29\">"},
     {"data", "<img src=\"{{ v }}\">", "data:text/html,<script>", "<img src=\"#\">"},
     {"vbscript", "<form action='{{ v }}'>", "vbscript:x", "<form action='#'>"},
@@ -73,25 +78,31 @@ constexpr Case kUrls[] = {
     {"no quotes", "<a href={{ v }}>", "https://x/ onclick=y", "<a href=https://x/%20onclick&#61;y>"},
     {"no quotes, nothing", "<a href={{ v }} id=x>", "", "<a href=\"\" id=x>"},
     {"filtered", "<a href=\"{{ v | downcase }}\">", "JAVASCRIPT:X", "<a href=\"#\">"},
-    {"query", "<a href=\"https://x/?q={{ v }}\">", "a b&c=d\"<é/", "<a href=\"https://x/?q=a%20b%26c%3Dd%22%3C%C3%A9%2F\">"},
+    {"query", "<a href=\"https://x/?q={{ v }}\">", "a b&c=d\"<é/",
+     "<a href=\"https://x/?q=a%20b%26c%3Dd%22%3C%C3%A9%2F\">"},
     {"path", "<a href=\"https://x/{{ v }}/z\">", "../a?b#c", "<a href=\"https://x/..%2Fa%3Fb%23c/z\">"},
     {"fragment", "<a href=\"#{{ v }}\">", "a\"b", "<a href=\"#a%22b\">"},
     {"host", "<a href=\"https://{{ v }}/\">", "evil.example/@", "<a href=\"https://evil.example%2F%40/\">"},
     {"two in a query", "<a href=\"/?a={{ v }}&amp;b={{ v }}\">", "&", "<a href=\"/?a=%26&amp;b=%26\">"},
     {"encoded already", "<a href=\"/?q={{ v | url_encode }}\">", "a b&", "<a href=\"/?q=a+b%26\">"},
     {"base and path", "<a href=\"{{ v }}/x?y={{ v }}\">", "https://x", "<a href=\"https://x/x?y=https%3A%2F%2Fx\">"},
-    {"scheme in two values", "<a href=\"{{ a }}{{ v }}\">", "javascript:alert(1)", "<a href=\"javascript%3Aalert%281%29\">"},
+    {"scheme in two values", "<a href=\"{{ a }}{{ v }}\">", "javascript:alert(1)",
+     "<a href=\"javascript%3Aalert%281%29\">"},
     {"scheme half literal", "<a href=\"java{{ v }}\">", "script:alert(1)", "<a href=\"javascript%3Aalert%281%29\">"},
-    {"mailto", "<a href=\"mailto:{{ v }}?subject=Hi\">", "a+b@c.example?bcc=x", "<a href=\"mailto:a+b@c.example%3Fbcc%3Dx?subject=Hi\">"},
+    {"mailto", "<a href=\"mailto:{{ v }}?subject=Hi\">", "a+b@c.example?bcc=x",
+     "<a href=\"mailto:a+b@c.example%3Fbcc%3Dx?subject=Hi\">"},
     {"tel", "<a href=\"tel:{{ v }}\">", "+49 30", "<a href=\"tel:+49%2030\">"},
     {"src, background, srcset", "<td background=\"{{ v }}\"><img srcset=\"{{ v }} 2x\">", "javascript:x",
      "<td background=\"#\"><img srcset=\"# 2x\">"},
     {"xlink:href", "<use xlink:href=\"{{ v }}\">", "javascript:x", "<use xlink:href=\"#\">"},
     {"data-href is no URL", "<p data-href=\"{{ v }}\">", "javascript:x", "<p data-href=\"javascript:x\">"},
     {"raw", "<a href=\"{{ v | raw }}\">", "myapp://open?a=b&c", "<a href=\"myapp://open?a=b&c\">"},
-    {"branches", "<a href=\"{% if a %}https://a/{% else %}https://b/{% endif %}{{ v }}\">", "/", "<a href=\"https://b/%2F\">"},
-    {"whole URL in branches", "<a href=\"{% if a %}{{ a }}{% else %}{{ v }}{% endif %}\">", "javascript:x", "<a href=\"#\">"},
-    {"loop in a query", "<a href=\"/?{% for i in (1..2) %}{{ v }}&amp;{% endfor %}\">", "=", "<a href=\"/?%3D&amp;%3D&amp;\">"},
+    {"branches", "<a href=\"{% if a %}https://a/{% else %}https://b/{% endif %}{{ v }}\">", "/",
+     "<a href=\"https://b/%2F\">"},
+    {"whole URL in branches", "<a href=\"{% if a %}{{ a }}{% else %}{{ v }}{% endif %}\">", "javascript:x",
+     "<a href=\"#\">"},
+    {"loop in a query", "<a href=\"/?{% for i in (1..2) %}{{ v }}&amp;{% endfor %}\">", "=",
+     "<a href=\"/?%3D&amp;%3D&amp;\">"},
 };
 
 constexpr Case kStyles[] = {
@@ -103,20 +114,27 @@ constexpr Case kStyles[] = {
     {"element", "<style>p { color: {{ v }} }</style>", "red", "<style>p { color: red }</style>"},
     {"element, end", "<style>p { color: {{ v }} }</style>", "</style><script>", "<style>p { color:  }</style>"},
     {"comment end", "<style><!-- p { color: {{ v }} } --></style>", "-->", "<style><!-- p { color:  } --></style>"},
-    {"url()", "<td style=\"background: url({{ v }})\">", "https://x/a b).png", "<td style=\"background: url(https://x/a%20b%29.png)\">"},
-    {"url() in quotes", "<td style=\"background: url('{{ v }}')\">", "https://x/'", "<td style=\"background: url('https://x/%27')\">"},
-    {"url(), javascript", "<td style=\"background: url('{{ v }}')\">", "javascript:x", "<td style=\"background: url('#')\">"},
-    {"url(), path", "<style>p { background: url(\"/img/{{ v }}\") }</style>", "\")", "<style>p { background: url(\"/img/%22%29\") }</style>"},
-    {"after url()", "<p style=\"background: url(/a); color: {{ v }}\">", "a/b", "<p style=\"background: url(/a); color: \">"},
+    {"url()", "<td style=\"background: url({{ v }})\">", "https://x/a b).png",
+     "<td style=\"background: url(https://x/a%20b%29.png)\">"},
+    {"url() in quotes", "<td style=\"background: url('{{ v }}')\">", "https://x/'",
+     "<td style=\"background: url('https://x/%27')\">"},
+    {"url(), javascript", "<td style=\"background: url('{{ v }}')\">", "javascript:x",
+     "<td style=\"background: url('#')\">"},
+    {"url(), path", "<style>p { background: url(\"/img/{{ v }}\") }</style>", "\")",
+     "<style>p { background: url(\"/img/%22%29\") }</style>"},
+    {"after url()", "<p style=\"background: url(/a); color: {{ v }}\">", "a/b",
+     "<p style=\"background: url(/a); color: \">"},
 };
 
 constexpr Case kRefused[] = {
     {"script", "<script>var x = \"{{ v }}\"</script>", "",
      "error: html:1:18: a value cannot be made safe inside <script>; leave it out, or vouch for it with | raw"},
     {"script attribute", "<p onclick=\"f('{{ v }}')\">", "",
-     "error: html:1:16: a value cannot be made safe inside a script attribute; leave it out, or vouch for it with | raw"},
+     "error: html:1:16: a value cannot be made safe inside a script attribute; leave it out, or vouch for it with | "
+     "raw"},
     {"srcdoc", "<iframe srcdoc=\"{{ v }}\">", "",
-     "error: html:1:17: a value cannot be made safe inside a script attribute; leave it out, or vouch for it with | raw"},
+     "error: html:1:17: a value cannot be made safe inside a script attribute; leave it out, or vouch for it with | "
+     "raw"},
     {"tag name", "<{{ v }}>", "",
      "error: html:1:2: a value cannot stand inside a tag but in an attribute's value; write attribute=\"{{ ... }}\""},
     {"tag name's end", "<h{{ v }}>", "",
@@ -138,7 +156,8 @@ constexpr Case kRefused[] = {
     {"scheme in a branch", "<a href=\"{% if a %}{{ v }}{% endif %}:x\">", "",
      "error: html:1:38: a value cannot be part of a URL's scheme; write the scheme itself, as in https://{{ ... }}"},
     {"URL's start unclear", "<a href=\"{% if a %}https://x/{% endif %}{{ v }}\">", "",
-     "error: html:1:41: it depends on a branch before whether this value begins the URL; put the whole URL into each branch"},
+     "error: html:1:41: it depends on a branch before whether this value begins the URL; put the whole URL into each "
+     "branch"},
     {"branches end apart", "{% if a %}<script>{% endif %}{{ v }}", "",
      "error: html:1:1: the branches of {% if %} end in different places of the HTML (text, tag, attribute); put whole "
      "tags or whole attributes into each"},
@@ -146,19 +165,25 @@ constexpr Case kRefused[] = {
      "error: html:1:4: the branches of {% if %} end in different places of the HTML (text, tag, attribute); put whole "
      "tags or whole attributes into each"},
     {"branches end in different attributes", "<p {% unless a %}title=\"{% else %}href=\"{% endunless %}{{ v }}\">", "",
-     "error: html:1:4: the branches of {% unless %} end in different places of the HTML (text, tag, attribute); put whole "
+     "error: html:1:4: the branches of {% unless %} end in different places of the HTML (text, tag, attribute); put "
+     "whole "
      "tags or whole attributes into each"},
     {"attribute in a branch", "<a {% if a %}href{% else %}title{% endif %}=\"{{ v }}\">", "",
-     "error: html:1:46: it depends on a branch or value before which attribute this is; put the whole attribute into each branch"},
+     "error: html:1:46: it depends on a branch or value before which attribute this is; put the whole attribute into "
+     "each branch"},
     {"attribute half in a branch", "<a hr{% if a %} {% endif %}ef=\"{{ v }}\">", "",
-     "error: html:1:32: it depends on a branch or value before which attribute this is; put the whole attribute into each branch"},
+     "error: html:1:32: it depends on a branch or value before which attribute this is; put the whole attribute into "
+     "each branch"},
     {"attribute by a value", "<a {{ v | raw }}=\"{{ v }}\">", "",
-     "error: html:1:19: it depends on a branch or value before which attribute this is; put the whole attribute into each branch"},
+     "error: html:1:19: it depends on a branch or value before which attribute this is; put the whole attribute into "
+     "each branch"},
     {"loop that opens a tag", "{% for i in (1..2) %}<p {% endfor %}", "",
-     "error: html:1:1: the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) than "
+     "error: html:1:1: the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) "
+     "than "
      "it begins; put whole tags or whole attributes into it"},
     {"loop that begins a URL", "<a href=\"{% for i in (1..2) %}{{ i }}{% endfor %}\">", "",
-     "error: html:1:10: the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) than "
+     "error: html:1:10: the body of {% for %} ends in another place of the HTML (text, tag, attribute, part of a URL) "
+     "than "
      "it begins; put whole tags or whole attributes into it"},
     {"break inside a tag", "{% for i in (1..2) %}<p {% break %}>{% endfor %}", "",
      "error: html:1:25: {% break %} inside a tag or attribute that the loop has begun"},
@@ -168,8 +193,10 @@ constexpr Case kAllowed[] = {
     {"raw in a script", "<script>{{ v | raw }}</script>", "f()", "<script>f()</script>"},
     {"raw in a script attribute", "<p onclick=\"{{ v | raw }}\">", "f()", "<p onclick=\"f()\">"},
     {"raw in a tag", "<p {{ v | raw }}>{{ v }}", "a='b'", "<p a='b'>a=&#39;b&#39;"},
-    {"whole attribute in a branch", "<td{% if v %} class=\"{{ v }}\"{% endif %}>{{ v }}", "<", "<td class=\"&lt;\">&lt;"},
-    {"attribute without value in a branch", "<input {% if v %}checked{% endif %} id=\"{{ v }}\">", "<", "<input checked id=\"&lt;\">"},
+    {"whole attribute in a branch", "<td{% if v %} class=\"{{ v }}\"{% endif %}>{{ v }}", "<",
+     "<td class=\"&lt;\">&lt;"},
+    {"attribute without value in a branch", "<input {% if v %}checked{% endif %} id=\"{{ v }}\">", "<",
+     "<input checked id=\"&lt;\">"},
     {"tag name in a branch", "<h{% if v %}1{% else %}2{% endif %}>{{ v }}", "<", "<h1>&lt;"},
     {"different comments in branches", "<!-- {% if v %}a{% else %}b{% endif %} -->{{ v }}", "<", "<!-- a -->&lt;"},
     {"unquoted value in branches", "<td width={% if v %}{{ v }}{% else %}10{% endif %}>", "5", "<td width=5>"},
@@ -183,7 +210,11 @@ constexpr Case kHeaders[] = {
     {"plain", "Hi {{ v }}!", "Zoë", "Hi Zoë!"},
     {"line ends", "Hi {{ v }}", "Ann\r\nBcc: x@example.net", "Hi Ann Bcc: x@example.net"},
     {"lone ends", "{{ v }}", "a\rb\nc", "a b c"},
-    {"control characters", "{{ v }}", std::string_view("a\0\x1b\x7f" "b\t", 6), "a b "},
+    {"control characters", "{{ v }}",
+     std::string_view("a\0\x1b\x7f"
+                      "b\t",
+                      6),
+     "a b "},
     {"raw too", "{{ v | raw }}", "a\nb", "a b"},
     {"captured", "{% capture c %}{{ v }}{% endcapture %}{{ c }}", "a\nb", "a b"},
     {"HTML stays", "{{ v }}", "<&>", "<&>"},
@@ -196,9 +227,12 @@ constexpr Case kUrlHeaders[] = {
     {"second URL", "<mailto:u-{{ v }}@x>, <https://x/{{ v }}>", "/", "<mailto:u-%2F@x>, <https://x/%2F>"},
     {"whole", "<{{ v }}>", "https://x/?a=1&b", "<https://x/?a=1&b>"},
     {"whole, >", "<{{ v }}>", "https://x/>\r\nBcc: y", "<https://x/%3EBcc:%20y>"},
-    {"whole, javascript", "<{{ v }}>", "javascript:x", "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
-    {"whole, relative", "<{{ v }}>", "/u", "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
-    {"whole, missing", "<{{ v }}>", "", "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
+    {"whole, javascript", "<{{ v }}>", "javascript:x",
+     "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
+    {"whole, relative", "<{{ v }}>", "/u",
+     "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
+    {"whole, missing", "<{{ v }}>", "",
+     "error: List-Help:1:2: the value is not a URL that begins with http:, https: or mailto:"},
     {"raw", "<https://x/{{ v | raw }}>", ">", "<https://x/%3E>"},
     {"url_encode", "<https://x/?q={{ v | url_encode }}>", "a b", "<https://x/?q=a+b>"},
 };
@@ -218,7 +252,8 @@ BOOST_AUTO_TEST_CASE(headers) { check(PartKind::kHeader, kHeaders); }
 BOOST_AUTO_TEST_CASE(url_headers) { check(PartKind::kUrlHeader, kUrlHeaders); }
 
 BOOST_AUTO_TEST_CASE(nothing_is_escaped_in_text) {
-  BOOST_TEST(rendered(PartKind::kText, "{{ v }} <a href='{{ v }}'>", {{"v", "<&\"'>\r\n"}}) == "<&\"'>\r\n <a href='<&\"'>\r\n'>");
+  BOOST_TEST(rendered(PartKind::kText, "{{ v }} <a href='{{ v }}'>", {{"v", "<&\"'>\r\n"}}) ==
+             "<&\"'>\r\n <a href='<&\"'>\r\n'>");
 }
 
 // A literal is cut wherever a tag stands, so where it is cut must not matter.

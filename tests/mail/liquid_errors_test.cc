@@ -34,12 +34,14 @@ constexpr Case kSyntax[] = {
     {"when alone", "{% if x %}{% when 1 %}{% endif %}", "text:1:11: {% when %} without {% case %}"},
     {"when after else", "{% case x %}{% else %}{% when 1 %}{% endcase %}", "text:1:23: {% when %} without {% case %}"},
     {"break alone", "{% break %}", "text:1:1: {% break %} outside {% for %}"},
-    {"continue in else", "{% for a in b %}{% else %}{% continue %}{% endfor %}", "text:1:27: {% continue %} outside {% for %}"},
+    {"continue in else", "{% for a in b %}{% else %}{% continue %}{% endfor %}",
+     "text:1:27: {% continue %} outside {% for %}"},
     {"unknown tag", "{% include 'x' %}",
      "text:1:1: unknown tag 'include'; there are if, unless, case, for, capture, elsif, when, else, endif, endunless, "
      "endcase, endfor, endcapture, break, continue, assign, comment, raw, #"},
     {"empty tag", "{%  %}",
-     "text:1:1: unknown tag ''; there are if, unless, case, for, capture, elsif, when, else, endif, endunless, endcase, "
+     "text:1:1: unknown tag ''; there are if, unless, case, for, capture, elsif, when, else, endif, endunless, "
+     "endcase, "
      "endfor, endcapture, break, continue, assign, comment, raw, #"},
     {"empty output", "{{ }}", "text:1:4: expected a value, found the end"},
     {"two values", "{{ a b }}", "text:1:6: expected the end, found 'b'"},
@@ -61,10 +63,12 @@ constexpr Case kSyntax[] = {
     {"assign to a number", "{% assign 1 = 1 %}", "text:1:11: expected a variable's name, found '1'"},
     {"capture without a name", "{% capture %}{% endcapture %}", "text:1:12: expected a variable's name, found the end"},
     {"for without in", "{% for x of y %}{% endfor %}", "text:1:10: expected 'in', found 'of'"},
-    {"for, unknown word", "{% for x in y sorted %}{% endfor %}", "text:1:15: expected limit:, offset: or reversed, found 'sorted'"},
+    {"for, unknown word", "{% for x in y sorted %}{% endfor %}",
+     "text:1:15: expected limit:, offset: or reversed, found 'sorted'"},
     {"for, limit without colon", "{% for x in y limit 2 %}{% endfor %}", "text:1:21: expected ':', found '2'"},
     {"range, half", "{% for x in (1.. %}{% endfor %}", "text:1:18: expected a value, found the end"},
-    {"range in a range", "{% for x in ((1..2)..3) %}{% endfor %}", "text:1:14: expected a number or a variable, found '('"},
+    {"range in a range", "{% for x in ((1..2)..3) %}{% endfor %}",
+     "text:1:14: expected a number or a variable, found '('"},
     {"brackets in brackets", "{{ a[b[c]] }}", "text:1:7: expected ']', found '['"},
     {"bracket open", "{{ a[1 }}", "text:1:8: expected ']', found the end"},
     {"dot without a name", "{{ a. }}", "text:1:7: expected a name after '.', found the end"},
@@ -76,27 +80,25 @@ constexpr Case kSyntax[] = {
 
 BOOST_AUTO_TEST_CASE(not_a_template) {
   for (const Case& c : kSyntax) {
-    BOOST_TEST_CONTEXT(c.name) {
-      BOOST_TEST(rendered(PartKind::kText, c.source) == "error: " + std::string(c.error));
-    }
+    BOOST_TEST_CONTEXT(c.name) { BOOST_TEST(rendered(PartKind::kText, c.source) == "error: " + std::string(c.error)); }
   }
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_filter_is_told_which_there_are) {
-  BOOST_TEST(rendered(PartKind::kText, "{{ a | shout }}") == "error: text:1:8: unknown filter 'shout'; there are " + filter_names());
+  BOOST_TEST(rendered(PartKind::kText, "{{ a | shout }}") ==
+             "error: text:1:8: unknown filter 'shout'; there are " + filter_names());
   BOOST_TEST(filter_names().starts_with("append, capitalize, date, "));
 }
 
 constexpr Case kRun[] = {
     {"division by zero", "a\n{{ 1 | divided_by: 0 }}", "text:2:1: filter 'divided_by': division by zero"},
-    {"truncate to no number", "{{ 'a' | truncate: 'x' }}", "text:1:1: filter 'truncate' needs a whole number of characters"},
+    {"truncate to no number", "{{ 'a' | truncate: 'x' }}",
+     "text:1:1: filter 'truncate' needs a whole number of characters"},
 };
 
 BOOST_AUTO_TEST_CASE(values_that_do_not_fit) {
   for (const Case& c : kRun) {
-    BOOST_TEST_CONTEXT(c.name) {
-      BOOST_TEST(rendered(PartKind::kText, c.source) == "error: " + std::string(c.error));
-    }
+    BOOST_TEST_CONTEXT(c.name) { BOOST_TEST(rendered(PartKind::kText, c.source) == "error: " + std::string(c.error)); }
   }
 }
 
@@ -123,11 +125,14 @@ constexpr Case kTooMuch[] = {
     {"output", "{% for i in (1..20000) %}0123456789{% endfor %}", kLarge},
     {"capture", "{% capture x %}{% for i in (1..20000) %}0123456789{% endfor %}{% endcapture %}", kLarge},
     {"doubling", "{% assign x = 'ab' %}{% for i in (1..40) %}{% assign x = x | append: x %}{% endfor %}", kText},
-    {"replace by something large", "{% capture x %}{% for i in (1..5000) %}a{% endfor %}{% endcapture %}{{ x | replace: 'a', x }}",
-     kText},
-    {"join by something large", "{% capture x %}{% for i in (1..5000) %}a{% endfor %}{% endcapture %}{{ (1..900) | join: x }}", kText},
-    {"work without output", "{% capture x %}{% for i in (1..5000) %}aaaaaaaaaa{% endfor %}{% endcapture %}"
-                            "{% for i in (1..1000) %}{% if x contains 'b' %}{% endif %}{% endfor %}", kSteps},
+    {"replace by something large",
+     "{% capture x %}{% for i in (1..5000) %}a{% endfor %}{% endcapture %}{{ x | replace: 'a', x }}", kText},
+    {"join by something large",
+     "{% capture x %}{% for i in (1..5000) %}a{% endfor %}{% endcapture %}{{ (1..900) | join: x }}", kText},
+    {"work without output",
+     "{% capture x %}{% for i in (1..5000) %}aaaaaaaaaa{% endfor %}{% endcapture %}"
+     "{% for i in (1..1000) %}{% if x contains 'b' %}{% endif %}{% endfor %}",
+     kSteps},
     {"escapes", "{% capture x %}{% for i in (1..5000) %}&&&&&{% endfor %}{% endcapture %}{{ x | escape }}", kText},
 };
 
@@ -144,7 +149,8 @@ BOOST_AUTO_TEST_CASE(too_much) {
 BOOST_AUTO_TEST_CASE(nesting_is_capped) {
   const auto nested = [](std::size_t depth) { return times("{% if a %}", depth) + "x" + times("{% endif %}", depth); };
   BOOST_TEST(rendered(PartKind::kText, nested(8), {{"a", "1"}}, kSmall) == "x");
-  BOOST_TEST(rendered(PartKind::kText, nested(9), {{"a", "1"}}, kSmall) == "error: text:1:81: blocks nested more than 8 deep");
+  BOOST_TEST(rendered(PartKind::kText, nested(9), {{"a", "1"}}, kSmall) ==
+             "error: text:1:81: blocks nested more than 8 deep");
   BOOST_TEST(rendered(PartKind::kText, times("{% for i in (1..2) %}", 100'000)) ==
              "error: text:1:673: blocks nested more than 32 deep");
 }
@@ -168,11 +174,13 @@ BOOST_AUTO_TEST_CASE(long_sources_cost_no_stack_and_little_time) {
       {"braces", times("{", kMany - 1), "error: text:1:1: {{ without }}"},
       {"single braces", times("{ ", kMany), "{ { "},
       {"white space to trim", times(" {{- 'a' -}} ", kMany), "aaaa"},
-      {"many names", [] {
+      {"many names",
+       [] {
          std::string source;
          for (int i = 0; i < 2000; ++i) source += "{{ a" + std::to_string(i) + " }}";
          return source;
-       }(), "error: text:1:10158: more than 1024 different variables"},
+       }(),
+       "error: text:1:10158: more than 1024 different variables"},
   };
   for (const auto& c : cases) {
     BOOST_TEST_CONTEXT(c.name) {
@@ -189,8 +197,9 @@ BOOST_AUTO_TEST_CASE(a_source_is_capped) {
 
 // Fields that begin like JSON and are none have no elements and no members.
 constexpr std::string_view kNotJson[] = {
-    "[1,2", "[1,]", "[,1]", "[1,,2]", "[1}", "[1] 2", R"({"a"})", R"({"a" 1})", R"({"a":1,})", "{1:2}", R"(["a])",
-    R"(["\u12"])", R"(["\x"])", "[nope]", "[-]", "[1-]", "[1e999]", "[\"\\", "[", "{", R"({"a":)",
+    "[1,2",       "[1,]",        "[,1]",    "[1,,2]",  "[1}",         "[1] 2",     R"({"a"})",
+    R"({"a" 1})", R"({"a":1,})", "{1:2}",   R"(["a])", R"(["\u12"])", R"(["\x"])", "[nope]",
+    "[-]",        "[1-]",        "[1e999]", "[\"\\",   "[",           "{",         R"({"a":)",
 };
 
 BOOST_AUTO_TEST_CASE(damaged_json) {
@@ -238,7 +247,8 @@ BOOST_AUTO_TEST_CASE(json_nesting_is_capped) {
 BOOST_AUTO_TEST_CASE(every_prefix_of_a_template_ends) {
   constexpr std::string_view kWhole =
       "{% assign l = 'a,b' | split: ',' %}{% for x in l limit: 2 %}<a href=\"/{{ x | upcase }}?q={{ x[0] }}\">"
-      "{%- if x == 'a' or forloop.last -%}{{ (1..3) | join: '-' }}{% else %}{% capture c %}c{% endcapture %}{% endif %}</a>"
+      "{%- if x == 'a' or forloop.last -%}{{ (1..3) | join: '-' }}{% else %}{% capture c %}c{% endcapture %}{% endif "
+      "%}</a>"
       "{% endfor %}{% case l %}{% when 1 %}{% raw %}{{{% endraw %}{% endcase %}";
   for (std::size_t size = 0; size < kWhole.size(); ++size) {
     const std::string result = rendered(PartKind::kHtml, kWhole.substr(0, size));

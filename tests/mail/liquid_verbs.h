@@ -14,8 +14,7 @@ namespace mailsbuddy::liquid {
 using Row = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // What the template prints, or its error: "error: html:1:1: ...".
-inline std::string rendered(PartKind kind, std::string_view source, const Row& row = {},
-                            Template::Limits limits = {}) {
+inline std::string rendered(PartKind kind, std::string_view source, const Row& row = {}, Template::Limits limits = {}) {
   constexpr std::string_view kParts[] = {"text", "html", "Subject", "List-Help"};
   const std::string_view part = kParts[static_cast<std::size_t>(kind)];
   Names names(static_cast<std::uint32_t>(limits.max_nesting));
@@ -24,7 +23,8 @@ inline std::string rendered(PartKind kind, std::string_view source, const Row& r
   Scratch scratch(limits.max_output_bytes, limits.max_steps);
   std::vector<Value> slots(names.locals + names.list.size());
   for (const auto& [name, value] : row) {
-    if (const auto at = names.index.find(name); at != names.index.end()) slots[names.locals + at->second] = Value::of(value);
+    if (const auto at = names.index.find(name); at != names.index.end())
+      slots[names.locals + at->second] = Value::of(value);
   }
   std::string out;
   const auto done = run(*program, part, slots, scratch, limits.max_output_bytes, out);
