@@ -173,7 +173,7 @@ void Compiler::output(const Piece& piece) {
   parser.end();
   check(parser);
   if (failed()) return;
-  const Expression& expression = program_.expressions[index];
+  Expression& expression = program_.expressions[index];
   const auto filters = part_of(program_.filters, expression.filters);
   const bool raw = !filters.empty() && filters.back().filter->name == "raw";
   Place place;
@@ -182,8 +182,15 @@ void Compiler::output(const Piece& piece) {
     if (!here) return fail(at_, context_.problem());
     place = *here;
   }
+  // href="{{ url | escape }}" is common, and means that the URL shall survive HTML, which it does here anyhow: entities
+  // in it would be taken for a part of the URL.
+  if (place.escape == Escape::kUrl || place.escape == Escape::kUrlOpaque || place.escape == Escape::kUrlStart) {
+    for (std::size_t i = filters.size(); i > 0 && filters[i - 1].filter->name.starts_with("escape"); --i) {
+      --expression.filters.count;
+    }
+  }
   const Operand& operand = program_.operands[expression.operand];
-  if (filters.empty() && operand.kind == Operand::Kind::kSlot && operand.keys.count == 0) {
+  if (expression.filters.count == 0 && operand.kind == Operand::Kind::kSlot && operand.keys.count == 0) {
     emit(OpCode::kField, operand.a, 0, place);
   } else {
     emit(OpCode::kOutput, index, 0, place);
