@@ -78,7 +78,7 @@ class OpenSmtpd(ReceiverTest):
         self.assertNotRegex(self.server.log.read_text(errors="replace"), r"(?i)(failed-command|\bfatal\b|invalid)")
 
     def test_gets_nothing_when_tls_is_required(self):
-        run = self.send(self.rows[:3], tls="required", max_age="3s")
+        run = self.send(self.rows[:3], tls="required", max_age="6s")
         self.assertEqual({e["kind"] for e in run.finals.values()}, {"expired"}, run.stderr)
         deferrals = {(event["stage"], event["cause"]) for event in run.events if event["kind"] == "deferred"}
         self.assertEqual(deferrals, {("start_tls", "tls_unavailable")})

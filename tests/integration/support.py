@@ -4,6 +4,7 @@ Run by CTest, which names the command under test in MAILSBUDDY and the libopendk
 """
 
 import collections
+import contextlib
 import csv
 import email
 import email.errors
@@ -219,10 +220,13 @@ def interrupt(process):
     process.send_signal(signal.SIGINT)
 
 
-def pause(process, seconds):
-    """A process that hangs for a while."""
+@contextlib.contextmanager
+def stopped(process, seconds):
+    """The process hangs meanwhile, and for so long at least."""
+    until = time.monotonic() + seconds
     process.send_signal(signal.SIGSTOP)
-    time.sleep(seconds)
+    yield
+    time.sleep(max(0, until - time.monotonic()))
     process.send_signal(signal.SIGCONT)
 
 
