@@ -47,11 +47,34 @@ Result<std::vector<net::IpAddress>> parse_egress(const EngineOptions& options) {
   return addresses;
 }
 
-std::string random_key(std::uint64_t seed) {
-  Random random(seed);
-  std::string key(32, '\0');
-  for (char& c : key) c = static_cast<char>(random());
+// Not from the runtime's seed: what other generators of that seed give is seen in Message-IDs.
+std::string random_key() {
+  std::string key;
+  for (int i = 0; i < 4; ++i) {
+    const std::uint64_t word = system_seed();
+    key.append(reinterpret_cast<const char*>(&word), sizeof word);
+  }
   return key;
+}
+
+Result<void> check(const EngineOptions& options) {
+  constexpr std::chrono::seconds kLongest = std::chrono::hours(24 * 366);
+  if (options.max_age <= std::chrono::seconds(0) || options.max_age > kLongest) {
+    return invalid("max_age: a time above zero and up to a year is needed");
+  }
+  if (options.first_retry <= std::chrono::seconds(0) || options.first_retry > kLongest) {
+    return invalid("first_retry: a time above zero and up to a year is needed");
+  }
+  if (options.connections_max < 1) return invalid("connections_max: at least 1 is needed");
+  if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
+    return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
+                               bounce::kVerpKeyBytesMin));
+  }
+  const auto& limits = options.limits;
+  if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || !(limits->messages_per_second >= 0))) {
+    return invalid("limits: connections and messages_per_connection must be at least 1, the rate not negative");
+  }
+  return {};
 }
 
 }  // namespace
@@ -62,12 +85,9 @@ std::string random_key(std::uint64_t seed) {
 Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) {
   auto egress = parse_egress(options);
   if (!egress) return std::move(egress).error();
-  if (options.first_retry <= std::chrono::seconds(0)) return invalid("first_retry: a time above zero is needed");
-  if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
-    return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
-                               bounce::kVerpKeyBytesMin));
-  }
-  if (options.runtime == nullptr) {
+  if (auto checked = check(options); !checked) return std::move(checked).error();
+  const bool own_runtime = options.runtime == nullptr;
+  if (own_runtime) {
     auto runtime = net::make_runtime(options.runtime_options);
     if (!runtime) return std::move(runtime).error();
     options.runtime = *std::move(runtime);
@@ -75,12 +95,12 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   for (const net::IpAddress& address : *egress) {
     auto usable = options.runtime->transport(0).check_local(address);
     if (!usable) {
-      options.runtime->stop();
+      if (own_runtime) options.runtime->stop();
       return Error{usable.error().code, fmt::format("egress '{}': {}", address.str(), usable.error().detail)};
     }
   }
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
-  if (options.verp_key.empty()) options.verp_key = random_key(options.runtime->seed());
+  if (options.verp_key.empty()) options.verp_key = random_key();
   return std::unique_ptr<Core>(new Core(std::move(options), *std::move(egress)));
 }
 
@@ -97,12 +117,14 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
               .find_job = [this](spool::JobNumber number) { return find(number); },
               .route = [this](FeedPtr feed) { route(std::move(feed)); },
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
-              .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); }},
+              .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); },
+              .stopping = stopping_},
       random_(runtime().seed() ^ 0x6a6f6273) {
   for (int i = 0; i < runtime().workers(); ++i) workers_.push_back(std::make_unique<engine::Worker>(shared_, i));
 }
 
 Engine::Core::~Core() {
+  stopping_ = true;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->stop(); });
   }
@@ -189,6 +211,9 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
 
 Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   if (message.recipients.empty()) return invalid("message: no recipients");
+  for (const Address& recipient : message.recipients) {
+    if (recipient.str().empty()) return invalid("message: an empty recipient");
+  }
   if (message.data.size() > options_.max_message_bytes) {
     return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
   }
@@ -249,7 +274,11 @@ Result<MessageId> Engine::Core::submit(Message message) {
   if (!number) return std::move(number).error();
   job->number = *number;
   std::vector<spool::RowInput> rows;
-  for (const Address& recipient : recipients) rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = {}});
+  engine::SeenAddresses seen(runtime().seed());
+  for (const Address& recipient : recipients) {
+    if (!seen.insert(ascii::to_lower(recipient.str()))) continue;  // Listed twice, mailed once.
+    rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = {}});
+  }
   if (auto appended = spool().append(job->number, rows); !appended) {
     spool().erase(job->number);
     return std::move(appended).error();
@@ -289,9 +318,9 @@ void Engine::Core::deliver(FeedPtr feed, smtp::Route to) {
       });
 }
 
-void Engine::Core::wake_workers() {
+void Engine::Core::wake_workers(const JobPtr& job) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->wake(); });
+    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get(), job] { worker->wake(job); });
   }
 }
 
@@ -316,6 +345,9 @@ Result<CampaignStatus> Engine::Core::status(std::string_view id) const {
   CampaignStatus status;
   status.counts = spool().counts(job->number);
   for (const std::uint64_t rows : status.counts) status.total += rows;
+  if (status.total == 0 && !job->campaign) {  // Settled and removed since it was found.
+    return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", id)};
+  }
   status.paused = job->paused;
   status.cancelled = job->cancelled;
   status.settled_per_second = job->rate.per_second(now());
@@ -334,7 +366,7 @@ Result<void> Engine::Core::set_paused(std::string_view id, bool paused) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
   job->paused = paused;
-  wake_workers();
+  wake_workers(job);
   return {};
 }
 
@@ -342,8 +374,17 @@ Result<void> Engine::Core::cancel(std::string_view id) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
   job->cancelled = true;
-  wake_workers();
-  runtime().loop(0).post([worker = workers_[0].get(), job] { worker->cancel_deferred(job); });
+  wake_workers(job);
+  return {};
+}
+
+Result<void> Engine::Core::forget(std::string_view id) {
+  const JobPtr job = find(id);
+  if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
+  if (!CampaignStatus{.counts = spool().counts(job->number)}.settled()) {
+    return Error{ErrorCode::kUnavailable, fmt::format("campaign '{}' is not settled", id)};
+  }
+  remove(job);
   return {};
 }
 
@@ -357,6 +398,7 @@ Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_vie
   std::vector<OpenRecipient> open;
   spool().visit_open(job->number, [&](std::string_view local, std::string_view domain, std::string_view, spool::State state) {
     if (open.size() < max) open.push_back({fmt::format("{}@{}", local, domain), state});
+    return open.size() < max;
   });
   return open;
 }

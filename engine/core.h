@@ -1,7 +1,7 @@
 // core.h - the engine behind its facade: jobs, workers, and the threads' meeting points.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,6 +25,7 @@ class Engine::Core {
   Result<CampaignStatus> status(std::string_view id) const;
   Result<void> set_paused(std::string_view id, bool paused);
   Result<void> cancel(std::string_view id);
+  Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);
@@ -49,9 +50,10 @@ class Engine::Core {
   void remove(const engine::JobPtr& job);
   void route(engine::FeedPtr feed);
   void deliver(engine::FeedPtr feed, smtp::Route route);
-  void wake_workers();
+  void wake_workers(const engine::JobPtr& job);
   void committed(TimePoint earliest_due, const std::vector<engine::JobPtr>& messages);
 
+  std::atomic<bool> stopping_{false};
   EngineOptions options_;
   engine::Maker maker_;
   engine::EventDispatcher events_;

@@ -104,6 +104,7 @@ Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const boun
   const Fate fate = engine::fate(job, outcome, verdict);
   if (fate.state != spool::State::kDeferred) return {fate.state, fate.kind, {}};
   const TimePoint now = loop_.now();
+  if (job.cancelled) return {spool::State::kCancelled, EventKind::kCancelled, {}};
   if (job.expires <= now) return {spool::State::kExpired, EventKind::kExpired, {}};
   return {fate.state, fate.kind, std::min(job.expires, now + retries_.after_attempt(attempt, random_))};
 }

@@ -22,6 +22,7 @@ Result<CampaignStatus> Engine::status(std::string_view job) const { return core_
 Result<void> Engine::pause(std::string_view campaign) { return core_->set_paused(campaign, true); }
 Result<void> Engine::resume(std::string_view campaign) { return core_->set_paused(campaign, false); }
 Result<void> Engine::cancel(std::string_view campaign) { return core_->cancel(campaign); }
+Result<void> Engine::forget(std::string_view campaign) { return core_->forget(campaign); }
 Result<void> Engine::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
   return core_->suppress(account, address, reason);
 }
@@ -51,7 +52,7 @@ Result<Template> make_campaign_content(Content content, const ListHeaders& list)
   set("List-Id", bracketed ? list.list_id : "<" + list.list_id + ">");
   set("List-Unsubscribe", std::move(unsubscribe));
   set("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
-  set("Feedback-ID", list.feedback_id.empty() ? "{{ mb_campaign }}:{{ mb_campaign }}:bulk:mailsbuddy" : list.feedback_id);
+  set("Feedback-ID", list.feedback_id.empty() ? "{{ mb_campaign }}:{{ mb_account }}:bulk:mailsbuddy" : list.feedback_id);
   return Template::compile(std::move(content));
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+
 #include <memory>
 #include <mutex>
 #include <string>

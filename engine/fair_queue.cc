@@ -9,35 +9,45 @@ namespace {
 // domain's rows of a job are in memory.
 constexpr std::size_t kReadRows = 32;
 
-template <class Queue>
-void rotate(Queue& queue) {
-  queue.push_back(std::move(queue.front()));
-  queue.pop_front();
+template <class List>
+void rotate(List& list) {
+  list.splice(list.end(), list, list.begin());
 }
 
 }  // namespace
 
 bool Feed::fill(spool::Spool& spool, std::size_t max) {
   if (rows.empty() && unread > 0) {
-    std::vector<spool::Row> read;
-    const bool more = spool.read(job->number, domain_number, cursor, max, read);
-    unread = more ? unread - std::min<std::uint64_t>(unread, read.size()) : 0;
-    rows.assign(std::make_move_iterator(read.begin()), std::make_move_iterator(read.end()));
+    const bool more = spool.read(job->number, domain_number, cursor, max, rows);
+    unread = more ? unread - std::min<std::uint64_t>(unread, rows.size()) : 0;
+    std::reverse(rows.begin(), rows.end());
   }
   return !rows.empty();
 }
 
+spool::Row Feed::take() {
+  spool::Row row = std::move(rows.back());
+  rows.pop_back();
+  if (rows.empty()) rows.shrink_to_fit();  // A feed that waits costs no rows.
+  return row;
+}
+
 FairQueue::JobQueue& FairQueue::queue_of(const JobPtr& job) {
+  earliest_expiry_ = std::min(earliest_expiry_, job->expires);
   Class& accounts = classes_[static_cast<std::size_t>(job->priority)];
-  auto account = std::find_if(accounts.begin(), accounts.end(),
-                              [&](const AccountQueue& queue) { return queue.account == job->account; });
-  if (account == accounts.end()) account = accounts.insert(accounts.end(), AccountQueue{job->account, {}});
+  const auto [account, new_account] = accounts.by_name.try_emplace(job->account);
+  if (new_account) {
+    accounts.accounts.push_back({.account = job->account, .jobs = {}, .by_job = {}});
+    account->second = std::prev(accounts.accounts.end());
+  }
+  AccountQueue& jobs = *account->second;
   const JobPtr campaign = job->campaign ? job : nullptr;
-  auto queue = std::find_if(account->jobs.begin(), account->jobs.end(),
-                            [&](const JobQueue& candidate) { return candidate.campaign == campaign; });
-  if (queue == account->jobs.end()) queue = account->jobs.insert(account->jobs.end(), JobQueue{.campaign = campaign});
-  queue->expires = std::min(queue->expires, job->expires);
-  return *queue;
+  const auto [queue, new_queue] = jobs.by_job.try_emplace(campaign.get());
+  if (new_queue) {
+    jobs.jobs.push_back({.campaign = campaign, .feeds = {}});
+    queue->second = std::prev(jobs.jobs.end());
+  }
+  return *queue->second;
 }
 
 void FairQueue::push(FeedPtr feed) {
@@ -65,8 +75,7 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
       queue.feeds.pop_front();
       continue;
     }
-    Pulled pulled{.job = feed.job, .row = std::move(feed.rows.front()), .domain = feed.domain};
-    feed.rows.pop_front();
+    Pulled pulled{.job = feed.job, .row = feed.take(), .domain = feed.domain};
     --queue.rows;
     if (feed.size() == 0) {
       queue.feeds.pop_front();
@@ -79,78 +88,80 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
   return std::nullopt;
 }
 
+std::optional<Pulled> FairQueue::pull_from(AccountQueue& account) {
+  std::optional<Pulled> pulled;
+  for (std::size_t turns = account.jobs.size(); turns > 0 && !pulled; --turns) {
+    JobQueue& queue = account.jobs.front();
+    if (!queue.paused()) pulled = pull_from(queue);
+    if (queue.feeds.empty()) {
+      account.by_job.erase(queue.campaign.get());
+      account.jobs.pop_front();
+    } else {
+      rotate(account.jobs);
+    }
+  }
+  return pulled;
+}
+
 std::optional<Pulled> FairQueue::pull(Priority priority) {
   Class& accounts = classes_[static_cast<std::size_t>(priority)];
-  for (std::size_t turns = accounts.size(); turns > 0; --turns) {
-    AccountQueue& account = accounts.front();
-    for (std::size_t job_turns = account.jobs.size(); job_turns > 0; --job_turns) {
-      JobQueue& queue = account.jobs.front();
-      std::optional<Pulled> pulled;
-      if (!queue.paused()) pulled = pull_from(queue);
-      if (queue.feeds.empty()) {
-        account.jobs.pop_front();
-      } else {
-        rotate(account.jobs);
-      }
-      if (!pulled) continue;
-      if (account.jobs.empty()) {
-        accounts.pop_front();
-      } else {
-        rotate(accounts);
-      }
-      return pulled;
-    }
+  std::optional<Pulled> pulled;
+  for (std::size_t turns = accounts.accounts.size(); turns > 0 && !pulled; --turns) {
+    AccountQueue& account = accounts.accounts.front();
+    pulled = pull_from(account);
     if (account.jobs.empty()) {
-      accounts.pop_front();
+      accounts.by_name.erase(account.account);
+      accounts.accounts.pop_front();
     } else {
-      rotate(accounts);
+      rotate(accounts.accounts);
     }
   }
-  return std::nullopt;
+  return pulled;
 }
 
-std::uint64_t FairQueue::waiting(Priority priority) const {
+std::uint64_t FairQueue::waiting(Priority priority, std::uint64_t enough) const {
   std::uint64_t rows = 0;
-  for (const AccountQueue& account : classes_[static_cast<std::size_t>(priority)]) {
-    for (const JobQueue& queue : account.jobs) rows += queue.paused() ? 0 : queue.rows;
-  }
-  return rows;
-}
-
-TimePoint FairQueue::earliest_expiry() const {
-  TimePoint earliest = TimePoint::max();
-  for (const Class& accounts : classes_) {
-    for (const AccountQueue& account : accounts) {
-      for (const JobQueue& queue : account.jobs) earliest = std::min(earliest, queue.expires);
+  for (const AccountQueue& account : classes_[static_cast<std::size_t>(priority)].accounts) {
+    for (const JobQueue& queue : account.jobs) {
+      if (rows >= enough) return enough;
+      rows += queue.paused() ? 0 : queue.rows;
     }
   }
-  return earliest;
+  return std::min(rows, enough);
 }
 
-std::vector<FeedPtr> FairQueue::take_ended(TimePoint now) {
-  std::vector<FeedPtr> ended;
+template <class Wanted>
+std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
+  std::vector<FeedPtr> taken;
+  earliest_expiry_ = TimePoint::max();
   for (Class& accounts : classes_) {
-    for (AccountQueue& account : accounts) {
-      std::erase_if(account.jobs, [&](JobQueue& queue) {
-        if (!queue.cancelled() && queue.expires > now) return false;
-        queue.expires = TimePoint::max();
+    for (AccountQueue& account : accounts.accounts) {
+      for (JobQueue& queue : account.jobs) {
         for (FeedPtr& feed : queue.feeds) {
-          if (queue.cancelled() || feed->job->expires <= now) {
+          if (wanted(*feed->job)) {
             queue.rows -= feed->size();
-            ended.push_back(std::move(feed));
+            taken.push_back(std::move(feed));
           } else {
-            queue.expires = std::min(queue.expires, feed->job->expires);
+            earliest_expiry_ = std::min(earliest_expiry_, feed->job->expires);
           }
         }
         std::erase(queue.feeds, nullptr);
-        return queue.feeds.empty();
-      });
+        if (queue.feeds.empty()) account.by_job.erase(queue.campaign.get());
+      }
+      std::erase_if(account.jobs, [](const JobQueue& queue) { return queue.feeds.empty(); });
+      if (account.jobs.empty()) accounts.by_name.erase(account.account);
     }
-    std::erase_if(accounts, [](const AccountQueue& account) { return account.jobs.empty(); });
+    std::erase_if(accounts.accounts, [](const AccountQueue& account) { return account.jobs.empty(); });
   }
-  return ended;
+  return taken;
 }
 
-bool FairQueue::empty() const noexcept { return classes_[0].empty() && classes_[1].empty(); }
+std::vector<FeedPtr> FairQueue::take_ended(TimePoint now) {
+  return take([now](const Job& job) { return job.cancelled || job.expires <= now; });
+}
+
+std::vector<FeedPtr> FairQueue::take_all() {
+  return take([](const Job&) { return true; });
+}
 
 }  // namespace mailsbuddy::engine

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/job.h"
@@ -17,14 +18,15 @@ struct Feed {
   JobPtr job;
   spool::DomainNumber domain_number = 0;
   std::string domain;
-  std::deque<spool::Row> rows;
+  std::vector<spool::Row> rows;  // At hand, the next one last.
   spool::Cursor cursor;
-  std::uint64_t unread = 0;     // Rows behind the cursor; 0: the rows at hand are all.
-  int route_failures = 0;       // In a row.
+  std::uint64_t unread = 0;      // Rows behind the cursor; 0: the rows at hand are all.
+  int route_failures = 0;        // In a row.
 
   std::uint64_t size() const noexcept { return rows.size() + unread; }
   // Reads more when none is at hand. False: the feed is at its end.
   bool fill(spool::Spool& spool, std::size_t max);
+  spool::Row take();             // The next row at hand.
 };
 using FeedPtr = std::unique_ptr<Feed>;
 
@@ -37,40 +39,47 @@ struct Pulled {
 
 // Transactional before bulk; inside a class deficit round robin by account, then by job, then by domain. Every row costs
 // one, so the deficit is always spent at once and the turns alone remain (Shreedhar and Varghese, 1996, with equal sizes).
-// Paused jobs are passed over. Threads: its worker's.
+// Paused jobs are passed over. Cost: constant per row, but for the paused jobs in its way. Threads: its worker's.
 class FairQueue {
  public:
   explicit FairQueue(spool::Spool& spool) : spool_(spool) {}
 
   void push(FeedPtr feed);
-  void push_front(Pulled pulled);                      // Its row is the next of its job.
-  std::optional<Pulled> pull(Priority priority);       // Empty: nothing of that priority that may go.
-  std::uint64_t waiting(Priority priority) const;      // Rows that pull() would give.
-  TimePoint earliest_expiry() const;                   // Of the jobs here; TimePoint::max(): none.
-  // Takes out the feeds of jobs that are cancelled or expired at `now`.
-  std::vector<FeedPtr> take_ended(TimePoint now);
-  bool empty() const noexcept;
+  void push_front(Pulled pulled);                  // Its row is the next of its job.
+  std::optional<Pulled> pull(Priority priority);   // Empty: nothing of that priority that may go.
+  // Rows that pull() would give; counts no further than `enough`.
+  std::uint64_t waiting(Priority priority, std::uint64_t enough) const;
+  TimePoint earliest_expiry() const noexcept { return earliest_expiry_; }  // No feed expires before.
+  std::vector<FeedPtr> take_ended(TimePoint now);  // Takes out the feeds of jobs that are cancelled or expired at `now`.
+  std::vector<FeedPtr> take_all();
+  bool empty() const noexcept { return classes_[0].accounts.empty() && classes_[1].accounts.empty(); }
 
  private:
   struct JobQueue {
-    JobPtr campaign;                          // Null: the account's single messages, which share one queue.
-    std::deque<FeedPtr> feeds;
+    JobPtr campaign;                      // Null: the account's single messages, which share one queue.
+    std::list<FeedPtr> feeds;
     std::uint64_t rows = 0;
-    TimePoint expires = TimePoint::max();     // No feed expires before.
     bool paused() const { return campaign != nullptr && campaign->paused; }
-    bool cancelled() const { return campaign != nullptr && campaign->cancelled; }
   };
   struct AccountQueue {
     std::string account;
-    std::deque<JobQueue> jobs;
+    std::list<JobQueue> jobs;             // In the order of their turns.
+    std::unordered_map<const Job*, std::list<JobQueue>::iterator> by_job;
   };
-  using Class = std::deque<AccountQueue>;
+  struct Class {
+    std::list<AccountQueue> accounts;     // In the order of their turns.
+    std::unordered_map<std::string, std::list<AccountQueue>::iterator> by_name;
+  };
 
   JobQueue& queue_of(const JobPtr& job);
   std::optional<Pulled> pull_from(JobQueue& queue);
+  std::optional<Pulled> pull_from(AccountQueue& account);
+  template <class Wanted>
+  std::vector<FeedPtr> take(Wanted wanted);
 
   spool::Spool& spool_;
   Class classes_[2];  // By Priority.
+  TimePoint earliest_expiry_ = TimePoint::max();
 };
 
 }  // namespace mailsbuddy::engine

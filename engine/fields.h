@@ -8,7 +8,7 @@
 namespace mailsbuddy::engine {
 
 // Names the engine gives to templates besides the row's own columns, in this order after them.
-inline constexpr std::string_view kEngineFields[] = {"mb_address", "mb_campaign", "mb_token"};
+inline constexpr std::string_view kEngineFields[] = {"mb_address", "mb_campaign", "mb_account", "mb_token"};
 
 void append_field(std::string& packed, std::string_view value);
 

@@ -1,11 +1,10 @@
+#include <algorithm>
+
 #include "engine/site.h"
 #include "engine/worker.h"
 
 namespace mailsbuddy::engine {
 namespace {
-
-// Opening takes a round trip or three: begin that long before the next permit.
-constexpr Duration kOpenAhead = std::chrono::seconds(1);
 
 // How long a number of connections that a host showed to be its most is believed.
 constexpr Duration kCapBelieved = std::chrono::minutes(10);
@@ -19,21 +18,37 @@ bool connection_used_up(const Outcome& outcome, int completed) {
 
 }  // namespace
 
-Lane::~Lane() { egress_.connections -= open_connections(); }
+Lane::~Lane() {
+  egress_.connections -= open_connections();
+  worker_.count_connections(-open_connections());
+}
 
 bool Lane::full() const noexcept { return egress_.connections >= egress_.limits.connections; }
 
-// One at a time until one is ready: a host that is down is not called ten times at once.
+bool Lane::proven() const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& each) { return each.second.completed > 0; });
+}
+
+bool Lane::reachable(TimePoint now) const { return set_aside_until_ <= now && egress_.paused_until <= now; }
+
+void Lane::quit_idle() {
+  if (pool_ != nullptr) pool_->quit_idle();
+}
+
+// One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called ten
+// times at once. While one idles, what is missing is a permit and not a connection.
 bool Lane::may_open(TimePoint now) {
-  if (carried_.empty() && open_connections() > 0) return false;
+  if (open_connections() > 0 && (idle() != 0 || !proven())) return false;
   if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(egress_.limits.connections);
-  return set_aside_until_ <= now && !full() && egress_.ready_at(now) <= now + kOpenAhead &&
+  return set_aside_until_ <= now && !full() && egress_.ready_at(now) <= now + (open_connections() > 0 ? Duration(0) : kOpenAhead) &&
          (pool_ == nullptr || pool_->can_open());
 }
 
 void Lane::open() {
   if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_.hosts(), *this);
   ++egress_.connections;
+  worker_.count_connections(1);
   pool_->open();
 }
 
@@ -43,8 +58,9 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   const TimePoint now = worker_.now();
   egress_.limiter.take(now);
   egress_.budget.take(now);
-  Connection& connection = carried_[id];
+  Connection& connection = connections_[id];
   connection.carries = std::move(prepared);
+  connection.sent_at = now;
   const Prepared& message = *connection.carries;
   connection.rcpt_to = message.recipient;
   pool_->send(id, {.mail_from = message.mail_from,
@@ -56,12 +72,12 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
 }
 
 void Lane::on_ready(smtp::Pool&, smtp::ConnectionId connection) {
-  carried_.try_emplace(connection);
+  connections_.try_emplace(connection);
   site_.pump();
 }
 
 void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, const Outcome& outcome) {
-  Connection& connection = carried_.at(id);
+  Connection& connection = connections_.at(id);
   if (outcome.cause == Cause::kReply && outcome.reply.code != 421) ++connection.completed;
   finish(connection, outcome, pool.info(id));
 }
@@ -73,7 +89,7 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
                         .egress = egress_.ip->address,
                         .mx_host = info.mx_host,
                         .tls = info.tls};
-  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(worker_.now());
+  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(connection.sent_at);
   if (connection_used_up(outcome, connection.completed)) {
     const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
     if (verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
@@ -98,29 +114,30 @@ void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
 
 // on_ready() or on_closed() follows and pumps.
 void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId connection) {
-  carried_.at(connection).carries = nullptr;
+  connections_.at(connection).carries = nullptr;
 }
 
 void Lane::released() {
   --egress_.connections;
+  worker_.count_connections(-1);
   worker_.connection_released(site_.provider());
 }
 
 void Lane::set_aside(TimePoint now) { set_aside_until_ = now + worker_.retries().after_failures(++failures_); }
 
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
-  const auto found = carried_.find(connection);
-  const bool useless = found != carried_.end() && found->second.completed == 0 &&
+  const auto found = connections_.find(connection);
+  const bool useless = found != connections_.end() && found->second.completed == 0 &&
                        !(reason.cause == Cause::kReply && reason.reply.positive());
-  if (found != carried_.end()) carried_.erase(found);
+  if (found != connections_.end()) connections_.erase(found);
   // A host that takes connections and drops them before it has answered once must not be called again and again.
-  if (useless && open_connections() == 0 && site_.waiting() > 0) set_aside(worker_.now());
+  if (useless && !proven() && site_.waiting() > 0) set_aside(worker_.now());
   released();
   site_.pump();
 }
 
 void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& reason) {
-  if (!carried_.empty()) {
+  if (!connections_.empty()) {
     pool.set_connections_max(pool.open_connections());  // It takes no more at once than it has.
     capped_until_ = worker_.now() + kCapBelieved;
   } else {

@@ -39,6 +39,7 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
   values.resize(job.row_columns);
   values.push_back(prepared.recipient);  // In the order of kEngineFields, then address_field.
   values.push_back(job.id);
+  values.push_back(job.account);
   values.push_back(*token);
   if (names.size() > values.size()) values.push_back(prepared.recipient);
   return job.content.render({.names = names, .values = values}, leading_headers(prepared, now), message);

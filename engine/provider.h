@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <set>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -45,8 +45,15 @@ struct Egress {
 struct Provider {
   ProviderId id;
   std::vector<Egress> egress;                 // As in EngineOptions::egress.
-  std::vector<Site*> waiting;                 // Sites that found every connection of an egress IP taken, first come first.
+  std::deque<Site*> waiting;                  // Sites that found every connection of an egress IP taken, first come first.
   int sites = 0;
+
+  // Nothing here that a new one would not have: it may be forgotten.
+  bool fresh(TimePoint now) const {
+    return sites == 0 && std::all_of(egress.begin(), egress.end(), [now](const Egress& each) {
+      return !each.ip->curve && each.paused_until <= now && each.limiter.next(now) <= now;
+    });
+  }
 };
 
 }  // namespace mailsbuddy::engine

@@ -21,6 +21,7 @@ Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp
       key_(std::move(key)),
       hosts_(std::move(hosts)),
       queue_(worker.spool()),
+      reroute_at_(worker.now() + kRouteAge),
       timer_([this] { pump(); }) {
   ++provider_.sites;
   for (Egress& egress : provider_.egress) {
@@ -30,7 +31,7 @@ Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp
 
 Site::~Site() {
   --provider_.sites;
-  std::erase(provider_.waiting, this);
+  if (waits_in != nullptr) std::erase(*waits_in, this);
 }
 
 void Site::push(FeedPtr feed) { queue_.push(std::move(feed)); }
@@ -41,16 +42,18 @@ void Site::push_front(PreparedPtr prepared) {
   queue_.push_front({.job = std::move(prepared->job), .row = std::move(prepared->row), .domain = std::move(domain)});
 }
 
-bool Site::unused() const {
+bool Site::unused(TimePoint now) const {
   return queue_.empty() && ahead_[0].size() == 0 && ahead_[1].size() == 0 &&
-         std::all_of(lanes_.begin(), lanes_.end(),
-                     [](const auto& lane) { return lane->open_connections() == 0 && !lane->busy(); });
+         std::all_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) {
+           return lane->open_connections() == 0 &&
+                  (lane->failures() == 0 || lane->set_aside_until() + kFailuresRemembered <= now);
+         });
 }
 
 std::uint64_t Site::waiting() const {
   std::uint64_t count = 0;
   for (const Priority priority : kPriorities) {
-    count += queue_.waiting(priority) + ahead_[static_cast<std::size_t>(priority)].size();
+    count += queue_.waiting(priority, kWantedMax) + ahead_[static_cast<std::size_t>(priority)].size();
   }
   return count;
 }
@@ -64,6 +67,7 @@ int Site::open_connections() const {
 void Site::pump() {
   const TimePoint now = worker_.now();
   settle_ended(now);
+  reroute(now);
   send_ready(now);
   if (can_carry(now)) {
     refill(now);
@@ -72,15 +76,33 @@ void Site::pump() {
     give_back_ready();  // Leave it unexpanded until something can carry it.
     wait_for_connection();
   }
+  if (waiting() == 0 && worker_.someone_waits(provider_)) quit_spare();
   arm(now);
-  if (unused()) worker_.retire(*this);
+  if (unused(now)) worker_.retire(*this);
+}
+
+void Site::quit_spare() {
+  if (waiting() > 0) return;
+  for (const auto& lane : lanes_) lane->quit_idle();
 }
 
 void Site::settle_ended(TimePoint now) {
-  for (FeedPtr& feed : queue_.take_ended(now)) {
+  if (queue_.earliest_expiry() <= now) settle_feeds(queue_.take_ended(now));
+}
+
+void Site::settle_feeds(std::vector<FeedPtr> ended) {
+  for (FeedPtr& feed : ended) {
     const Cause cause = feed->job->cancelled ? Cause::kCancelled : Cause::kExpired;
     worker_.settle_feed(std::move(feed), not_tried(cause), provider_.id.name);
   }
+}
+
+// The hosts of a domain change (RFC 5321 5.1): rows that have waited long, or whose site could not be reached, are routed
+// anew, which costs little while the answers are in the resolver's cache.
+void Site::reroute(TimePoint now) {
+  if (now < reroute_at_) return;
+  reroute_at_ = now + kRouteAge;
+  for (FeedPtr& feed : queue_.take_all()) worker_.route_again(std::move(feed));
 }
 
 // Row 5: the last look before the wire.
@@ -121,7 +143,7 @@ void Site::send_ready(TimePoint now) {
   for (LookAhead& ahead : ahead_) {
     while (!ahead.ready.empty()) {
       const auto lane = idle_lane(now);
-      if (!lane && !ahead.ready.front()->failure) return;
+      if (!lane) return;
       PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
@@ -140,7 +162,9 @@ PreparedPtr Site::take_ready(LookAhead& ahead) {
   return prepared;
 }
 
-bool Site::can_carry(TimePoint now) { return open_connections() > 0 || lane_to_open(now) != nullptr; }
+bool Site::can_carry(TimePoint now) {
+  return open_connections() > 0 || (!worker_.connections_full() && lane_to_open(now) != nullptr);
+}
 
 void Site::give_back_ready() {
   for (LookAhead& ahead : ahead_) {
@@ -162,9 +186,7 @@ int Site::ready_connections() const {
 void Site::refill(TimePoint now) {
   const auto ready = static_cast<std::size_t>(ready_connections());
   if (ready == 0) return;
-  const std::size_t room = kLookAheadBytesMax / std::max<std::size_t>(message_bytes_, 1);
-  const std::size_t target =
-      std::clamp<std::size_t>(kAheadPerConnection * ready, 1, std::min(kLookAheadMax, std::max<std::size_t>(room, 1)));
+  const std::size_t target = std::min(kLookAheadMax, kAheadPerConnection * ready);
   for (const Priority priority : kPriorities) refill(priority, target, now);
 }
 
@@ -173,7 +195,10 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
   LookAhead& ahead = ahead_[static_cast<std::size_t>(priority)];
   if (ahead.size() * 2 > target) return;
   std::vector<PreparedPtr> batch;
-  while (ahead.size() + batch.size() < target) {
+  const auto bytes = [&] {
+    return ready_bytes_ + (ahead_[0].preparing + ahead_[1].preparing + batch.size()) * message_bytes_;
+  };
+  while (ahead.size() + batch.size() < target && (bytes() < kLookAheadBytesMax || ahead.size() + batch.size() == 0)) {
     auto pulled = queue_.pull(priority);
     if (!pulled) break;
     auto prepared = std::make_unique<Prepared>();
@@ -188,9 +213,15 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
 }
 
 void Site::made(std::vector<PreparedPtr> batch) {
+  const TimePoint now = worker_.now();
   for (PreparedPtr& prepared : batch) {
     LookAhead& ahead = ahead_[static_cast<std::size_t>(prepared->job->priority)];
     --ahead.preparing;
+    if (stopped(*prepared, now)) continue;
+    if (prepared->job->paused) {
+      push_front(std::move(prepared));
+      continue;
+    }
     message_bytes_ = prepared->wire.size();
     ready_bytes_ += prepared->wire.size();
     ahead.ready.push_back(std::move(prepared));
@@ -201,6 +232,7 @@ void Site::made(std::vector<PreparedPtr> batch) {
 
 void Site::review() {
   const TimePoint now = worker_.now();
+  settle_feeds(queue_.take_ended(now));
   for (LookAhead& ahead : ahead_) {
     for (std::size_t left = ahead.ready.size(); left > 0; --left) {
       PreparedPtr prepared = take_ready(ahead);
@@ -229,24 +261,27 @@ Lane* Site::lane_to_open(TimePoint now) {
 void Site::open_connections(TimePoint now) {
   const std::uint64_t wanted = waiting();
   for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
-    Lane* lane = lane_to_open(now);
+    Lane* lane = worker_.connections_full() ? nullptr : lane_to_open(now);
     if (lane == nullptr) return wait_for_connection();
     lane->open();
   }
 }
 
-// When it is for want of connections at the provider, other sites' that end wake this one.
+// When it is for want of connections, at the provider or in all, other sites' that end wake this one.
 void Site::wait_for_connection() {
+  if (waits_in != nullptr || waiting() == 0) return;
   const bool full = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->full(); });
-  auto& queue = provider_.waiting;
-  if (full && waiting() > 0 && std::find(queue.begin(), queue.end(), this) == queue.end()) queue.push_back(this);
+  if (worker_.connections_full()) {
+    worker_.wait(*this, worker_.waiting_sites());
+  } else if (full) {
+    worker_.wait(*this, provider_.waiting);
+  }
 }
 
 void Site::lane_failed(const Outcome& outcome) {
   const TimePoint now = worker_.now();
-  const bool all =
-      std::all_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) { return lane->set_aside_until() > now; });
-  if (!all) return;
+  if (std::any_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) { return lane->reachable(now); })) return;
+  for (const auto& lane : lanes_) reroute_at_ = std::min(reroute_at_, std::max(lane->set_aside_until(), now));
   failure_ = outcome;
   charge();
 }
@@ -258,8 +293,12 @@ void Site::charge() {
   const TimePoint now = worker_.now();
   for (LookAhead& ahead : ahead_) {
     while (!ahead.ready.empty()) {
-      const PreparedPtr prepared = take_ready(ahead);
+      PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
+      if (prepared->job->paused) {
+        push_front(std::move(prepared));
+        continue;
+      }
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
                                 *failure_, {.provider = provider_.id.name});
       failure_.reset();
@@ -280,12 +319,16 @@ void Site::charge() {
 
 // Sleeps exactly until something that time alone brings.
 void Site::arm(TimePoint now) {
-  TimePoint wake = queue_.earliest_expiry();
-  if (waiting() > 0) {
-    for (const auto& lane : lanes_) {
+  TimePoint wake = queue_.empty() ? TimePoint::max() : std::min(queue_.earliest_expiry(), reroute_at_);
+  const bool work = waiting() > 0;
+  for (const auto& lane : lanes_) {
+    if (work) {
       TimePoint at = lane->egress().ready_at(now);
-      if (lane->open_connections() == 0) at = std::max(at, lane->set_aside_until());
+      if (lane->open_connections() == 0) at = std::max(at > now ? at - kOpenAhead : at, lane->set_aside_until());
       if (at > now) wake = std::min(wake, at);
+      if (at <= now && lane->egress().ready_at(now) > now) wake = std::min(wake, lane->egress().ready_at(now));
+    } else if (lane->failures() > 0) {
+      wake = std::min(wake, std::max(now + kOpenAhead, lane->set_aside_until() + kFailuresRemembered));
     }
   }
   TimerWheel& timers = worker_.loop().timers();

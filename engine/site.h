@@ -20,6 +20,9 @@ class Worker;
 
 using PreparedPtr = std::unique_ptr<Prepared>;
 
+// Opening takes a round trip or three: begin that long before the next permit.
+inline constexpr Duration kOpenAhead = std::chrono::seconds(1);
+
 // (egress IP, site): its connections. Threads: its worker's.
 class Lane final : public smtp::PoolHandler {
  public:
@@ -27,15 +30,17 @@ class Lane final : public smtp::PoolHandler {
   ~Lane() override;
 
   Egress& egress() noexcept { return egress_; }
-  bool may_open(TimePoint now);  // A further connection, as far as this lane and its IP go.
+  bool may_open(TimePoint now);         // A further connection, as far as this lane and its IP go.
+  bool reachable(TimePoint now) const;  // Not set aside, its IP not paused: it could send, now or when permitted.
   bool full() const noexcept;    // The IP has all its connections at this provider.
   void open();
   smtp::ConnectionId idle() const noexcept;  // 0: none.
   void send(smtp::ConnectionId connection, PreparedPtr prepared);
   int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
-  int ready_connections() const noexcept { return static_cast<int>(carried_.size()); }
-  bool busy() const noexcept { return !carried_.empty(); }
+  int ready_connections() const noexcept { return static_cast<int>(connections_.size()); }
+  void quit_idle();
   TimePoint set_aside_until() const noexcept { return set_aside_until_; }
+  int failures() const noexcept { return failures_; }
 
   void on_ready(smtp::Pool& pool, smtp::ConnectionId connection) override;
   void on_recipient(smtp::Pool& pool, smtp::ConnectionId connection, std::size_t recipient,
@@ -48,6 +53,7 @@ class Lane final : public smtp::PoolHandler {
   struct Connection {
     PreparedPtr carries;       // Null: idle.
     std::string_view rcpt_to;  // Into `carries`.
+    TimePoint sent_at{};       // When its budget was taken.
     int completed = 0;         // Transactions that ended with a reply.
   };
 
@@ -55,12 +61,13 @@ class Lane final : public smtp::PoolHandler {
   void learn(const Outcome& outcome, const bounce::Verdict& verdict);
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
+  bool proven() const;  // One of the connections has completed a transaction.
 
   Site& site_;
   Worker& worker_;
   Egress& egress_;
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
-  std::unordered_map<smtp::ConnectionId, Connection> carried_;  // Connections that are or were ready.
+  std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   TimePoint set_aside_until_{};
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
@@ -79,18 +86,23 @@ class Site {
   void pump();                                   // Does whatever can be done now. Call after every change.
   void review();                                 // After a command: settles or gives back what must not go any more.
   void lane_failed(const Outcome& outcome);      // A lane could not be opened, and is set aside.
+  void quit_spare();                             // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   Provider& provider() noexcept { return provider_; }
   std::uint64_t waiting() const;  // Rows and messages that want to go.
-  bool unused() const;            // Nothing here, nothing open: it may be destroyed.
+  bool unused(TimePoint now) const;          // Nothing here, open or worth remembering: it may be destroyed.
+  std::deque<Site*>* waits_in = nullptr;     // The line in which this site waits for a connection, if any.
 
  private:
   static constexpr std::size_t kMakeBatch = 8;           // Messages per CPU task.
   static constexpr std::size_t kAheadPerConnection = 3;  // Messages made per ready connection: none waits for the CPU.
   static constexpr std::size_t kLookAheadMax = 256;      // Messages made before they can be sent.
-  static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets on the wire.
+  static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets, but for one message.
+  static constexpr std::uint64_t kWantedMax = 1000;             // Rows counted to see how many connections they need.
+  static constexpr Duration kRouteAge = std::chrono::hours(1);  // Rows that wait longer are routed anew.
+  static constexpr Duration kFailuresRemembered = std::chrono::minutes(30);
 
   struct LookAhead {
     std::deque<PreparedPtr> ready;
@@ -99,6 +111,8 @@ class Site {
   };
 
   void settle_ended(TimePoint now);
+  void settle_feeds(std::vector<FeedPtr> ended);
+  void reroute(TimePoint now);
   void send_ready(TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
   void give_back_ready();
@@ -128,6 +142,7 @@ class Site {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::size_t turn_ = 0;            // Which lane is looked at first.
   std::optional<Outcome> failure_;  // To be charged.
+  TimePoint reroute_at_;            // When the queue's rows are to be routed anew.
   Timer timer_;
 };
 

@@ -14,7 +14,8 @@ Worker::Worker(const Shared& shared, int index)
       delivery_(loop_, shared.spool, retries_, Random(random_()), shared.committed),
       router_(resolver_),
       aside_timer_([this] { wake_aside(); }),
-      due_timer_([this] { hand_out_due(); }) {}
+      due_timer_([this] { hand_out_due(); }),
+      connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {}
 
 Worker::~Worker() = default;
 
@@ -55,8 +56,7 @@ void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
 
 void Worker::charge(Feed& feed, const Outcome& outcome) {
   if (feed.job->paused || !feed.fill(spool(), 1)) return;
-  const spool::Row row = std::move(feed.rows.front());
-  feed.rows.pop_front();
+  const spool::Row row = feed.take();
   delivery_.settle({.job = feed.job, .row = row, .recipient = row.local + "@" + feed.domain}, outcome, {});
 }
 
@@ -80,8 +80,7 @@ bool Worker::settled_if_ended(FeedPtr& feed) {
 void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
   const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired;
   for (std::size_t i = 0; i < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++i) {
-    const spool::Row row = std::move(feed->rows.front());
-    feed->rows.pop_front();
+    const spool::Row row = feed->take();
     delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
                      outcome, {.provider = provider});
   }
@@ -146,7 +145,10 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
       std::vector<PreparedPtr> part(std::make_move_iterator(begin), std::make_move_iterator(end));
       shared_.runtime.cpu().post([this, site, part = std::move(part)]() mutable {
         const TimePoint made_at = shared_.runtime.clock().now();
-        for (PreparedPtr& each : part) shared_.maker.make(*each, made_at);
+        for (PreparedPtr& each : part) {
+          if (shared_.stopping) return;
+          shared_.maker.make(*each, made_at);
+        }
         loop_.post([this, site, part = std::move(part)]() mutable {
           if (!stopped_) sites_.at(site)->made(std::move(part));
         });
@@ -156,16 +158,38 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
   delivery_.claim(std::move(keys), std::move(make_all));
 }
 
-// Those that wait come before the site that had the connection; who finds none again queues up behind the others.
+// The first to wait asks those who have connections and no work.
+void Worker::wait(Site& site, std::deque<Site*>& line) {
+  const bool first = line.empty();
+  line.push_back(&site);
+  site.waits_in = &line;
+  if (!first) return;
+  for (auto& [key, other] : sites_) other->quit_spare();
+}
+
+// Those that wait come before the site that had the connection: one of its provider, else the first of all. Who does not
+// take it after all (its work went elsewhere) passes it on.
 void Worker::connection_released(Provider& provider) {
-  for (Site* site : std::exchange(provider.waiting, {})) site->pump();
+  for (std::deque<Site*>* line : {&provider.waiting, &waiting_}) {
+    for (std::size_t left = line->size(); left > 0 && !line->empty(); --left) {
+      Site* site = line->front();
+      line->pop_front();
+      site->waits_in = nullptr;
+      const int before = connections_;
+      site->pump();
+      if (connections_ > before) return;
+    }
+  }
 }
 
 // Later, because the site is in the middle of something.
 void Worker::retire(Site& site) {
   loop_.post([this, key = site.key()] {
     const auto found = sites_.find(key);
-    if (found != sites_.end() && found->second->unused()) sites_.erase(found);
+    if (found == sites_.end() || !found->second->unused(now())) return;
+    const ProviderId id = found->second->provider().id;
+    sites_.erase(found);
+    if (const auto provider = providers_.find(id); provider->second->fresh(now())) providers_.erase(provider);
   });
 }
 
@@ -195,11 +219,10 @@ void Worker::hand_out_due() {
   if (next != TimePoint::max()) loop_.timers().arm(due_timer_, std::max(next, now()));
 }
 
-void Worker::cancel_deferred(const JobPtr& job) {
-  if (stopped_) return;
+void Worker::cancel_waiting(const JobPtr& job) {
   std::map<spool::DomainNumber, FeedPtr> feeds;
   std::vector<spool::Row> rows;
-  spool().take_deferred(job->number, SIZE_MAX, rows);
+  spool().take_waiting(job->number, SIZE_MAX, rows);
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[row.key.domain];
     if (feed == nullptr) {
@@ -213,8 +236,12 @@ void Worker::cancel_deferred(const JobPtr& job) {
   for (auto& [domain, feed] : feeds) settled_if_ended(feed);
 }
 
-void Worker::wake() {
+void Worker::wake(const JobPtr& job) {
   if (stopped_) return;
+  if (job->cancelled) {
+    delivery_.flush();  // What this worker deferred a moment ago is in the spool, to be found there.
+    cancel_waiting(job);
+  }
   std::multimap<TimePoint, FeedPtr> kept;
   for (auto& [at, feed] : aside_) {
     if (!settled_if_ended(feed)) kept.emplace(at, std::move(feed));
@@ -231,6 +258,8 @@ void Worker::stop() {
   loop_.timers().cancel(aside_timer_);
   loop_.timers().cancel(due_timer_);
   delivery_.flush();
+  for (auto& [key, site] : sites_) site->waits_in = nullptr;
+  waiting_.clear();
   sites_.clear();
   providers_.clear();
   to_route_.clear();

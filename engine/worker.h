@@ -1,6 +1,7 @@
 // worker.h - one owner thread: routes the domains and delivers to the providers that fall to it.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -31,6 +32,7 @@ struct Shared {
   std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
   Delivery::Committed committed;
+  const std::atomic<bool>& stopping;                         // The engine is being destroyed.
 };
 
 // Threads: constructed and destroyed anywhere while its loop rests; all else on its loop's thread.
@@ -41,9 +43,9 @@ class Worker {
 
   void route(FeedPtr feed);                        // Finds the feed's site and hands it on.
   void deliver(FeedPtr feed, smtp::Route route);   // The feed's rows go to this site.
-  void wake();                                     // A job was paused, resumed, cancelled: look at everything again.
+  void wake(const JobPtr& job);                    // It was paused, resumed or cancelled: look at everything again.
   void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
-  void cancel_deferred(const JobPtr& job);
+
   void stop();                                     // Closes every connection; nothing follows.
 
   // For sites and lanes.
@@ -56,6 +58,15 @@ class Worker {
                                         smtp::PoolHandler& handler);
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
   void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
+  void route_again(FeedPtr feed) { shared_.route(std::move(feed)); }
+
+  // Connections are counted over all sites, and sites that find none left wait in line: for one of their provider, or in
+  // waiting_sites() for any.
+  bool connections_full() const noexcept { return connections_ >= connections_max_; }
+  void count_connections(int change) noexcept { connections_ += change; }
+  std::deque<Site*>& waiting_sites() noexcept { return waiting_; }
+  void wait(Site& site, std::deque<Site*>& line);
+  bool someone_waits(const Provider& provider) const noexcept { return !waiting_.empty() || !provider.waiting.empty(); }
   void connection_released(Provider& provider);
   void retire(Site& site);                           // It may be unused: destroyed soon if so.
 
@@ -72,6 +83,7 @@ class Worker {
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
   void wake_aside();
+  void cancel_waiting(const JobPtr& job);
   bool settled_if_ended(FeedPtr& feed);
   Provider& provider(const ProviderId& id);
 
@@ -90,6 +102,9 @@ class Worker {
   Timer due_timer_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
   std::unordered_map<std::string, std::unique_ptr<Site>> sites_;   // By key.
+  int connections_ = 0;                                            // Open or opening, of all sites.
+  const int connections_max_;
+  std::deque<Site*> waiting_;
   bool stopped_ = false;
 };
 

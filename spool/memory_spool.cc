@@ -80,6 +80,15 @@ struct DomainStore {
     position = (position & ~std::uint64_t{0xffff'ffff}) | offset;
   }
 
+  // Moves a cursor that stands in a chunk whose rows are all final, and gone, behind it.
+  bool skip_finished(Cursor& cursor) const {
+    const std::uint64_t index = cursor.position >> 32;
+    const Chunk& chunk = chunks[index];
+    if (!chunk.bytes.empty() || (cursor.position & 0xffff'ffff) == chunk.size) return false;
+    cursor = {.position = (index + 1) << 32, .row = chunk.first_row + chunk.rows};
+    return true;
+  }
+
   void finish(std::uint64_t position) {
     Chunk& chunk = chunks[position >> 32];
     if (--chunk.open == 0) chunk.bytes = std::string();
@@ -128,7 +137,9 @@ class MemorySpool final : public Spool {
     for (std::size_t state = 0; state < kStateCount; ++state) {
       if (is_open(static_cast<State>(state))) open_rows_ -= job->counts[state];
     }
-    std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
+    if (job->counts[static_cast<std::size_t>(State::kDeferred)] + job->counts[static_cast<std::size_t>(State::kHeld)] > 0) {
+      std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
+    }
     ids_.erase(job->record.id);
     jobs_.erase(number);
   }
@@ -154,6 +165,7 @@ class MemorySpool final : public Spool {
     if (found == job->domains.end()) return false;
     const DomainStore& store = found->second;
     while (cursor.row < store.states.size() && max > 0) {
+      if (store.skip_finished(cursor)) continue;
       const std::uint32_t row = cursor.row++;
       Row read;
       store.read_row(cursor.position, read);
@@ -173,7 +185,7 @@ class MemorySpool final : public Spool {
     }
   }
 
-  void take_deferred(JobNumber number, std::size_t max, std::vector<Row>& out) override {
+  void take_waiting(JobNumber number, std::size_t max, std::vector<Row>& out) override {
     const std::lock_guard lock(mutex_);
     for (auto entry = due_.begin(); entry != due_.end() && max > 0;) {
       if (entry->second.key.job != number) {
@@ -217,7 +229,7 @@ class MemorySpool final : public Spool {
   }
 
   void visit_open(JobNumber number,
-                  const std::function<void(std::string_view, std::string_view, std::string_view, State)>& visit)
+                  const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit)
       const override {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
@@ -229,7 +241,7 @@ class MemorySpool final : public Spool {
           const std::string_view local = get_string(chunk.bytes, at);
           const std::string_view fields = get_string(chunk.bytes, at);
           const State state = store.states[chunk.first_row + row];
-          if (!is_final(state)) visit(local, names_[domain], fields, state);
+          if (!is_final(state) && !visit(local, names_[domain], fields, state)) return;
         }
       }
     }
@@ -324,8 +336,8 @@ class MemorySpool final : public Spool {
   void settle(Settlement& settlement) {
     DomainStore* store = move(settlement.key, settlement.state);
     if (store == nullptr) return;
-    if (settlement.state == State::kDeferred) {
-      due_.emplace(settlement.due, DueRow{settlement.key, settlement.position, settlement.attempts});
+    if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
+      due_.emplace(settlement.state == State::kHeld ? TimePoint::max() : settlement.due, DueRow{settlement.key, settlement.position, settlement.attempts});
     }
     if (is_final(settlement.state)) store->finish(settlement.position);
     if (!settlement.event.empty()) outbox_.push_back(std::move(settlement.event));

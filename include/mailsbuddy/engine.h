@@ -42,8 +42,9 @@ struct EngineOptions {
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
   smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
   smtp::Timeouts timeouts{};
+  int connections_max = 2000;                   // Open at once, to all providers; each takes a file descriptor.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
-  std::optional<warming::Limits> limits{};      // For every provider; empty: each provider's own defaults.
+  std::optional<warming::Limits> limits{};      // For every provider, instead of its own; empty: its own.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
                                                 // Empty: random, so bounces are known only while this process runs.
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
@@ -65,13 +66,13 @@ enum class OnUnknown : std::uint8_t {
 };
 
 // What a campaign says about its list (RFC 2919, RFC 2369, RFC 8058). Template text: merge fields may stand in all of
-// them; besides the row's own the engine gives {{ mb_address }}, {{ mb_campaign }}, and {{ mb_token }}, a signed word that
-// names campaign and recipient.
+// them; besides the row's own the engine gives {{ mb_address }}, {{ mb_campaign }}, {{ mb_account }}, and {{ mb_token }}, a
+// signed word that names campaign and recipient.
 struct ListHeaders {
   std::string unsubscribe_url;      // https (RFC 8058 3.1): List-Unsubscribe with List-Unsubscribe-Post.
   std::string unsubscribe_mailto{}; // "unsubscribe+{{ mb_token }}@brand.example": a second List-Unsubscribe URI.
   std::string list_id;              // "spring.news.brand.example" or "Spring news <spring.news.brand.example>".
-  std::string feedback_id{};        // Google's Feedback-ID; empty: "campaign:account:bulk:mailsbuddy"-like, made for you.
+  std::string feedback_id{};        // Google's Feedback-ID; empty: "campaign:account:bulk:mailsbuddy".
 };
 
 struct Campaign {
@@ -200,7 +201,8 @@ class Engine {
   Result<void> pause(std::string_view campaign);               // Nothing more goes on the wire; what is on it finishes.
   Result<void> resume(std::string_view campaign);
   Result<void> cancel(std::string_view campaign);              // Its open recipients become kCancelled.
-  // From the return on, no MAIL FROM for `address` is sent by `account`.
+  Result<void> forget(std::string_view campaign);              // Frees what a settled campaign takes. Errors: kUnavailable.
+  // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.

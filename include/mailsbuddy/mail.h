@@ -30,7 +30,9 @@ class Address {
   static Result<Address> parse(std::string_view text);
 
   std::string_view local() const noexcept { return std::string_view(text_).substr(0, at_); }    // As on the wire.
-  std::string_view domain() const noexcept { return std::string_view(text_).substr(at_ + 1); }  // As on the wire.
+  std::string_view domain() const noexcept {  // As on the wire.
+    return text_.empty() ? std::string_view() : std::string_view(text_).substr(at_ + 1);
+  }
   const std::string& str() const noexcept { return text_; }                                     // local@domain
   bool needs_smtputf8() const noexcept { return smtputf8_; }   // The local part is not ASCII (RFC 6531 3.2).
   bool is_literal() const noexcept { return !domain().empty() && domain().front() == '['; }

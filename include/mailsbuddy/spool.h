@@ -94,7 +94,8 @@ struct Batch {
 
 // Threads: every method from any thread. Ownership: copies what it keeps.
 // Invariants: a row is in exactly one State; counts() agree with the rows at every moment; read() and take_due() hand out
-// each row once until it is settled as kQueued (then the caller has it) or kDeferred (then take_due() has it again).
+// each row once until it is settled as kQueued (then the caller has it), kDeferred (then take_due() has it again) or kHeld
+// (then only take_waiting() has it).
 class Spool {
  public:
   virtual ~Spool() = default;
@@ -119,8 +120,8 @@ class Spool {
   // Up to `max` rows due at `now`, earliest first, appended to `out`. They stay kDeferred until claimed.
   virtual void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) = 0;
   virtual TimePoint next_due() const = 0;  // TimePoint::max(): none.
-  // The same for one job's deferred rows, due or not: to cancel them.
-  virtual void take_deferred(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
+  // The same for one job's deferred and held rows, due or not: to cancel them.
+  virtual void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
 
   // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call.
   virtual void commit(Batch batch, Task durable) = 0;
@@ -129,8 +130,8 @@ class Spool {
   virtual std::uint64_t open_rows() const = 0;  // Rows of all jobs that are neither final nor kHeld.
   virtual std::string domain_name(DomainNumber domain) const = 0;
 
-  // Every row of a job that is not final, in no order. `visit` must not call the spool.
-  virtual void visit_open(JobNumber job, const std::function<void(std::string_view local, std::string_view domain,
+  // The rows of a job that are not final, in no order, until `visit` returns false. `visit` must not call the spool.
+  virtual void visit_open(JobNumber job, const std::function<bool(std::string_view local, std::string_view domain,
                                                                  std::string_view fields, State state)>& visit) const = 0;
 
   // The outbox: events in the order of their commits. What is not removed is handed out again.

@@ -191,7 +191,7 @@ void ClientSession::State::dispatch(const Awaited& awaited, const Reply& reply, 
     case Step::kStartTls:
       return on_start_tls(reply, now);
     case Step::kRset:
-      return on_rset(reply);
+      return on_rset(reply, now);
     case Step::kMailFrom:
       return on_mail_from(reply, now);
     case Step::kRcptTo:

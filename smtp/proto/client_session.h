@@ -94,7 +94,7 @@ struct ClientSession::State {
   std::optional<Outcome> fault_of(const Transaction& transaction) const;
   void put_mail_from();
   bool put_next_rcpt_to();
-  void on_rset(const Reply& reply);
+  void on_rset(const Reply& reply, TimePoint now);
   void on_mail_from(const Reply& reply, TimePoint now);
   void on_rcpt_to(std::size_t recipient, const Reply& reply, TimePoint now);
   void on_data(const Reply& reply, TimePoint now);

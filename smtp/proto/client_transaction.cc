@@ -67,13 +67,13 @@ void ClientSession::State::begin(const Transaction& transaction, TimePoint now) 
   while (next_rcpt_ < marks_.size() && marks_[next_rcpt_] == Mark::kSettled) ++next_rcpt_;
   if (next_rcpt_ == marks_.size()) return finish(now);
 
-  if (needs_rset_) put({"RSET"}, Step::kRset);
   if (pipelines()) {
+    if (needs_rset_) put({"RSET"}, Step::kRset);
     put_mail_from();
     while (put_next_rcpt_to()) {
     }
     put({"DATA"}, Step::kData);  // Last in its group (RFC 2920 3.1).
-  } else if (!needs_rset_) {
+  } else {
     put_mail_from();
   }
   enter(awaited_.front().step, now);
@@ -113,10 +113,10 @@ bool ClientSession::State::put_next_rcpt_to() {
 }
 
 // A server that keeps the old transaction would refuse the new MAIL FROM, and the recipients would pay for it.
-void ClientSession::State::on_rset(const Reply& reply) {
+void ClientSession::State::on_rset(const Reply& reply, TimePoint now) {
   if (reply.code >= 300) return fail(Cause::kProtocolError, "RSET refused", reply);
   needs_rset_ = false;
-  if (!pipelines()) put_mail_from();
+  if (!pipelines()) ready(now);
 }
 
 void ClientSession::State::on_mail_from(const Reply& reply, TimePoint now) {
@@ -178,10 +178,14 @@ void ClientSession::State::settle_all(const Outcome& outcome) {
   for (std::size_t i = 0; i < marks_.size(); ++i) settle(i, outcome);
 }
 
+// A server that pipelines gets its RSET together with the next MAIL FROM. Another one gets it now: once begin() is called,
+// MAIL FROM is on its way.
 void ClientSession::State::finish(TimePoint now) {
   in_transaction_ = false;
   events_.push({.kind = SessionEvent::Kind::kTransactionDone});
-  ready(now);
+  if (!needs_rset_ || pipelines()) return ready(now);
+  put({"RSET"}, Step::kRset);
+  enter(Step::kRset, now);
 }
 
 }  // namespace mailsbuddy::smtp

@@ -62,8 +62,9 @@ BOOST_FIXTURE_TEST_CASE(accounts_take_turns_then_jobs, World) {
 BOOST_FIXTURE_TEST_CASE(priorities_are_apart, World) {
   push(job("b", "one"), "x.test", 3);
   push(job("t", "one", Priority::kTransactional), "x.test", 2);
-  BOOST_TEST(queue.waiting(Priority::kTransactional) == 2U);
-  BOOST_TEST(queue.waiting(Priority::kBulk) == 3U);
+  BOOST_TEST(queue.waiting(Priority::kTransactional, 100) == 2U);
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 3U);
+  BOOST_TEST(queue.waiting(Priority::kBulk, 2) == 2U);
   BOOST_TEST(pull_jobs(Priority::kTransactional, 3) == "tt-");
   BOOST_TEST(pull_jobs(Priority::kBulk, 4) == "bbb-");
   BOOST_TEST(queue.empty());
@@ -74,7 +75,7 @@ BOOST_FIXTURE_TEST_CASE(paused_jobs_are_passed_over_and_kept, World) {
   push(a, "x.test", 2);
   push(job("b", "two"), "x.test", 2);
   a->paused = true;
-  BOOST_TEST(queue.waiting(Priority::kBulk) == 2U);
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 2U);
   BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "bb-");
   a->paused = false;
   BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "aa-");
@@ -94,7 +95,7 @@ BOOST_FIXTURE_TEST_CASE(every_row_comes_once_over_many_domains, World) {
     BOOST_TEST(++keys[pulled->row.key] == 1);
   }
   BOOST_TEST((seen == expected));
-  BOOST_TEST(queue.waiting(Priority::kBulk) == 0U);
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 0U);
 }
 
 BOOST_FIXTURE_TEST_CASE(what_is_given_back_is_next, World) {
@@ -123,5 +124,5 @@ BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {
   BOOST_REQUIRE(expired.size() == 1U);
   BOOST_TEST((expired[0]->job == m1));
   BOOST_TEST((queue.earliest_expiry() == TimePoint::max()));
-  BOOST_TEST(queue.waiting(Priority::kBulk) == 3U);
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 3U);
 }

@@ -251,6 +251,8 @@ class Runner {
         world_.mx[name] = {{0, ""}};
       } else if (type == "FAILS") {
         world_.broken[name] = net::DnsStatus::kFailed;
+      } else if (type == "MOVES") {
+        world_.mx[name] = {{10, words.at(2)}};
       } else if (type == "WORKS") {
         world_.broken.erase(name);
       } else {

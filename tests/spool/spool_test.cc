@@ -97,7 +97,7 @@ BOOST_FIXTURE_TEST_CASE(deferred_rows_come_when_due_earliest_first, World) {
   BOOST_TEST(due[1].local == "c");
   BOOST_TEST(count(State::kDeferred) == 3U);
   due.clear();
-  spool->take_deferred(job, 10, due);
+  spool->take_waiting(job, 10, due);
   BOOST_REQUIRE(due.size() == 1U);
   BOOST_TEST(due[0].local == "a");
   BOOST_TEST((spool->next_due() == TimePoint::max()));
@@ -145,8 +145,38 @@ BOOST_FIXTURE_TEST_CASE(open_rows_are_visited_with_their_state, World) {
   std::map<std::string, State> seen;
   spool->visit_open(job, [&](std::string_view local, std::string_view domain, std::string_view, State state) {
     seen[std::string(local) + "@" + std::string(domain)] = state;
+    return true;
   });
   BOOST_TEST((seen == std::map<std::string, State>{{"b@x.test", State::kDeferred}, {"c@y.test", State::kQueued}}));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_new_cursor_passes_over_what_is_settled_and_gone, World) {
+  std::vector<std::string> locals;
+  for (int i = 0; i < 2000; ++i) locals.push_back("user" + std::to_string(i));
+  const std::string fields(100, 'f');
+  std::vector<RowInput> inputs;
+  for (const std::string& local : locals) inputs.push_back({"x.test", local, fields});
+  append(inputs);
+  const auto rows = read("x.test", 1500);
+  for (const Row& row : rows) settle(row, State::kDelivered);
+  const auto rest = read("x.test", 5000);
+  BOOST_REQUIRE(rest.size() == 500U);
+  BOOST_TEST(rest.front().local == "user1500");
+  BOOST_TEST(rest.back().local == "user1999");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_held_row_waits_for_a_person, World) {
+  append({{"x.test", "a", ""}});
+  settle(read("x.test").front(), State::kHeld);
+  BOOST_TEST(spool->open_rows() == 0U);
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  std::vector<Row> taken;
+  spool->take_due(TimePoint::max() - 1s, 10, taken);
+  BOOST_TEST(taken.empty());
+  spool->take_waiting(job, 10, taken);
+  BOOST_REQUIRE(taken.size() == 1U);
+  settle(taken[0], State::kCancelled);
+  BOOST_TEST(count(State::kCancelled) == 1U);
 }
 
 BOOST_FIXTURE_TEST_CASE(an_erased_job_leaves_nothing, World) {
