@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,6 +26,7 @@ def machine():
         "cores": os.cpu_count(),
         "memory_bytes": int(first(r"^MemTotal:\s*(\d+) kB", "/proc/meminfo", "0")) * 1024,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "open_files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],  # What bounds the engine's connections.
         "load_average": os.getloadavg()[0],  # Above 0 before the start: something else was running.
     }
 

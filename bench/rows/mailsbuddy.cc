@@ -51,16 +51,26 @@ class ManyRows final : public RowSource {
   std::vector<std::string> columns_{"name", "city", "points"};
 };
 
-// A line of /proc/self/status, in octets: "VmHWM" is the most that was ever resident, "VmRSS" what is now.
-unsigned long long memory(const std::string& line) {
-  std::ifstream status("/proc/self/status");
-  for (std::string name; status >> name;) {
-    unsigned long long kilobytes = 0;
-    if (name == line + ":" && status >> kilobytes) return kilobytes * 1024;
-    std::getline(status, name);
+// This process's resident memory. The file is open from the start: later there may be no descriptor left for it.
+class Memory {
+ public:
+  unsigned long long now() { return line("VmRSS:"); }
+  unsigned long long peak() { return line("VmHWM:"); }
+
+ private:
+  unsigned long long line(std::string_view wanted) {
+    status_.clear();
+    status_.seekg(0);
+    for (std::string name; status_ >> name; std::getline(status_, name)) {
+      unsigned long long kilobytes = 0;
+      if (name == wanted && status_ >> kilobytes) return kilobytes * 1024;
+    }
+    need(Result<void>(Error{ErrorCode::kIo, "/proc/self/status cannot be read"}));
+    return 0;
   }
-  return 0;
-}
+
+  std::ifstream status_{"/proc/self/status"};
+};
 
 double cpu_seconds() {
   rusage usage{};
@@ -76,10 +86,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 void measure(std::uint16_t port, std::uint64_t count) {
+  Memory memory;
   auto engine = need(Engine::open(engine_options(port, 1)));
   Campaign campaign = make_campaign();
   const std::string id = campaign.id;
-  const unsigned long long before = memory("VmRSS");
+  const unsigned long long before = memory.now();
   const auto started = std::chrono::steady_clock::now();
   const double cpu = cpu_seconds();
   ManyRows rows(count);
@@ -88,8 +99,8 @@ void measure(std::uint16_t port, std::uint64_t count) {
   const double start_cpu_seconds = cpu_seconds() - cpu;
   need(engine->pause(id));
   std::this_thread::sleep_for(1s);  // What start() set going comes to rest.
-  const unsigned long long held = memory("VmRSS");
-  const unsigned long long held_peak = memory("VmHWM");
+  const unsigned long long held = memory.now();
+  const unsigned long long held_peak = memory.peak();
 
   need(engine->resume(id));
   CampaignStatus status;
@@ -105,7 +116,7 @@ void measure(std::uint16_t port, std::uint64_t count) {
       static_cast<unsigned long long>(report.accepted), static_cast<unsigned long long>(report.refused),
       static_cast<unsigned long long>(report.domains), static_cast<unsigned long long>(status.total),
       static_cast<unsigned long long>(status.of(spool::State::kDelivered)), start_seconds, start_cpu_seconds, before,
-      held, held_peak, memory("VmHWM"));
+      held, held_peak, memory.peak());
 }
 
 }  // namespace
