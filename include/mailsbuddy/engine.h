@@ -42,7 +42,7 @@ struct EngineOptions {
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
   smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
   smtp::Timeouts timeouts{};
-  int connections_max = 2000;                   // Open at once, to all providers; each takes a file descriptor.
+  int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
   std::optional<warming::Limits> limits{};      // For every provider, instead of its own; empty: its own.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
