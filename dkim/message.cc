@@ -46,7 +46,7 @@ Result<CutMessage> cut_message(std::string_view message) {
     if (colon == std::string_view::npos || !is_field_name(name)) {
       return Error{ErrorCode::kInvalidArgument, fmt::format("header field {} has no name", cut.fields.size() + 1)};
     }
-    cut.fields.push_back({.name = name, .value = field.substr(colon + 1)});
+    cut.fields.push_back({.name = name, .value = field.substr(colon + 1), .whole = field});
   }
   return cut;
 }

@@ -12,6 +12,7 @@ namespace mailsbuddy::dkim {
 struct Field {
   std::string_view name;   // Without the white space that obsolete syntax allows before the colon (RFC 5322 4.5).
   std::string_view value;  // What follows the colon, folded as it is, without the last CRLF.
+  std::string_view whole;  // All of it but the last CRLF.
 };
 
 struct CutMessage {

@@ -1,7 +1,8 @@
-// dkim.h - DKIM signatures (RFC 6376, RFC 8301): keys parsed once, relaxed/relaxed RSA-SHA256 signing, key records.
+// dkim.h - DKIM signatures (RFC 6376, RFC 8301): keys parsed once, signing, key records.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,36 @@ namespace mailsbuddy::dkim {
 inline constexpr int kRsaBitsMin = 1024;      // RFC 8301 3.2: verifiers need not take less.
 inline constexpr int kRsaBitsDefault = 2048;  // RFC 8301 3.2: signers SHOULD use at least this.
 inline constexpr int kRsaBitsMax = 4096;      // RFC 8301 3.2: verifiers need not take more.
+
+enum class Algorithm : std::uint8_t { kRsaSha256, kEd25519Sha256 };  // RFC 6376 3.3.2, RFC 8463
+std::string_view to_string(Algorithm algorithm) noexcept;            // "rsa-sha256", ...
+enum class Canonicalisation : std::uint8_t { kSimple, kRelaxed };    // RFC 6376 3.4
+std::string_view to_string(Canonicalisation form) noexcept;          // "simple", ...
+
+// Which implementation does the work. Both take the same options and give the same verdicts.
+enum class Backend : std::uint8_t { kNative, kLibopendkim };
+std::string_view to_string(Backend backend) noexcept;                // "native", "opendkim"
+bool available(Backend backend) noexcept;                            // libopendkim: only where it was built in.
+
+// What stands in the DNS for a selector (RFC 6376 3.6.1). Tags that 3.6.1 does not know are ignored, as it asks.
+struct KeyRecord {
+  std::string key_type = "rsa";            // k=: "rsa" or "ed25519" (RFC 8463 4); others parse, no signature uses them.
+  std::string public_key{};                // p= decoded: for rsa DER, SubjectPublicKeyInfo or RSAPublicKey; for ed25519 the
+                                           // 32 octets of RFC 8032. Empty: the key is revoked.
+  std::vector<std::string> hashes{};       // h=, as they stand; empty: all.
+  std::vector<std::string> services{"*"};  // s=
+  std::vector<std::string> flags{};        // t=: "y": the domain tests DKIM; "s": i= must have the domain of d= itself.
+  std::string notes{};                     // n=, decoded: for people.
+
+  // Errors: kInvalidArgument: not a tag list; v= that is not first or not DKIM1; no p=, or p= that is not base 64.
+  static Result<KeyRecord> parse(std::string_view txt);
+  std::string str() const;                 // The TXT record's text, "v=DKIM1; k=rsa; p=...". Default values are left out.
+
+  bool revoked() const noexcept { return public_key.empty(); }
+  bool allows_hash(std::string_view hash) const noexcept;  // "sha256"
+  bool serves_email() const noexcept;                      // s= has "*" or "email".
+  bool has_flag(std::string_view flag) const noexcept;     // "y", "s"
+};
 
 // A private key, parsed once. Threads: immutable, signing from any number at once. Ownership: a cheap value (shared); the
 // last one wipes the key.
