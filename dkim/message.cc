@@ -23,7 +23,7 @@ std::string_view take_field(std::string_view& header) {
 
 }  // namespace
 
-Result<CutMessage> cut_message(std::string_view message) {
+Result<CutMessage> cut_message(std::string_view message, std::size_t fields_max) {
   constexpr std::string_view kEmptyLine = "\r\n\r\n";
   const std::size_t empty_line = message.starts_with(kCrlf) ? 0 : message.find(kEmptyLine);
   std::string_view header = message;
@@ -45,6 +45,9 @@ Result<CutMessage> cut_message(std::string_view message) {
     while (!name.empty() && ascii::is_wsp(name.back())) name.remove_suffix(1);
     if (colon == std::string_view::npos || !is_field_name(name)) {
       return Error{ErrorCode::kInvalidArgument, fmt::format("header field {} has no name", cut.fields.size() + 1)};
+    }
+    if (cut.fields.size() == fields_max) {
+      return Error{ErrorCode::kResourceExhausted, fmt::format("more than {} header fields", fields_max)};
     }
     cut.fields.push_back({.name = name, .value = field.substr(colon + 1), .whole = field});
   }

@@ -1,4 +1,4 @@
-// message.h - a message cut into header fields and body, as a signer sees it (RFC 5322 2.1, 2.2).
+// message.h - a message cut into header fields and body, as signers and verifiers see it (RFC 5322 2.1, 2.2).
 #pragma once
 
 #include <string_view>
@@ -20,8 +20,9 @@ struct CutMessage {
   std::string_view body;      // What follows the empty line; empty when there is none.
 };
 
-// Errors: kInvalidArgument: a bare CR or LF in the header, or a line there that is no field.
-Result<CutMessage> cut_message(std::string_view message);
+// Errors: kInvalidArgument: a bare CR or LF in the header, or a line there that is no field; kResourceExhausted: more
+// than `fields_max` fields.
+Result<CutMessage> cut_message(std::string_view message, std::size_t fields_max = std::string_view::npos);
 
 // RFC 5322 3.6.8 field-name: 1*ftext, ftext = %d33-57 / %d59-126.
 constexpr bool is_field_name(std::string_view name) noexcept {

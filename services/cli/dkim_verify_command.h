@@ -1,0 +1,12 @@
+// dkim_verify_command.h - `mailsbuddy dkim verify` and `mailsbuddy dkim check`.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <functional>
+
+namespace mailsbuddy::cli {
+
+// Adds both to `dkim`.
+void add_dkim_verify_commands(CLI::App& dkim, std::function<int()>& run);
+
+}  // namespace mailsbuddy::cli
