@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <future>
 
-#include "core/base/ascii.h"
-
 namespace mailsbuddy::cli {
 namespace {
 
@@ -20,9 +18,15 @@ std::string_view take(std::string_view& text, char end) noexcept {
   return part;
 }
 
+std::string lower(std::string_view text) {
+  std::string made(text);
+  for (char& c : made) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 0x20) : c;
+  return made;
+}
+
 std::string key_of(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  return ascii::to_lower(name);
+  return lower(name);
 }
 
 // False: no such TYPE.
@@ -31,7 +35,7 @@ bool add(dkim::KeyAnswer& answer, std::string_view type, std::string_view value)
     answer.kind = Kind::kFound;
     answer.records.emplace_back(value);
   } else if (type == "SERVFAIL" || type == "TIMEOUT") {
-    answer = {.kind = Kind::kTemporaryFailure, .records = {}, .detail = ascii::to_lower(type)};
+    answer = {.kind = Kind::kTemporaryFailure, .records = {}, .detail = lower(type)};
   } else {
     return type == "NXDOMAIN";
   }
