@@ -1,0 +1,13 @@
+// In place of opendkim_signer.cc where libopendkim is not there.
+#include "dkim/opendkim_signer.h"
+
+namespace mailsbuddy::dkim {
+
+bool available(Backend backend) noexcept { return backend == Backend::kNative; }
+
+Result<std::shared_ptr<const OpenDkimSigner>> OpenDkimSigner::make(const Signer::Identity&, const PrivateKey&,
+                                                                   const SignOptions&) {
+  return Error{ErrorCode::kUnsupported, "this build of mailsbuddy has no libopendkim"};
+}
+
+}  // namespace mailsbuddy::dkim
