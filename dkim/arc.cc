@@ -215,9 +215,9 @@ void append_sealed_part(std::string& out, const Field& authentication_results, c
 
 std::vector<std::string> arc_keys_needed(std::string_view message) {
   std::vector<std::string> names;
-  const auto cut = cut_message(message, kHeaderFieldsMax);
-  if (!cut) return names;
-  const ArcSets arc = collect_arc_sets(cut->fields);
+  CutMessage cut;
+  if (!cut_message(message, cut, kHeaderFieldsMax)) return names;
+  const ArcSets arc = collect_arc_sets(cut.fields);
   if (!arc.finding.ok()) return names;
   for (const ArcSet& set : arc.sets) {
     for (const Signature* signature : {&set.message, &set.seal}) {
@@ -230,13 +230,13 @@ std::vector<std::string> arc_keys_needed(std::string_view message) {
 
 ArcVerification verify_arc(std::string_view message, const KeyLookup& lookup, const VerifyOptions& options) {
   ArcVerification out;
-  const auto cut = cut_message(message, kHeaderFieldsMax);
-  if (!cut) {
-    const bool many = cut.error().code == ErrorCode::kResourceExhausted;
-    fail(out, {many ? Reason::kTooManyFields : Reason::kMessageSyntax, cut.error().detail}, 0, "");
+  CutMessage cut;
+  if (const auto done = cut_message(message, cut, kHeaderFieldsMax); !done) {
+    const bool many = done.error().code == ErrorCode::kResourceExhausted;
+    fail(out, {many ? Reason::kTooManyFields : Reason::kMessageSyntax, done.error().detail}, 0, "");
     return out;
   }
-  ArcSets arc = collect_arc_sets(cut->fields);
+  ArcSets arc = collect_arc_sets(cut.fields);
   if (!arc.any) return out;
   out.instances = arc.highest;
   if (!arc.finding.ok()) {
@@ -246,7 +246,7 @@ ArcVerification verify_arc(std::string_view message, const KeyLookup& lookup, co
   for (const ArcSet& set : arc.sets) {
     out.seals.push_back({set.seal.instance, std::string(set.seal.domain), std::string(set.seal.selector)});
   }
-  Examination examination(*cut, lookup, options);
+  Examination examination(cut, lookup, options);
   if (examination.index().count("From") != 1) {
     fail(out, {Reason::kFromCount, ""}, 0, "");
     return out;

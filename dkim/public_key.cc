@@ -1,7 +1,6 @@
 #include "dkim/public_key.h"
 
 #include <fmt/format.h>
-#include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -15,13 +14,6 @@ constexpr std::size_t kEd25519Bytes = 32;  // RFC 8032 5.1.5
 const unsigned char* bytes(std::string_view text) noexcept {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
-
-// What OpenSSL adds to its thread's list of errors while this lives is taken off it again.
-class ErrorMark {
- public:
-  ErrorMark() noexcept { ERR_set_mark(); }
-  ~ErrorMark() { ERR_pop_to_mark(); }
-};
 
 OpenSslPtr<EVP_PKEY_CTX> verifying_context(EVP_PKEY* pkey, const char* hash) {
   OpenSslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey, nullptr));

@@ -1,8 +1,6 @@
 // public_key.h - a key record with its key ready to verify with, and the cache of them.
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <list>
 #include <memory>
@@ -11,7 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "dkim/key.h"
+#include "dkim/openssl.h"
 #include "dkim/reason.h"
 #include "dkim/signature.h"
 #include "mailsbuddy/dkim.h"

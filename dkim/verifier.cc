@@ -127,13 +127,6 @@ SignatureResult judge_field(const Field& field, Examination& examination, const 
   return result;
 }
 
-Verification refused(Finding found) {
-  Verification verification{.status = status_of(found.reason)};
-  verification.signatures.push_back(
-      {.status = verification.status, .reason = found.reason, .detail = std::move(found.detail)});
-  return verification;
-}
-
 bool is_signature(const Field& field) noexcept { return ascii::iequals(field.name, kSignatureName); }
 
 // A header that cannot be cut has to be asked in another way whether it was signed at all.
@@ -147,43 +140,60 @@ bool looks_signed(std::string_view message) noexcept {
 }
 
 Verification verify_natively(std::string_view message, const KeyLookup& lookup, const VerifyOptions& options) {
-  const auto cut = cut_message(message, kHeaderFieldsMax);
-  if (!cut) {
-    if (!looks_signed(message)) return {};
-    const bool many = cut.error().code == ErrorCode::kResourceExhausted;
-    return refused({many ? Reason::kTooManyFields : Reason::kMessageSyntax, cut.error().detail});
-  }
-  const auto count = static_cast<std::size_t>(std::ranges::count_if(cut->fields, is_signature));
-  if (count == 0) return {};
-
-  Examination examination(*cut, lookup, options);
-  const std::size_t froms = examination.index().count("From");
-  if (froms != 1) return refused({Reason::kFromCount, froms == 0 ? "none" : fmt::format("{} of them", froms)});
-
+  CutMessage cut;
+  if (auto settled = settled_by_header(message, cut)) return *std::move(settled);
+  Examination examination(cut, lookup, options);
   Verification verification;
-  for (const Field& field : cut->fields) {
+  for (const Field& field : cut.fields) {
     if (!is_signature(field)) continue;
     if (verification.signatures.size() == options.signatures_max) {
-      verification.signatures.push_back({.status = status_of(Reason::kTooManySignatures),
-                                         .reason = Reason::kTooManySignatures,
-                                         .detail = fmt::format("{} more", count - options.signatures_max)});
+      add_too_many(cut, options, verification);
       break;
     }
     verification.signatures.push_back(judge_field(field, examination, options));
   }
-  for (const SignatureResult& result : verification.signatures) {
-    verification.status = best_of(verification.status, result.status);
-  }
-  return verification;
+  return settled(std::move(verification));
 }
 
 }  // namespace
+
+Verification refused(Finding found) {
+  Verification verification{.status = status_of(found.reason)};
+  verification.signatures.push_back(
+      {.status = verification.status, .reason = found.reason, .detail = std::move(found.detail)});
+  return verification;
+}
+
+std::optional<Verification> settled_by_header(std::string_view message, CutMessage& cut) {
+  if (const auto done = cut_message(message, cut, kHeaderFieldsMax); !done) {
+    if (!looks_signed(message)) return Verification{};
+    const bool many = done.error().code == ErrorCode::kResourceExhausted;
+    return refused({many ? Reason::kTooManyFields : Reason::kMessageSyntax, done.error().detail});
+  }
+  if (std::ranges::none_of(cut.fields, is_signature)) return Verification{};
+  const auto is_from = [](const Field& field) { return ascii::iequals(field.name, "From"); };
+  const auto froms = std::ranges::count_if(cut.fields, is_from);
+  if (froms != 1) return refused({Reason::kFromCount, froms == 0 ? "none" : fmt::format("{} of them", froms)});
+  return std::nullopt;
+}
+
+void add_too_many(const CutMessage& cut, const VerifyOptions& options, Verification& verification) {
+  const auto count = static_cast<std::size_t>(std::ranges::count_if(cut.fields, is_signature));
+  verification.signatures.push_back({.status = status_of(Reason::kTooManySignatures),
+                                     .reason = Reason::kTooManySignatures,
+                                     .detail = fmt::format("{} more", count - options.signatures_max)});
+}
 
 std::string key_name(const Signature& signature) {
   return fmt::format("{}._domainkey.{}", signature.selector, signature.domain);
 }
 
-Status best_of(Status a, Status b) noexcept { return rank(a) >= rank(b) ? a : b; }
+Verification settled(Verification verification) {
+  for (const SignatureResult& result : verification.signatures) {
+    if (rank(result.status) > rank(verification.status)) verification.status = result.status;
+  }
+  return verification;
+}
 
 Examination::Examination(const CutMessage& message, const KeyLookup& lookup, const VerifyOptions& options)
     : message_(message),
@@ -282,9 +292,9 @@ Finding Examination::check_digest(std::string_view digest, const Signature& sign
 
 std::vector<std::string> keys_needed(std::string_view message, std::size_t signatures_max) {
   std::vector<std::string> names;
-  const auto cut = cut_message(message, kHeaderFieldsMax);
-  if (!cut) return names;
-  for (const Field& field : cut->fields) {
+  CutMessage cut;
+  if (!cut_message(message, cut, kHeaderFieldsMax)) return names;
+  for (const Field& field : cut.fields) {
     if (!is_signature(field)) continue;
     if (signatures_max-- == 0) break;
     Signature signature;

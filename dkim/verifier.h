@@ -66,8 +66,12 @@ class Examination {
   std::vector<Answer> answers_;
 };
 
-// Every Status of a message with many signatures comes from here.
-Status best_of(Status a, Status b) noexcept;
+// What both engines have in common. A verdict on the message as a whole, with one result that says why or, where it is not
+// signed, none; empty: its signatures, from 1 to any number, are to be judged, and `cut` has it.
+std::optional<Verification> settled_by_header(std::string_view message, CutMessage& cut);
+Verification refused(Finding found);
+void add_too_many(const CutMessage& cut, const VerifyOptions& options, Verification& verification);
+Verification settled(Verification verification);  // With the status that its signatures give it.
 
 // The second engine; Status::kTempError with kUnavailable where it was not built in.
 Verification verify_with_libopendkim(std::string_view message, const KeyLookup& lookup, const VerifyOptions& options);

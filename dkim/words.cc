@@ -15,6 +15,4 @@ std::string_view to_string(Backend backend) noexcept {
   return backend == Backend::kLibopendkim ? "opendkim" : "native";
 }
 
-bool available(Backend backend) noexcept { return backend == Backend::kNative; }
-
 }  // namespace mailsbuddy::dkim

@@ -1,11 +1,15 @@
-// dkim.h - DKIM signatures (RFC 6376, RFC 8301): keys parsed once, signing, key records, verifying; and ARC (RFC 8617).
+// dkim.h - DKIM signatures (RFC 6376, RFC 8301, RFC 8463): keys and their rotation, key records, signing and
+// verifying; and ARC (RFC 8617).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,22 +29,22 @@ std::string_view to_string(Canonicalisation form) noexcept;          // "simple"
 
 // Which implementation does the work. Both take the same options and give the same verdicts.
 enum class Backend : std::uint8_t { kNative, kLibopendkim };
-std::string_view to_string(Backend backend) noexcept;  // "native", "opendkim"
-bool available(Backend backend) noexcept;              // libopendkim: only where it was built in.
+std::string_view to_string(Backend backend) noexcept;                // "native", "opendkim"
+bool available(Backend backend) noexcept;                            // libopendkim: only where it was built in.
 
 // What stands in the DNS for a selector (RFC 6376 3.6.1). Tags that 3.6.1 does not know are ignored, as it asks.
 struct KeyRecord {
-  std::string key_type = "rsa";       // k=: "rsa" or "ed25519" (RFC 8463 4); others parse, no signature uses them.
-  std::string public_key{};           // p= decoded: for rsa DER, SubjectPublicKeyInfo or RSAPublicKey; for ed25519 the
-                                      // 32 octets of RFC 8032. Empty: the key is revoked.
-  std::vector<std::string> hashes{};  // h=, as they stand; empty: all.
+  std::string key_type = "rsa";            // k=: "rsa" or "ed25519" (RFC 8463 4); others parse, no signature uses them.
+  std::string public_key{};                // p= decoded: for rsa DER, SubjectPublicKeyInfo or RSAPublicKey; for ed25519 the
+                                           // 32 octets of RFC 8032. Empty: the key is revoked.
+  std::vector<std::string> hashes{};       // h=, as they stand; empty: all.
   std::vector<std::string> services{"*"};  // s=
   std::vector<std::string> flags{};        // t=: "y": the domain tests DKIM; "s": i= must have the domain of d= itself.
   std::string notes{};                     // n=, decoded: for people.
 
   // Errors: kInvalidArgument: not a tag list; v= that is not first or not DKIM1; no p=, or p= that is not base 64.
   static Result<KeyRecord> parse(std::string_view txt);
-  std::string str() const;  // The TXT record's text, "v=DKIM1; k=rsa; p=...". Default values are left out.
+  std::string str() const;                 // The TXT record's text, "v=DKIM1; k=rsa; p=...". Default values are left out.
 
   bool revoked() const noexcept { return public_key.empty(); }
   bool allows_hash(std::string_view hash) const noexcept;  // "sha256"
@@ -48,69 +52,155 @@ struct KeyRecord {
   bool has_flag(std::string_view flag) const noexcept;     // "y", "s"
 };
 
-// A private key, parsed once. Threads: immutable, signing from any number at once. Ownership: a cheap value (shared);
-// the last one wipes the key.
+struct KeyOptions {
+  bool allow_short_rsa = false;  // RSA of kRsaBitsMin to 2047 bits: RFC 8301 3.2 has signers use 2048 at least.
+};
+
+// Gives a key's bytes, as PrivateKey::parse() takes them: from a vault or a database. They are wiped once parsed.
+using KeySource = std::function<Result<std::string>()>;
+
+// A private key, parsed once. Threads: immutable, signing from any number at once. Ownership: a cheap value (shared); the
+// last one wipes the key.
 class PrivateKey {
  public:
-  // PEM, PKCS#8 or PKCS#1. Errors: kInvalidArgument: not a key, not RSA, under kRsaBitsMin or over kRsaBitsMax.
-  static Result<PrivateKey> from_pem(std::string_view pem);
-  static Result<PrivateKey> generate(int bits = kRsaBitsDefault);
+  // PEM or DER, PKCS#8 or PKCS#1, which of them is seen from the bytes. Errors: kInvalidArgument saying what it is instead:
+  // no key, a public key, an encrypted key, an elliptic curve's; RSA under 2048 bits without allow_short_rsa, under
+  // kRsaBitsMin or over kRsaBitsMax; a damaged key, whose signatures do not verify.
+  static Result<PrivateKey> parse(std::string_view pem_or_der, KeyOptions options = {});
+  // Errors: also kIo, kNotFound; all name the file. Its bytes are wiped once parsed.
+  static Result<PrivateKey> from_file(const std::filesystem::path& file, KeyOptions options = {});
+  static Result<PrivateKey> from_source(const KeySource& source, KeyOptions options = {});  // Errors: also the source's.
+  static Result<PrivateKey> generate_rsa(int bits = kRsaBitsDefault, KeyOptions options = {});
+  static Result<PrivateKey> generate_ed25519();
 
-  int bits() const noexcept;
-  std::string pem() const;     // PKCS#8, unencrypted.
-  std::string record() const;  // The TXT record's text (RFC 6376 3.6.1): "v=DKIM1; k=rsa; p=...".
+  Algorithm algorithm() const noexcept;
+  int bits() const noexcept;   // Of RSA's modulus; 256 for Ed25519.
+  std::string pem() const;     // PKCS#8, unencrypted. The caller's to wipe.
+  KeyRecord record() const;    // What to publish.
 
  private:
   friend class ArcSealer;
   friend class Signer;
+  friend Result<void> check_record(const PrivateKey& key, std::string_view txt);
   struct Key;
   std::shared_ptr<const Key> key_;
 };
+
+// Whether `txt`, a TXT record's text, publishes the public half of `key` for mail. Errors: kInvalidArgument with the reason:
+// no key record, revoked, another type, another key, h= without sha256, s= without email.
+Result<void> check_record(const PrivateKey& key, std::string_view txt);
 
 // `text` as quoted character-strings of at most 255 octets for a zone file (RFC 6376 3.6.2.2, RFC 1035 3.3.14).
 std::string zone_file_strings(std::string_view text);
 
 struct SignOptions {
   // Signed when present, each once more than it occurs when in `oversigned`, so that none can be added (RFC 6376 8.15).
-  std::vector<std::string> headers{
-      "From",        "To",         "Cc",           "Subject",          "Date",
-      "Message-ID",  "Reply-To",   "MIME-Version", "Content-Type",     "Content-Transfer-Encoding",
-      "In-Reply-To", "References", "List-Id",      "List-Unsubscribe", "List-Unsubscribe-Post",
-      "Feedback-ID"};
+  // What receivers show or act on, and what RFC 6376 5.4.1 lists; not what relays add or change.
+  std::vector<std::string> headers{"From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "MIME-Version",
+                                   "Content-Type", "Content-Transfer-Encoding", "In-Reply-To", "References", "List-Id",
+                                   "List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID"};
   std::vector<std::string> oversigned{"From", "Subject", "List-Unsubscribe", "List-Unsubscribe-Post"};
-  std::optional<std::chrono::seconds> expires_after{};  // x= (RFC 6376 3.5); empty: none.
+  Canonicalisation header = Canonicalisation::kRelaxed;  // c=. Simple breaks when a relay folds anew.
+  Canonicalisation body = Canonicalisation::kRelaxed;
+  std::optional<std::chrono::seconds> expires_after{};   // x=; empty: none. Delivery and forwarding take days.
+  bool timestamp = true;                                 // t=
+  std::string identity{};                                // i=: "news@brand.example" or "@brand.example", its domain that
+                                                         // of d= or below it. Empty: none, which means "@" and d=.
+  std::optional<std::uint64_t> body_length{};            // l=: only so many octets of the canonical body are signed. Empty:
+                                                         // all of it. See Signer::warnings().
+  bool copied_headers = false;                           // z=: the signed fields once more, to find out what changed them.
+  bool query_method = false;                             // q=dns/txt, which is also what no q= means.
+  Backend backend = Backend::kNative;
 };
 
-// Signs for one (domain, selector). Threads: immutable, sign() from any number at once. A cheap value (shared).
+// The hash of a message's body, for all recipients who share it.
+struct BodyHash {
+  Canonicalisation form = Canonicalisation::kRelaxed;
+  std::optional<std::uint64_t> length{};  // l=: the octets of the canonical body that were hashed; empty: all.
+  std::array<unsigned char, 32> sha256{};
+};
+
+// Signs for one (domain, selector). Threads: immutable, signing from any number at once. A cheap value (shared).
 class Signer {
  public:
-  // Errors: kInvalidArgument: domain or selector is not a DNS name; From not among the signed headers (RFC 6376 5.4).
-  static Result<Signer> make(std::string_view domain, std::string_view selector, PrivateKey key,
-                             SignOptions options = {});
+  // Errors: kInvalidArgument: domain or selector is not a DNS name; From not among the signed headers (RFC 6376 5.4);
+  // identity not in the domain. kUnsupported: the backend is not in this build, or cannot do what is asked.
+  static Result<Signer> make(std::string_view domain, std::string_view selector, PrivateKey key, SignOptions options = {});
 
-  // The complete header field "DKIM-Signature: ...CRLF", folded, to stand before `message`, whose lines end in CRLF.
-  // Errors: kInvalidArgument: no From, more than one From, or a bare CR or LF; kInternal: OpenSSL refused.
+  // Appends the complete header field "DKIM-Signature: ...CRLF", folded, to stand before `message`, whose lines end in
+  // CRLF. Natively it takes nothing from the heap but what `out` grows by, once a thread has signed a message of the size.
+  // Errors: kInvalidArgument: no From, more than one From, or a bare CR or LF; kInternal: OpenSSL refused. `out` is then
+  // as it was.
+  Result<void> sign(std::string_view message, TimePoint now, std::string& out) const;
   Result<std::string> sign(std::string_view message, TimePoint now) const;
+
+  // The same in two steps, for recipients who share a body: that is hashed once. `header` is the fields, with or without
+  // the empty line; `body` what follows it. Errors: also kInvalidArgument: `body` was hashed for other options;
+  // kUnsupported: the backend is libopendkim, which takes whole messages only.
+  Result<BodyHash> hash_body(std::string_view body) const;
+  Result<void> sign_header(std::string_view header, const BodyHash& body, TimePoint now, std::string& out) const;
 
   const std::string& domain() const noexcept;
   const std::string& selector() const noexcept;
+  Algorithm algorithm() const noexcept;
+  std::span<const std::string> warnings() const noexcept;  // What in the options is lawful and unwise, for people.
+
+  struct Identity;  // Private to the room.
 
  private:
-  struct Identity;
+  friend Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,
+                               std::string& out);
   std::shared_ptr<const Identity> identity_;
 };
 
-// Which key signs for which domain. Threads: immutable once shared. Built by add(), then given to the engine.
-class KeyRing {
+// Several signatures over one message, the body read once for each canonicalisation among them: every signer's field, in
+// their order, appended to `out`. Errors: as Signer::sign(); one that cannot sign leaves `out` as it was.
+Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now, std::string& out);
+
+inline constexpr std::size_t kSignersMax = 8;  // On one message. Receivers look at few: chasquid at 5, OpenDKIM at 128.
+
+// Those who sign one message. Lives as long as the ring that it comes from.
+class Signers {
  public:
-  Result<void> add(Signer signer);  // Errors: kAlreadyExists: the domain has a signer.
-  // The signer for `from_domain` or its nearest parent domain (relaxed alignment, RFC 7489 3.1.1); null: none. The view
-  // lives as long as the ring.
-  const Signer* find(std::string_view from_domain) const noexcept;
-  bool empty() const noexcept { return signers_.empty(); }
+  std::span<const Signer* const> view() const noexcept { return {signers_.data(), size_}; }
+  bool empty() const noexcept { return size_ == 0; }
 
  private:
-  std::vector<Signer> signers_;  // Sorted by domain.
+  friend class KeyRing;
+  std::array<const Signer*, kSignersMax> signers_{};
+  std::size_t size_ = 0;
+};
+
+// Which identities sign for which domain of From. Each has a time from which it signs: of those of one domain and algorithm
+// that have begun, the youngest signs, so that a key can be rotated while the old selector stays published.
+// Threads: immutable once shared. Built by add(), then given to the engine; a reload is a new ring, swapped in whole.
+class KeyRing {
+ public:
+  KeyRing();
+  ~KeyRing();
+  KeyRing(KeyRing&& other) noexcept;
+  KeyRing& operator=(KeyRing&& other) noexcept;
+
+  // For From in the signer's domain and below it (relaxed alignment, RFC 7489 3.1.1).
+  // Errors: kAlreadyExists: the domain has one of this algorithm from that time on.
+  Result<void> add(Signer signer, TimePoint signs_from = {});
+  // For every message, besides the signers of its domain: the platform's own identity. Errors: as add(), and
+  // kResourceExhausted: more than half of kSignersMax.
+  Result<void> add_for_all(Signer signer, TimePoint signs_from = {});
+  // As add(), the key fetched when it is first needed: the source is called once, under a lock of its own.
+  // Errors: as add() and Signer::make(), as far as they are seen without the key.
+  Result<void> add_lazy(std::string_view domain, std::string_view selector, Algorithm algorithm, KeySource source,
+                        SignOptions options = {}, KeyOptions key_options = {}, TimePoint signs_from = {});
+
+  // The signers for From in `from_domain`: those of the nearest domain that has any that have begun, itself or a parent;
+  // then those for all. Empty: none. Errors: those of a lazy key: its source's, of another type than said.
+  Result<Signers> signers_for(std::string_view from_domain, TimePoint now) const;
+  bool empty() const noexcept { return entries_.empty(); }
+
+ private:
+  struct Entry;
+  Result<void> insert(std::unique_ptr<Entry> entry);
+  std::vector<std::unique_ptr<Entry>> entries_;  // By (for all or not, domain, algorithm), the youngest first.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -5,42 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "mailsbuddy/dkim.h"
 #include "mailsbuddy/mail.h"
-#include "services/cli/dkim_verify_command.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
 namespace {
-
-int keygen(int bits) {
-  auto key = dkim::PrivateKey::generate(bits);
-  if (!key) {
-    fmt::print(stderr, "mailsbuddy dkim keygen: {}\n", key.error().detail);
-    return kBadUsage;
-  }
-  fmt::print("{}", key->pem());
-  return kDone;
-}
-
-int record(const std::string& selector, const std::string& domain) {
-  const std::string pem(std::istreambuf_iterator<char>(std::cin), {});
-  auto key = dkim::PrivateKey::from_pem(pem);
-  if (!key) {
-    fmt::print(stderr, "mailsbuddy dkim record: standard input: {}\n", key.error().detail);
-    return kBadUsage;
-  }
-  auto signer = dkim::Signer::make(domain, selector, *key);
-  if (!signer) {
-    fmt::print(stderr, "mailsbuddy dkim record: {}\n", signer.error().detail);
-    return kBadUsage;
-  }
-  fmt::print("{}._domainkey.{}. IN TXT {}\n", selector, domain, dkim::zone_file_strings(key->record()));
-  return kDone;
-}
 
 // With a display name or without: lists of addresses have both.
 Result<Address> parse_address(const std::string& line) {
@@ -75,8 +46,7 @@ int check_addresses() {
 }
 
 // A word list per subcommand path, "dkim keygen" -> "--bits --help".
-void collect_words(const CLI::App& app, const std::string& path,
-                   std::map<std::string, std::vector<std::string>>& words) {
+void collect_words(const CLI::App& app, const std::string& path, std::map<std::string, std::vector<std::string>>& words) {
   auto& own = words[path];
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
     own.push_back(sub->get_name());
@@ -91,50 +61,25 @@ int completion(const CLI::App& app, const std::string& shell) {
   std::map<std::string, std::vector<std::string>> words;
   collect_words(app, "", words);
   if (shell == "zsh") fmt::print("autoload -U +X bashcompinit && bashcompinit\n");
-  fmt::print(
-      "_mailsbuddy() {{\n  local chain=\"\" word\n"
-      "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
-      "    case \"$word\" in -*) break ;; *) chain=\"${{chain:+$chain }}$word\" ;; esac\n  done\n"
-      "  local words=\"\"\n  case \"$chain\" in\n");
+  fmt::print("_mailsbuddy() {{\n  local chain=\"\" word\n"
+             "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
+             "    case \"$word\" in -*) break ;; *) chain=\"${{chain:+$chain }}$word\" ;; esac\n  done\n"
+             "  local words=\"\"\n  case \"$chain\" in\n");
   for (const auto& [path, list] : words) fmt::print("    \"{}\") words=\"{}\" ;;\n", path, fmt::join(list, " "));
-  fmt::print(
-      "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n}}\n"
-      "complete -o default -F _mailsbuddy mailsbuddy\n");
+  fmt::print("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n}}\n"
+             "complete -o default -F _mailsbuddy mailsbuddy\n");
   return kDone;
 }
 
 }  // namespace
 
-void add_dkim_command(CLI::App& app, std::function<int()>& run) {
-  CLI::App* dkim = app.add_subcommand("dkim", "DKIM keys and their DNS records")->require_subcommand(1);
-  auto bits = std::make_shared<int>(dkim::kRsaBitsDefault);
-  CLI::App* make = dkim->add_subcommand("keygen", "Make an RSA private key, PEM on standard output");
-  make->add_option("--bits", *bits, "Size of the key")
-      ->check(CLI::Range(dkim::kRsaBitsMin, dkim::kRsaBitsMax))
-      ->capture_default_str();
-  make->footer("Example:\n  mailsbuddy dkim keygen > brand.pem");
-  make->callback([bits, &run] { run = [bits] { return keygen(*bits); }; });
-
-  auto selector = std::make_shared<std::string>();
-  auto domain = std::make_shared<std::string>();
-  CLI::App* show = dkim->add_subcommand("record", "The zone file line to publish for a private key on standard input");
-  show->add_option("SELECTOR", *selector, "For example s1")->required();
-  show->add_option("DOMAIN", *domain, "For example brand.example")->required();
-  show->footer("Example:\n  mailsbuddy dkim record s1 brand.example < brand.pem");
-  show->callback([selector, domain, &run] { run = [selector, domain] { return record(*selector, *domain); }; });
-  add_dkim_verify_commands(*dkim, run);
-}
-
 void add_address_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* address = app.add_subcommand("address", "E-mail addresses")->require_subcommand(1);
-  CLI::App* check =
-      address->add_subcommand("check", "Judge addresses on standard input, one a line; JSON lines come out");
-  check->footer(
-      "Each line out: {\"input\", \"valid\", \"smtputf8\", \"ascii\", \"reason\"}. `ascii` is the address as it goes\n"
-      "on the wire, its domain in A-label form; null when the local part needs SMTPUTF8 (RFC 6531).\n"
-      "A display name may stand before it: Ann <ann@brand.example>.\n\n"
-      "Example:\n  echo 'ann@b\xc3\xbc"
-      "cher.example' | mailsbuddy address check");
+  CLI::App* check = address->add_subcommand("check", "Judge addresses on standard input, one a line; JSON lines come out");
+  check->footer("Each line out: {\"input\", \"valid\", \"smtputf8\", \"ascii\", \"reason\"}. `ascii` is the address as it goes\n"
+                "on the wire, its domain in A-label form; null when the local part needs SMTPUTF8 (RFC 6531).\n"
+                "A display name may stand before it: Ann <ann@brand.example>.\n\n"
+                "Example:\n  echo 'ann@b\xc3\xbc" "cher.example' | mailsbuddy address check");
   check->callback([&run] { run = check_addresses; });
 }
 

@@ -47,7 +47,7 @@ class OpenDkim {
 
 BOOST_AUTO_TEST_CASE(verifies_what_is_whole_and_nothing_else) {
   Messages messages;
-  key_record() = messages.key().record();
+  key_record() = messages.key().record().str();
   OpenDkim opendkim;
   for (const SignedMessage& message : messages.make(300)) {
     BOOST_TEST_CONTEXT(message.what) {
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(verifies_what_is_whole_and_nothing_else) {
 
 BOOST_AUTO_TEST_CASE(refuses_another_key) {
   Messages messages;
-  key_record() = PrivateKey::generate(1024).value().record();
+  key_record() = PrivateKey::generate_rsa(1024, {.allow_short_rsa = true}).value().record().str();
   OpenDkim opendkim;
   BOOST_TEST(opendkim.verify(messages.make(1).front().text) == DKIM_STAT_BADSIG);
 }
@@ -69,8 +69,8 @@ BOOST_AUTO_TEST_CASE(verifies_keys_of_every_size) {
   OpenDkim opendkim;
   for (const int bits : {1024, 1536, 2048, 4096}) {
     BOOST_TEST_CONTEXT(bits) {
-      const PrivateKey key = PrivateKey::generate(bits).value();
-      key_record() = key.record();
+      const PrivateKey key = PrivateKey::generate_rsa(bits, {.allow_short_rsa = true}).value();
+      key_record() = key.record().str();
       const std::string message = "From: <news@brand.example>\r\n\r\nbody\r\n";
       const Signer signer = Signer::make("brand.example", "s1", key).value();
       BOOST_TEST(opendkim.verify(signer.sign(message, TimePoint(std::chrono::seconds(1'700'000'000))).value() +

@@ -6,7 +6,7 @@
 
 int main() {
   mailsbuddy::dkim::Messages messages;
-  std::printf("%s\n", messages.key().record().c_str());
+  std::printf("%s\n", messages.key().record().str().c_str());
   for (const auto& message : messages.make(300)) {
     std::printf("%s %zu %s\n", message.verifies ? "pass" : "fail", message.text.size(), message.what.c_str());
     std::fwrite(message.text.data(), 1, message.text.size(), stdout);
