@@ -19,6 +19,9 @@ struct Close {
   void operator()(DKIM* message) const noexcept { dkim_free(message); }
 };
 
+// Thirty years, in seconds: no signature in use is so old or so far ahead. More does harm: it takes this from t=, unsigned.
+constexpr std::uint64_t kEver = 1'000'000'000;
+
 struct Row {
   DKIM_SIGERROR error;
   Reason reason;
@@ -62,9 +65,8 @@ unsigned char* octets(std::string_view text) noexcept {
   return reinterpret_cast<unsigned char*>(const_cast<char*>(text.data()));  // Their C has no const; nothing is written.
 }
 
-std::string text_of(const unsigned char* text) {
-  return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text));
-}
+std::string text_of(const char* text) { return text == nullptr ? "" : text; }
+std::string text_of(const unsigned char* text) { return text_of(reinterpret_cast<const char*>(text)); }
 
 // It takes one record for a name: the first that is a key record.
 std::string_view first_key(const KeyAnswer& answer) {
@@ -74,11 +76,19 @@ std::string_view first_key(const KeyAnswer& answer) {
   return answer.records.front();
 }
 
+struct Keys {
+  const KeyLookup& lookup;
+  std::vector<const DKIM_SIGINFO*> failed{};  // Those whose key cannot be had now; their status says no more than "unknown".
+};
+
 DKIM_CBSTAT look_up(DKIM* dkim, DKIM_SIGINFO* signature, u_char* buffer, size_t size) noexcept {
-  const KeyLookup& lookup = *static_cast<const KeyLookup*>(dkim_get_user_context(dkim));
-  const KeyAnswer answer = lookup(
+  Keys& keys = *static_cast<Keys*>(dkim_get_user_context(dkim));
+  const KeyAnswer answer = keys.lookup(
       fmt::format("{}._domainkey.{}", text_of(dkim_sig_getselector(signature)), text_of(dkim_sig_getdomain(signature))));
-  if (answer.kind == KeyAnswer::Kind::kTemporaryFailure) return DKIM_CBSTAT_TRYAGAIN;
+  if (answer.kind == KeyAnswer::Kind::kTemporaryFailure) {
+    keys.failed.push_back(signature);
+    return DKIM_CBSTAT_TRYAGAIN;
+  }
   if (answer.kind == KeyAnswer::Kind::kNoSuchName || answer.records.empty()) return DKIM_CBSTAT_NOTFOUND;
   const std::string_view record = first_key(answer);
   if (record.size() + 1 > size) return DKIM_CBSTAT_ERROR;
@@ -87,20 +97,27 @@ DKIM_CBSTAT look_up(DKIM* dkim, DKIM_SIGINFO* signature, u_char* buffer, size_t 
   return DKIM_CBSTAT_CONTINUE;
 }
 
-Finding find(DKIM_SIGINFO* signature, const VerifyOptions& options) {
+std::optional<std::uint64_t> time_in(DKIM_SIGINFO* signature, const char* tag) {
+  const std::string text = text_of(dkim_sig_gettagvalue(signature, false, octets(tag)));
+  return text.empty() ? std::nullopt : std::optional<std::uint64_t>(std::strtoull(text.c_str(), nullptr, 10));
+}
+
+Finding find(DKIM_SIGINFO* signature, const Keys& keys, const VerifyOptions& options) {
+  if (std::ranges::find(keys.failed, signature) != keys.failed.end()) return {Reason::kKeyLookupFailed, ""};
   const DKIM_SIGERROR error = dkim_sig_geterror(signature);
   if (error == DKIM_SIGERROR_OK || error == DKIM_SIGERROR_BADSIG) {
     if (text_of(dkim_sig_getalgorithm(signature)) == "rsa-sha1" && !options.allow_sha1) return {Reason::kSha1, ""};
+    if (Finding times = check_times(time_in(signature, "t"), time_in(signature, "x"), options); !times.ok()) return times;
     if (dkim_sig_getbh(signature) == DKIM_SIGBH_MISMATCH) return {Reason::kBodyHashMismatch, ""};
     return {DKIM_SIG_CHECK(signature) ? Reason::kOk : Reason::kSignatureMismatch, ""};
   }
   const auto row = std::ranges::find(kRows, error, &Row::error);
-  return {row == std::end(kRows) ? Reason::kBadSyntax : row->reason, dkim_sig_geterrorstr(error)};
+  return {row == std::end(kRows) ? Reason::kBadSyntax : row->reason, text_of(dkim_sig_geterrorstr(error))};
 }
 
-SignatureResult judge(DKIM* dkim, DKIM_SIGINFO* signature, const VerifyOptions& options) {
+SignatureResult judge(DKIM* dkim, DKIM_SIGINFO* signature, const Keys& keys, const VerifyOptions& options) {
   if ((dkim_sig_getflags(signature) & DKIM_SIGFLAG_PROCESSED) == 0) dkim_sig_process(dkim, signature);
-  Finding found = find(signature, options);
+  Finding found = find(signature, keys, options);
   SignatureResult result{.status = status_of(found.reason), .reason = found.reason, .detail = std::move(found.detail)};
   result.domain = text_of(dkim_sig_getdomain(signature));
   result.selector = text_of(dkim_sig_getselector(signature));
@@ -120,9 +137,7 @@ std::unique_ptr<DKIM_LIB, Close> make_library(const VerifyOptions& options) {
   };
   set(DKIM_OPTS_FLAGS, unsigned{DKIM_LIBFLAGS_BADSIGHANDLES});  // Also what is malformed is to be reported.
   set(DKIM_OPTS_MINKEYBITS, static_cast<unsigned>(options.rsa_bits_min));
-  set(DKIM_OPTS_CLOCKDRIFT, static_cast<std::uint64_t>(options.clock_skew.count()));
-  set(DKIM_OPTS_FIXEDTIME,
-      static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(options.now.time_since_epoch()).count()));
+  set(DKIM_OPTS_CLOCKDRIFT, kEver);  // It asks the clock of the system, whatever time is set. We ask ours.
   if (library) dkim_set_key_lookup(library.get(), look_up);
   return library;
 }
@@ -138,11 +153,13 @@ Verification verify_with_libopendkim(std::string_view message, const KeyLookup& 
   const std::unique_ptr<DKIM, Close> dkim(
       library ? dkim_verify(library.get(), octets("mailsbuddy"), nullptr, &status) : nullptr);
   if (!dkim) return refused({Reason::kUnavailable, "libopendkim: out of memory"});
-  dkim_set_user_context(dkim.get(), const_cast<KeyLookup*>(&lookup));
+  Keys keys{.lookup = lookup};
+  dkim_set_user_context(dkim.get(), &keys);
   for (const Field& field : cut.fields) {
     if (status == DKIM_STAT_OK) status = dkim_header(dkim.get(), octets(field.whole), field.whole.size());
   }
-  if (status != DKIM_STAT_OK) return refused({Reason::kMessageSyntax, dkim_getresultstr(status)});
+  // The header can be cut, so it is a signature that it does not like; which one, it does not say.
+  if (status != DKIM_STAT_OK) return refused({Reason::kBadSyntax, text_of(dkim_getresultstr(status))});
   // From here on what is wrong stands with each signature.
   static_cast<void>(dkim_eoh(dkim.get()));
   if (!cut.body.empty()) static_cast<void>(dkim_body(dkim.get(), octets(cut.body), cut.body.size()));
@@ -152,14 +169,14 @@ Verification verify_with_libopendkim(std::string_view message, const KeyLookup& 
   DKIM_SIGINFO** signatures = nullptr;
   int count = 0;
   if (dkim_getsiglist(dkim.get(), &signatures, &count) != DKIM_STAT_OK || count == 0) {
-    return refused({Reason::kBadSyntax, dkim_getresultstr(status)});
+    return refused({Reason::kBadSyntax, text_of(dkim_getresultstr(status))});
   }
   for (DKIM_SIGINFO* signature : std::span(signatures, static_cast<std::size_t>(count))) {
     if (verification.signatures.size() == options.signatures_max) {
       add_too_many(cut, options, verification);
       break;
     }
-    verification.signatures.push_back(judge(dkim.get(), signature, options));
+    verification.signatures.push_back(judge(dkim.get(), signature, keys, options));
   }
   return settled(std::move(verification));
 }

@@ -297,15 +297,20 @@ Finding parse_signature(const Field& field, SignatureKind kind, Signature& signa
 
 Finding check_times_and_hash(const Signature& signature, const VerifyOptions& options) {
   if (signature.algorithm->hash == Hash::kSha1 && !options.allow_sha1) return {Reason::kSha1, ""};
+  return check_times(signature.signed_at, signature.expires_at, options);
+}
+
+Finding check_times(std::optional<std::uint64_t> signed_at, std::optional<std::uint64_t> expires_at,
+                    const VerifyOptions& options) {
   const auto now = std::chrono::floor<std::chrono::seconds>(options.now.time_since_epoch()).count();
   const auto skew = options.clock_skew.count();
-  if (signature.signed_at && static_cast<std::int64_t>(*signature.signed_at) > now + skew) {
-    return {Reason::kFuture, fmt::format("t={}, {} s ahead", *signature.signed_at,
-                                         static_cast<std::int64_t>(*signature.signed_at) - now)};
+  if (signed_at && static_cast<std::int64_t>(*signed_at) > now + skew) {
+    return {Reason::kFuture, fmt::format("t={}, {} s ahead", *signed_at,
+                                         static_cast<std::int64_t>(*signed_at) - now)};
   }
-  if (signature.expires_at && static_cast<std::int64_t>(*signature.expires_at) + skew < now) {
-    return {Reason::kExpired, fmt::format("x={}, {} s ago", *signature.expires_at,
-                                          now - static_cast<std::int64_t>(*signature.expires_at))};
+  if (expires_at && static_cast<std::int64_t>(*expires_at) + skew < now) {
+    return {Reason::kExpired, fmt::format("x={}, {} s ago", *expires_at,
+                                          now - static_cast<std::int64_t>(*expires_at))};
   }
   return {};
 }

@@ -57,6 +57,8 @@ struct Signature {
 Finding parse_signature(const Field& field, SignatureKind kind, Signature& signature);
 
 // RFC 6376 3.5, t= and x=, and RFC 8301 3.1.
+Finding check_times(std::optional<std::uint64_t> signed_at, std::optional<std::uint64_t> expires_at,
+                    const VerifyOptions& options);
 Finding check_times_and_hash(const Signature& signature, const VerifyOptions& options);
 
 }  // namespace mailsbuddy::dkim
