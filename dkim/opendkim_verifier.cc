@@ -19,8 +19,7 @@ struct Close {
   void operator()(DKIM* message) const noexcept { dkim_free(message); }
 };
 
-// Thirty years, in seconds: no signature in use is so old or so far ahead. More does harm: it takes this from t=, unsigned.
-constexpr std::uint64_t kEver = 1'000'000'000;
+constexpr std::uint64_t kDriftMax = 1'000'000'000;  // Thirty years: no signature in use is so old or so far ahead.
 
 struct Row {
   DKIM_SIGERROR error;
@@ -128,7 +127,20 @@ SignatureResult judge(DKIM* dkim, DKIM_SIGINFO* signature, const Keys& keys, con
   return result;
 }
 
-std::unique_ptr<DKIM_LIB, Close> make_library(const VerifyOptions& options) {
+// It asks the clock of the system, whatever time is set, so it gets a margin in which everything passes, and we ask ours.
+// It takes the margin from t= without a sign: one that is larger would make it the future.
+std::uint64_t drift_for(const CutMessage& cut) {
+  std::uint64_t drift = kDriftMax;
+  for (const Field& field : cut.fields) {
+    if (!is_signature(field)) continue;
+    Signature signature;
+    static_cast<void>(parse_signature(field, SignatureKind::kDkim, signature));
+    drift = std::min(drift, signature.signed_at.value_or(drift));
+  }
+  return drift;
+}
+
+std::unique_ptr<DKIM_LIB, Close> make_library(const VerifyOptions& options, std::uint64_t drift) {
   std::unique_ptr<DKIM_LIB, Close> library(dkim_init(nullptr, nullptr));
   const auto set = [&](dkim_opts_t option, auto value) {
     if (library && dkim_options(library.get(), DKIM_OP_SETOPT, option, &value, sizeof value) != DKIM_STAT_OK) {
@@ -137,7 +149,7 @@ std::unique_ptr<DKIM_LIB, Close> make_library(const VerifyOptions& options) {
   };
   set(DKIM_OPTS_FLAGS, unsigned{DKIM_LIBFLAGS_BADSIGHANDLES});  // Also what is malformed is to be reported.
   set(DKIM_OPTS_MINKEYBITS, static_cast<unsigned>(options.rsa_bits_min));
-  set(DKIM_OPTS_CLOCKDRIFT, kEver);  // It asks the clock of the system, whatever time is set. We ask ours.
+  set(DKIM_OPTS_CLOCKDRIFT, drift);
   if (library) dkim_set_key_lookup(library.get(), look_up);
   return library;
 }
@@ -148,7 +160,7 @@ Verification verify_with_libopendkim(std::string_view message, const KeyLookup& 
   CutMessage cut;
   if (auto verdict = settled_by_header(message, cut)) return *std::move(verdict);
   // A library handle for each message: its options are the caller's, and may differ with each call.
-  const auto library = make_library(options);
+  const auto library = make_library(options, drift_for(cut));
   DKIM_STAT status = DKIM_STAT_OK;
   const std::unique_ptr<DKIM, Close> dkim(
       library ? dkim_verify(library.get(), octets("mailsbuddy"), nullptr, &status) : nullptr);

@@ -127,8 +127,6 @@ SignatureResult judge_field(const Field& field, Examination& examination, const 
   return result;
 }
 
-bool is_signature(const Field& field) noexcept { return ascii::iequals(field.name, kSignatureName); }
-
 // A header that cannot be cut has to be asked in another way whether it was signed at all.
 bool looks_signed(std::string_view message) noexcept {
   for (std::string_view rest = message; !rest.empty() && !rest.starts_with(kCrlf);) {
@@ -183,6 +181,8 @@ void add_too_many(const CutMessage& cut, const VerifyOptions& options, Verificat
                                      .reason = Reason::kTooManySignatures,
                                      .detail = fmt::format("{} more", count - options.signatures_max)});
 }
+
+bool is_signature(const Field& field) noexcept { return ascii::iequals(field.name, kSignatureName); }
 
 std::string key_name(const Signature& signature) {
   return fmt::format("{}._domainkey.{}", signature.selector, signature.domain);
