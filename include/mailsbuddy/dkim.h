@@ -77,10 +77,10 @@ class PrivateKey {
   std::string pem() const;     // PKCS#8, unencrypted. The caller's to wipe.
   KeyRecord record() const;    // What to publish.
 
+  struct Key;                                                        // Private to the room,
+  const std::shared_ptr<const Key>& key() const noexcept { return key_; }  // as is this.
+
  private:
-  friend class Signer;
-  friend Result<void> check_record(const PrivateKey& key, std::string_view txt);
-  struct Key;
   std::shared_ptr<const Key> key_;
 };
 
