@@ -213,6 +213,14 @@ void append_sealed_part(std::string& out, const Field& authentication_results, c
   }
 }
 
+void append_sealed_sets(std::string& out, std::span<const ArcSet> sets) {
+  for (const ArcSet& set : sets) {
+    append_sealed_part(out, *set.authentication_results, set.message.field);
+    append_relaxed_header(out, set.seal.field.name, set.seal.field.value);
+    out += "\r\n";
+  }
+}
+
 std::vector<std::string> arc_keys_needed(std::string_view message) {
   std::vector<std::string> names;
   CutMessage cut;

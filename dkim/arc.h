@@ -34,8 +34,9 @@ struct ArcSets {
 // RFC 8617 5.2, steps 1 to 3. Views into `fields`.
 ArcSets collect_arc_sets(std::span<const Field> fields);
 
-// RFC 8617 5.1.1: what the seals of the sets sign, set by set: three fields in relaxed form, each with its CRLF, but
-// the seal.
+// RFC 8617 5.1.1: what a seal signs, in relaxed form and each field with its CRLF: the sets before its own as they are,
+// then its own but for itself.
+void append_sealed_sets(std::string& out, std::span<const ArcSet> sets);
 void append_sealed_part(std::string& out, const Field& authentication_results, const Field& message_signature);
 
 }  // namespace mailsbuddy::dkim

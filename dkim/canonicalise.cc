@@ -48,6 +48,17 @@ struct Relaxed {
   }
 };
 
+// For a field's value without the white space at its ends: folds are white space too.
+struct Value {
+  static bool odd(char c, char next) noexcept {
+    return c == '\t' || c == '\r' || c == '\n' || (c == ' ' && ascii::is_space(next));
+  }
+  static Octets odd(Octets c, Octets next) noexcept {
+    const auto space = Octets(next == ' ') | Octets(next == '\t') | Octets(next == '\r') | Octets(next == '\n');
+    return Octets(c == '\t') | Octets(c == '\r') | Octets(c == '\n') | (Octets(c == ' ') & space);
+  }
+};
+
 template <class Rule>
 std::size_t find_odd(std::string_view text, std::size_t at) noexcept {
   for (; at + kStep < text.size(); at += kStep) {
@@ -72,15 +83,14 @@ std::size_t find_unrelaxed(std::string_view text, std::size_t at) noexcept { ret
 void append_relaxed_header(std::string& out, std::string_view name, std::string_view value) {
   for (const char c : ascii::trim(name)) out += ascii::to_lower(c);
   out += ':';
-  bool space = false;
-  for (const char c : ascii::trim(value)) {
-    if (ascii::is_space(c)) {
-      space = true;
-      continue;
-    }
-    if (space) out += ' ';
-    space = false;
-    out += c;
+  const std::string_view text = ascii::trim(value);
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t odd = find_odd<Value>(text, i);
+    out += text.substr(i, odd - i);
+    i = odd;
+    if (i == text.size()) break;
+    out += ' ';
+    while (ascii::is_space(text[i])) ++i;  // No white space stands at the end.
   }
 }
 

@@ -199,7 +199,7 @@ Result<void> check_record(const PrivateKey& key, std::string_view txt) {
     auto* der = reinterpret_cast<const unsigned char*>(record->public_key.data());
     const OpenSslPtr<EVP_PKEY> published(
         d2i_PublicKey(EVP_PKEY_RSA, nullptr, &der, static_cast<long>(record->public_key.size())));
-    if (published && EVP_PKEY_eq(published.get(), key.key_->pkey.get()) == 1) return {};
+    if (published && EVP_PKEY_eq(published.get(), key.key()->pkey.get()) == 1) return {};
   }
   return invalid("the record publishes another key");
 }

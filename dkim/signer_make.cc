@@ -86,7 +86,7 @@ void Signer::Identity::add_name(std::string_view name, bool oversigned) {
 }
 
 Result<Signer> Signer::make(std::string_view domain, std::string_view selector, PrivateKey key, SignOptions options) {
-  if (key.key_ == nullptr) return invalid("no private key");
+  if (key.key() == nullptr) return invalid("no private key");
   if (auto checked = check_names(domain, selector); !checked) return std::move(checked).error();
   if (options.expires_after && *options.expires_after <= std::chrono::seconds(0)) {
     return invalid("expires_after must be positive (RFC 6376 3.5, x=)");
@@ -116,7 +116,7 @@ Result<Signer> Signer::make(std::string_view domain, std::string_view selector, 
     if (!opendkim) return std::move(opendkim).error();
     identity->opendkim = *std::move(opendkim);
   }
-  identity->key = std::move(key.key_);
+  identity->key = key.key();
   identity->options = std::move(options);
   Signer signer;
   signer.identity_ = std::move(identity);

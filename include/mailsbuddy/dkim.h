@@ -78,11 +78,10 @@ class PrivateKey {
   std::string pem() const;     // PKCS#8, unencrypted. The caller's to wipe.
   KeyRecord record() const;    // What to publish.
 
+  struct Key;                                                        // Private to the room,
+  const std::shared_ptr<const Key>& key() const noexcept { return key_; }  // as is this.
+
  private:
-  friend class ArcSealer;
-  friend class Signer;
-  friend Result<void> check_record(const PrivateKey& key, std::string_view txt);
-  struct Key;
   std::shared_ptr<const Key> key_;
 };
 
@@ -148,6 +147,7 @@ class Signer {
   struct Identity;  // Private to the room.
 
  private:
+  friend class ArcSealer;
   friend Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,
                                std::string& out);
   std::shared_ptr<const Identity> identity_;
@@ -392,9 +392,9 @@ class ArcSealer {
 
   // The three fields of the next set, each with its CRLF, to stand before `message` as it leaves (RFC 8617 5.1).
   // `authentication_results`: what was found when it came, "mx.example; dkim=pass ...", as authentication_results()
-  // gives. `so_far`: verify_arc() of the message as it came. Errors: kInvalidArgument: no message, or line ends in
-  // `authentication_results` that are no folds; kUnsupported: the chain has kArcInstancesMax sets or its last one says
-  // cv=fail, so that another says nothing; kInternal: OpenSSL refused.
+  // gives. `so_far`: verify_arc() of the message as it came. Errors: kInvalidArgument: no message as Signer::sign() takes
+  // it, or line ends in `authentication_results` that are no folds; kUnsupported: the chain has kArcInstancesMax sets or
+  // its last one says cv=fail, so that another says nothing; kUnavailable: so_far.temporary; kInternal: OpenSSL refused.
   Result<std::string> seal(std::string_view message, std::string_view authentication_results,
                            const ArcVerification& so_far, TimePoint now) const;
 

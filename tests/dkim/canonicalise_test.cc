@@ -143,6 +143,20 @@ constexpr HeaderCase kHeaders[] = {
     {.name = "octets above 127 stay", .field = "To", .value = "\xc3\x89 \xff", .canonical = "to:\xc3\x89 \xff"},
 };
 
+BOOST_AUTO_TEST_CASE(headers_agree_with_the_reference_wherever_a_step_ends) {
+  for (std::size_t size = 0; size < 50; ++size) {
+    for (std::size_t at = 0; at <= size; ++at) {
+      for (const std::string_view odd : {" ", "  ", "\t", "\r\n ", " \r\n\t ", "\t \r\n  "}) {
+        std::string value(size, 'x');
+        value.insert(at, odd);
+        std::string out;
+        append_relaxed_header(out, "A", value);
+        if (out != "a:" + reference_relaxed_value(value)) BOOST_ERROR("differs: " << size << " at " << at);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(headers) {
   for (const HeaderCase& c : kHeaders) {
     BOOST_TEST_CONTEXT(c.name) {
