@@ -1,6 +1,6 @@
 // RFC 8617 5.1: the fields of a new set, which stand from top to bottom as ARC-Seal, ARC-Message-Signature and
-// ARC-Authentication-Results. The message signature signs the message; the seal signs all sets and no message. A chain that
-// is broken is sealed once more, with cv=fail and over the new set alone (5.1.2), and never again.
+// ARC-Authentication-Results. The message signature signs the message; the seal signs all sets and no message. A chain
+// that is broken is sealed once more, with cv=fail and over the new set alone (5.1.2), and never again.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,8 @@ Field field_of(std::string_view whole, std::string_view name) {
 // What goes into a field may not end it.
 bool only_folds(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n' || (text[i] == '\r' && (!crlf_at(text, i) || i + 2 >= text.size() || !ascii::is_wsp(text[i + 2])))) {
+    if (text[i] == '\n' ||
+        (text[i] == '\r' && (!crlf_at(text, i) || i + 2 >= text.size() || !ascii::is_wsp(text[i + 2])))) {
       return false;
     }
     if (text[i] == '\r') ++i;
@@ -40,9 +41,12 @@ bool only_folds(std::string_view text) noexcept {
 
 std::string_view next_status(const ArcVerification& so_far) noexcept {
   switch (so_far.status) {
-    case Status::kNone: return "none";
-    case Status::kPass: return "pass";
-    default: return "fail";
+    case Status::kNone:
+      return "none";
+    case Status::kPass:
+      return "pass";
+    default:
+      return "fail";
   }
 }
 
@@ -75,7 +79,8 @@ struct ArcSealer::Identity {
 
   // Empty: OpenSSL refused.
   std::string message_signature(const CutMessage& message, std::string_view instance, TimePoint now) const;
-  std::string seal(std::string_view sealed_text, std::string_view instance, std::string_view status, TimePoint now) const;
+  std::string seal(std::string_view sealed_text, std::string_view instance, std::string_view status,
+                   TimePoint now) const;
 };
 
 std::string ArcSealer::Identity::message_signature(const CutMessage& message, std::string_view instance,

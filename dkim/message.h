@@ -21,8 +21,8 @@ struct CutMessage {
   std::string_view body;      // What follows the empty line; empty when there is none.
 };
 
-// Errors: kInvalidArgument: a bare CR or LF in the header, or a line there that is no field; kResourceExhausted: more than
-// `fields_max` fields.
+// Errors: kInvalidArgument: a bare CR or LF in the header, or a line there that is no field; kResourceExhausted: more
+// than `fields_max` fields.
 Result<void> cut_message(std::string_view message, CutMessage& cut, std::size_t fields_max = std::string_view::npos);
 
 // RFC 5322 3.6.8 field-name: 1*ftext, ftext = %d33-57 / %d59-126.

@@ -77,13 +77,14 @@ std::string_view first_key(const KeyAnswer& answer) {
 
 struct Keys {
   const KeyLookup& lookup;
-  std::vector<const DKIM_SIGINFO*> failed{};  // Those whose key cannot be had now; their status says no more than "unknown".
+  std::vector<const DKIM_SIGINFO*>
+      failed{};  // Those whose key cannot be had now; their status says no more than "unknown".
 };
 
 DKIM_CBSTAT look_up(DKIM* dkim, DKIM_SIGINFO* signature, u_char* buffer, size_t size) noexcept {
   Keys& keys = *static_cast<Keys*>(dkim_get_user_context(dkim));
-  const KeyAnswer answer = keys.lookup(
-      fmt::format("{}._domainkey.{}", text_of(dkim_sig_getselector(signature)), text_of(dkim_sig_getdomain(signature))));
+  const KeyAnswer answer = keys.lookup(fmt::format("{}._domainkey.{}", text_of(dkim_sig_getselector(signature)),
+                                                   text_of(dkim_sig_getdomain(signature))));
   if (answer.kind == KeyAnswer::Kind::kTemporaryFailure) {
     keys.failed.push_back(signature);
     return DKIM_CBSTAT_TRYAGAIN;
@@ -106,7 +107,8 @@ Finding find(DKIM_SIGINFO* signature, const Keys& keys, const VerifyOptions& opt
   const DKIM_SIGERROR error = dkim_sig_geterror(signature);
   if (error == DKIM_SIGERROR_OK || error == DKIM_SIGERROR_BADSIG) {
     if (text_of(dkim_sig_getalgorithm(signature)) == "rsa-sha1" && !options.allow_sha1) return {Reason::kSha1, ""};
-    if (Finding times = check_times(time_in(signature, "t"), time_in(signature, "x"), options); !times.ok()) return times;
+    if (Finding times = check_times(time_in(signature, "t"), time_in(signature, "x"), options); !times.ok())
+      return times;
     if (dkim_sig_getbh(signature) == DKIM_SIGBH_MISMATCH) return {Reason::kBodyHashMismatch, ""};
     return {DKIM_SIG_CHECK(signature) ? Reason::kOk : Reason::kSignatureMismatch, ""};
   }
@@ -127,8 +129,8 @@ SignatureResult judge(DKIM* dkim, DKIM_SIGINFO* signature, const Keys& keys, con
   return result;
 }
 
-// It asks the clock of the system, whatever time is set, so it gets a margin in which everything passes, and we ask ours.
-// It takes the margin from t= without a sign: one that is larger would make it the future.
+// It asks the clock of the system, whatever time is set, so it gets a margin in which everything passes, and we ask
+// ours. It takes the margin from t= without a sign: one that is larger would make it the future.
 std::uint64_t drift_for(const CutMessage& cut) {
   std::uint64_t drift = kDriftMax;
   for (const Field& field : cut.fields) {
@@ -162,8 +164,8 @@ Verification verify_with_libopendkim(std::string_view message, const KeyLookup& 
   // A library handle for each message: its options are the caller's, and may differ with each call.
   const auto library = make_library(options, drift_for(cut));
   DKIM_STAT status = DKIM_STAT_OK;
-  const std::unique_ptr<DKIM, Close> dkim(
-      library ? dkim_verify(library.get(), octets("mailsbuddy"), nullptr, &status) : nullptr);
+  const std::unique_ptr<DKIM, Close> dkim(library ? dkim_verify(library.get(), octets("mailsbuddy"), nullptr, &status)
+                                                  : nullptr);
   if (!dkim) return refused({Reason::kUnavailable, "libopendkim: out of memory"});
   Keys keys{.lookup = lookup};
   dkim_set_user_context(dkim.get(), &keys);

@@ -68,8 +68,8 @@ class Examination {
 
 bool is_signature(const Field& field) noexcept;  // A DKIM-Signature.
 
-// What both engines have in common. A verdict on the message as a whole, with one result that says why or, where it is not
-// signed, none; empty: its signatures, from 1 to any number, are to be judged, and `cut` has it.
+// What both engines have in common. A verdict on the message as a whole, with one result that says why or, where it is
+// not signed, none; empty: its signatures, from 1 to any number, are to be judged, and `cut` has it.
 std::optional<Verification> settled_by_header(std::string_view message, CutMessage& cut);
 Verification refused(Finding found);
 void add_too_many(const CutMessage& cut, const VerifyOptions& options, Verification& verification);
