@@ -136,6 +136,16 @@ bool PublicKey::verifies(Hash hash, std::string_view digest, std::string_view si
   return verify_digest(context.get(), digest, signature);
 }
 
+Result<int> key_bits(const KeyRecord& record) {
+  const auto key = PublicKey::parse(record.str());
+  const Finding& fault = key->fault();
+  if (!fault.ok()) {
+    return Error{ErrorCode::kInvalidArgument, fault.detail.empty() ? std::string(describe(fault.reason)) : fault.detail};
+  }
+  if (key->bits() == 0) return Error{ErrorCode::kInvalidArgument, fmt::format("k={} is unknown", record.key_type)};
+  return key->bits();
+}
+
 KeyCache::KeyCache(std::size_t keys_max) : impl_(std::make_unique<Impl>()) {
   impl_->keys_max = std::max<std::size_t>(keys_max, 1);
 }

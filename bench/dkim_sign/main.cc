@@ -12,32 +12,10 @@
 
 #include "bench/dkim_sign/contender.h"
 #include "bench/support/mail.h"
+#include "bench/support/newsletter.h"
 
 namespace mailsbuddy::bench {
 namespace {
-
-// A newsletter: text in tables, indented as mail builders leave it.
-std::string message(std::size_t body_bytes) {
-  std::string text =
-      "From: News <news@brand.example>\r\nTo: Ann <ann@receiver.example>\r\nSubject: What is new this week\r\n"
-      "Date: Mon, 23 Nov 2026 19:57:48 +0000\r\nMessage-ID: <01jd.1.1@brand.example>\r\nMIME-Version: 1.0\r\n"
-      "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
-      "List-Id: <spring.brand.example>\r\nList-Unsubscribe: "
-      "<https://brand.example/u/0123456789abcdef0123456789abcdef>\r\n"
-      "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nFeedback-ID: spring:brand:bulk:mailsbuddy\r\n\r\n";
-  constexpr std::string_view kLines[] = {
-      "<table role=3D\"presentation\" width=3D\"100%\" cellpadding=3D\"0\">\r\n",
-      "  <tr>\r\n",
-      "    <td style=3D\"padding:12px;font-family:Arial,sans-serif;color:#333333\">\r\n",
-      "      The quick brown fox jumps over the lazy dog, and then does it once more=\r\n",
-      " for all who were looking elsewhere, which is most of us on a Monday.\r\n",
-      "    </td>\r\n",
-      "  </tr>\r\n",
-      "</table>\r\n"};
-  const std::size_t end = text.size() + body_bytes;
-  for (std::size_t i = 0; text.size() < end; ++i) text += kLines[i % std::size(kLines)];
-  return text;
-}
 
 double cpu_seconds() {
   timespec time{};
@@ -70,7 +48,7 @@ double turn(Entry& entry, const std::string& text, double seconds) {
 
 void compete(std::string_view what, std::vector<Entry>& entries, std::size_t kilobytes, std::uint64_t rounds,
              double seconds) {
-  const std::string text = message(kilobytes << 10);
+  const std::string text = newsletter(kilobytes << 10);
   for (Entry& each : entries) {
     each.per_second.clear();
     each.first = each.contender->sign(text);
@@ -107,7 +85,7 @@ void compete_signing(std::string_view what, const dkim::PrivateKey& key, const s
   entries.push_back({"libopendkim", make_libopendkim(key)});
   for (const std::size_t kilobytes : kKilobytes) {
     compete(what, entries, kilobytes, rounds, seconds);
-    const std::string text = message(kilobytes << 10);
+    const std::string text = newsletter(kilobytes << 10);
     const std::string name = prefix + "." + std::to_string(kilobytes);
     write(name + ".unsigned", text);
     for (const Entry& each : entries) {

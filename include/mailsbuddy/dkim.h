@@ -52,6 +52,10 @@ struct KeyRecord {
   bool has_flag(std::string_view flag) const noexcept;     // "y", "s"
 };
 
+// The size of the key in `record`: of RSA's modulus; 256 for Ed25519. Errors: kInvalidArgument: revoked, p= is no key of
+// type k=, or k= is no type that DKIM has.
+Result<int> key_bits(const KeyRecord& record);
+
 struct KeyOptions {
   bool allow_short_rsa = false;  // RSA of kRsaBitsMin to 2047 bits: RFC 8301 3.2 has signers use 2048 at least.
 };

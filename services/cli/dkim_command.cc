@@ -186,7 +186,8 @@ void add_dkim_command(CLI::App& app, Run& run) {
   add_keygen(*dkim, run);
   add_record(*dkim, run);
   add_sign(*dkim, run);
-  add_dkim_verify_commands(*dkim, run);
+  add_dkim_verify(*dkim, run);
+  add_dkim_check(*dkim, run);
 }
 
 }  // namespace mailsbuddy::cli

@@ -24,9 +24,6 @@ struct Options {
   std::string records;
   std::optional<std::int64_t> at;
   std::string engine = "native";
-  std::string domain;
-  std::string selector;
-  std::string key;
 };
 
 int refuse(std::string_view command, const Error& error) {
@@ -113,7 +110,9 @@ int verify(const Options& options) {
   return std::cout.flush() ? status : kBadUsage;
 }
 
-void add_verify(CLI::App& dkim, std::function<int()>& run) {
+}  // namespace
+
+void add_dkim_verify(CLI::App& dkim, std::function<int()>& run) {
   auto options = std::make_shared<Options>();
   CLI::App* verify_command =
       dkim.add_subcommand("verify", "Judge the DKIM signatures of messages; JSON lines come out");
@@ -141,13 +140,9 @@ void add_verify(CLI::App& dkim, std::function<int()>& run) {
       "Exit status: 0 every message passes; 1 one does not; 2 an option, a file or the network is not as it must "
       "be.\n\n"
       "Examples:\n  mailsbuddy dkim verify message.eml\n"
-      "  mailsbuddy dkim sign --key brand.pem s1 brand.example < draft.eml | mailsbuddy dkim verify --records "
-      "keys.tsv");
+      "  mailsbuddy dkim sign --domain brand.example --selector s1 --key brand.pem < draft.eml |\n"
+      "    mailsbuddy dkim verify --records keys.tsv");
   verify_command->callback([options, &run] { run = [options] { return verify(*options); }; });
 }
-
-}  // namespace
-
-void add_dkim_verify_commands(CLI::App& dkim, std::function<int()>& run) { add_verify(dkim, run); }
 
 }  // namespace mailsbuddy::cli

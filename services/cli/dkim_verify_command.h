@@ -6,7 +6,8 @@
 
 namespace mailsbuddy::cli {
 
-// Adds both to `dkim`.
-void add_dkim_verify_commands(CLI::App& dkim, std::function<int()>& run);
+// Adds them to `dkim`.
+void add_dkim_verify(CLI::App& dkim, std::function<int()>& run);
+void add_dkim_check(CLI::App& dkim, std::function<int()>& run);
 
 }  // namespace mailsbuddy::cli
