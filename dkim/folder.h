@@ -1,6 +1,7 @@
 // folder.h - writes a header field's value in lines of at most 78 columns, as far as what may not be cut allows.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -9,10 +10,11 @@ namespace mailsbuddy::dkim {
 
 constexpr std::size_t kColumns = 78;  // RFC 5322 2.1.1
 
-// Appends to `out`, which must outlive it. Takes no memory of its own.
+// Appends to `out`, which must outlive it and in which the field begins at `start`. Takes no memory of its own.
 class Folder {
  public:
-  explicit Folder(std::string& out) : out_(out), column_(out.size() - (out.rfind('\n') + 1)) {}  // npos + 1 is 0.
+  Folder(std::string& out, std::size_t start)
+      : out_(out), column_(out.size() - std::max(start, out.rfind('\n') + 1)) {}  // npos + 1 is 0.
 
   // The pieces as one word, after a space or a fold.
   void word(std::initializer_list<std::string_view> pieces) {

@@ -1,4 +1,5 @@
-// Reading private keys: what the bytes are, and what they are instead when they are no key to sign with.
+// Reading private keys: what the bytes are, and what they are instead when they are no key to sign with. Those that are
+// go past OpenSSL's decoders (key_der.h); what is said of the others is what those find.
 //   PEM "PRIVATE KEY"      PrivateKeyInfo (PKCS#8, RFC 5208 5)
 //   PEM "RSA PRIVATE KEY"  RSAPrivateKey (PKCS#1, RFC 8017 A.1.2)
 //   DER                    either of the two
@@ -12,6 +13,7 @@
 #include <cstring>
 
 #include "dkim/key.h"
+#include "dkim/key_der.h"
 
 namespace mailsbuddy::dkim {
 namespace {
@@ -20,19 +22,6 @@ constexpr std::size_t kKeyBytesMax = 64 * 1024;  // An RSA-4096 key with its tex
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 
-// Clears a string's octets, also those past its end, when it goes.
-class Wipe {
- public:
-  explicit Wipe(std::string& text) noexcept : text_(text) {}
-  ~Wipe() {
-    text_.resize(text_.capacity());
-    OPENSSL_cleanse(text_.data(), text_.size());
-  }
-
- private:
-  std::string& text_;
-};
-
 // Encrypted keys are not asked a password for: OpenSSL's own callback would read the terminal.
 int no_password(char*, int, int, void* asked) noexcept {
   *static_cast<bool*>(asked) = true;
@@ -40,7 +29,7 @@ int no_password(char*, int, int, void* asked) noexcept {
 }
 
 Result<OpenSslPtr<EVP_PKEY>> parse_pem(std::string_view pem) {
-  // The BIO reads `pem` where it stands, and OpenSSL clears what it decodes on the way.
+  if (auto read = read_pem_key(pem)) return read;
   const OpenSslPtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   if (!bio) return Error{ErrorCode::kInternal, "OpenSSL: BIO_new_mem_buf failed"};
   bool encrypted = false;
@@ -61,6 +50,7 @@ auto parse_whole(std::string_view der, Parse parse) {
 }
 
 Result<OpenSslPtr<EVP_PKEY>> parse_der(std::string_view der) {
+  if (auto read = read_der_key(der)) return read;
   OpenSslPtr<EVP_PKEY> pkey(parse_whole(der, [](auto at, long size) { return d2i_AutoPrivateKey(nullptr, at, size); }));
   if (pkey) return pkey;
   const OpenSslPtr<EVP_PKEY> public_key(
@@ -96,13 +86,12 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem_or_der, KeyOptions opt
 }
 
 Result<PrivateKey> PrivateKey::from_file(const std::filesystem::path& file, KeyOptions options) {
-  std::string bytes;
-  const Wipe wipe(bytes);
+  WipedString bytes;
   const auto about = [&file](const Error& error) {
     return Error{error.code, fmt::format("{}: {}", file.string(), error.detail)};
   };
-  if (auto read = read_file(file, bytes); !read) return about(read.error());
-  auto key = parse(bytes, options);
+  if (auto read = read_file(file, bytes.text()); !read) return about(read.error());
+  auto key = parse(bytes.text(), options);
   if (!key) return about(key.error());
   return key;
 }
@@ -111,8 +100,8 @@ Result<PrivateKey> PrivateKey::from_source(const KeySource& source, KeyOptions o
   if (!source) return invalid("no source of the key");
   auto bytes = source();
   if (!bytes) return std::move(bytes).error();
-  const Wipe wipe(*bytes);
-  return parse(*bytes, options);
+  WipedString wiped(*std::move(bytes));
+  return parse(wiped.text(), options);
 }
 
 }  // namespace mailsbuddy::dkim

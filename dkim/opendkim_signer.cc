@@ -19,6 +19,8 @@
 namespace mailsbuddy::dkim {
 namespace {
 
+constexpr std::size_t kLineMax = 998;  // RFC 5322 2.1.1
+
 struct Close {
   void operator()(DKIM_LIB* library) const noexcept { dkim_close(library); }
   void operator()(DKIM* message) const noexcept { dkim_free(message); }
@@ -80,7 +82,9 @@ class Signing final : public OpenDkimSigner {
                                                       octets(selector_), octets(domain_), form(options_.header),
                                                       form(options_.body), algorithm_, length, &status));
     if (!dkim) return refused(status);
-    if (!options_.identity.empty()) status = dkim_set_signer(dkim.get(), octets(options_.identity));
+    if (unfolded_) status = dkim_set_margin(dkim.get(), 0);
+    if (status == DKIM_STAT_OK && !options_.identity.empty())
+      status = dkim_set_signer(dkim.get(), octets(options_.identity));
     for (const Field& field : cut.fields) {
       if (status == DKIM_STAT_OK) status = dkim_header(dkim.get(), octets(field.whole), field.whole.size());
     }
@@ -94,6 +98,9 @@ class Signing final : public OpenDkimSigner {
     constexpr std::string_view kName = "DKIM-Signature: ";
     if (status == DKIM_STAT_OK) status = dkim_getsighdr_d(dkim.get(), kName.size(), &value, &size);
     if (status != DKIM_STAT_OK) return refused(status);
+    if (unfolded_ && kName.size() + size > kLineMax) {
+      return Error{ErrorCode::kUnsupported, "libopendkim: the field is too long for one line"};
+    }
     out += kName;
     append_crlf_lines(out, {reinterpret_cast<const char*>(value), size});
     return {};
@@ -151,6 +158,9 @@ class Signing final : public OpenDkimSigner {
   const SignOptions options_;
   std::string pem_;
   const dkim_alg_t algorithm_;
+  // libopendkim 2.11 beta 2 hashes an Ed25519 signature's field with b= folded otherwise than it writes it, which only
+  // the simple form shows: such a field is asked for in one line.
+  const bool unfolded_ = algorithm_ == DKIM_SIGN_ED25519SHA256 && options_.header == Canonicalisation::kSimple;
   std::vector<std::string> names_;
   std::vector<std::string> oversigned_;
   mutable std::mutex mutex_;

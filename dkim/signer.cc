@@ -83,7 +83,7 @@ class Signing {
     }
     work_.text.clear();
     append_base64(work_.text, {reinterpret_cast<const char*>(signature.data()), size});
-    Folder(out).stretch(work_.text);
+    Folder(out, start).stretch(work_.text);
     out += "\r\n";
     return {};
   }
@@ -113,9 +113,10 @@ class Signing {
   // "DKIM-Signature: ... b=", folded. There is at least From in h=.
   void append_unsigned(const BodyHash& body, TimePoint now, std::string& out) {
     const SignOptions& options = identity_.options;
+    const std::size_t start = out.size();
     out += kName;
     out += ':';
-    Folder folder(out);
+    Folder folder(out, start);
     folder.word({"v=1;"});
     folder.word({"a=", to_string(identity_.key->algorithm), ";"});
     folder.word({"c=", to_string(options.header), "/", to_string(options.body), ";"});

@@ -79,6 +79,22 @@ BOOST_AUTO_TEST_CASE(reads_der_of_both_kinds) {
   BOOST_TEST(PrivateKey::parse(der_of(pkey, false)).value().record().str() == record);
 }
 
+BOOST_AUTO_TEST_CASE(a_part_of_a_key_is_none) {
+  const auto pkey = rsa(2048);
+  const OpenSslPtr<EVP_PKEY> ed25519(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  for (const std::string& whole : {der_of(pkey), der_of(pkey, false), der_of(ed25519)}) {
+    BOOST_TEST(PrivateKey::parse(whole).has_value());
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      if (PrivateKey::parse(whole.substr(0, size))) BOOST_ERROR("taken: " << size << " of " << whole.size());
+    }
+  }
+  for (const std::string& whole : {pem_of(pkey), pkcs1_of(pkey), pem_of(ed25519)}) {
+    for (std::size_t size = 0; size < whole.size() - 10; size += 7) {
+      if (PrivateKey::parse(whole.substr(0, size))) BOOST_ERROR("taken: " << size << " of " << whole.size());
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(ed25519) {
   const auto key = PrivateKey::generate_ed25519().value();
   BOOST_TEST((key.algorithm() == Algorithm::kEd25519Sha256));

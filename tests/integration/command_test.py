@@ -116,6 +116,87 @@ class Keys(unittest.TestCase):
                 self.assertEqual((run.returncode, run.stdout), (2, ""), run.stderr)
                 self.assertIn(said, run.stderr)
 
+    def test_ed25519_key_and_record(self):
+        made = support.command("dkim", "keygen", "--type", "ed25519").stdout
+        public = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=made.encode(),
+                                capture_output=True, check=True).stdout
+        record = support.command("dkim", "record", "s1", "brand.example", text=made).stdout
+        self.assertIn(f'"v=DKIM1; k=ed25519; p={base64.b64encode(public[-32:]).decode()}"', record)
+
+
+class Sign(unittest.TestCase):
+    """dkim sign: what comes out is what went in with a signature on top that dkimpy verifies."""
+
+    MESSAGE = "From: Brand <news@brand.example>\nSubject: a  b\n\nHello. \n\n\n"  # As a shell has it.
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.keys, cls.records = {}, {}
+        for kind in ("rsa", "ed25519"):
+            cls.keys[kind] = pathlib.Path(cls.folder.name, f"{kind}.pem")
+            cls.keys[kind].write_text(support.command("dkim", "keygen", "--type", kind).stdout)
+            line = support.command("dkim", "record", kind, "brand.example", "--key", cls.keys[kind]).stdout
+            cls.records[f"{kind}._domainkey.brand.example."] = "".join(re.findall(r'"([^"]*)"', line)).encode()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def sign(self, kind, *options, text=MESSAGE):
+        return support.command("dkim", "sign", "--domain", "brand.example", "--selector", kind, "--key", self.keys[kind],
+                               *options, text=text)
+
+    def verify(self, message, index=0):
+        return support.dkim.DKIM(message).verify(index, dnsfunc=lambda name, timeout=5: self.records[name.decode()])
+
+    def test_every_canonicalisation_and_engine(self):
+        for kind in self.keys:
+            for canon in ("simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"):
+                for engine in ("native", "opendkim"):
+                    with self.subTest(f"{kind} {canon} {engine}"):
+                        run = self.sign(kind, "--canon", canon, "--engine", engine, "--at", 1_700_000_000)
+                        self.assertEqual((run.returncode, run.stderr), (0, ""))
+                        message = run.stdout.encode().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+                        self.assertTrue(message.endswith(self.MESSAGE.replace("\n", "\r\n").encode()))
+                        self.assertIn(f"c={canon}", run.stdout)
+                        self.assertIn("t=1700000000", run.stdout)
+                        self.assertTrue(self.verify(message))
+
+    def test_twice_signs_with_two_keys(self):
+        once = self.sign("rsa").stdout
+        twice = self.sign("ed25519", text=once).stdout.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+        self.assertEqual(twice.count(b"DKIM-Signature:"), 2)
+        self.assertTrue(self.verify(twice, 0))
+        self.assertTrue(self.verify(twice, 1))
+
+    def test_body_length_is_warned_of(self):
+        run = self.sign("rsa", "--body-length", 5)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("warning: l=5", run.stderr)
+
+    def test_refused(self):
+        weak = pathlib.Path(self.folder.name, "weak.pem")
+        weak.write_text(support.command("dkim", "keygen", "--bits", 1024, "--allow-short-rsa").stdout)
+        for name, options, text, said in [("no From", [], "To: a@brand.example\n\n", "no From field"),
+                                          ("nothing", [], "", "no From field"),
+                                          ("no such form", ["--canon", "relaxed"], self.MESSAGE, "--canon"),
+                                          ("no such engine", ["--engine", "other"], self.MESSAGE, "--engine"),
+                                          ("identity elsewhere", ["--identity", "a@other.example"], self.MESSAGE,
+                                           "identity")]:
+            with self.subTest(name):
+                run = self.sign("rsa", *options, text=text)
+                self.assertEqual((run.returncode, run.stdout), (2, ""))
+                self.assertIn(said, run.stderr)
+        sign = ["dkim", "sign", "--domain", "brand.example", "--selector", "s1", "--key"]
+        run = support.command(*sign, weak, text=self.MESSAGE)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("weak", run.stderr)
+        self.assertEqual(support.command(*sign, weak, "--allow-short-rsa", text=self.MESSAGE).returncode, 0)
+        run = support.command(*sign, "/nonexistent.pem", text=self.MESSAGE)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("/nonexistent.pem: No such file", run.stderr)
+
 
 class SinkUsage(unittest.TestCase):
     def test_refused(self):

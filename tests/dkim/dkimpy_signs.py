@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What dkimpy signs, whole and changed, before our verifier and dkimpy's: they must agree on pass or not pass. Then ARC, both
-ways: chains that dkimpy and we seal in turn. Usage: differential_dkimpy.py PATH_OF_dkim_judge COUNT"""
+ways: chains that dkimpy and we seal in turn. Usage: dkimpy_signs.py PATH_OF_dkim_judge COUNT"""
 
 import base64
 import collections
