@@ -65,7 +65,7 @@ struct ArcSealer::Identity {
     const std::size_t size = hash.finish(digest) ? signer->key->sign(digest, signature) : 0;
     std::string text;
     append_base64(text, {reinterpret_cast<const char*>(signature.data()), size});
-    Folder(field).stretch(text);
+    Folder(field, 0).stretch(text);
     return size > 0;
   }
 
@@ -92,7 +92,7 @@ std::string ArcSealer::Identity::message_signature(const CutMessage& message, st
   HeaderIndex::Walk walk(index);
   std::string canonical;
   std::string field = std::string(kArcMessageName) + ":";
-  Folder folder(field);
+  Folder folder(field, 0);
   folder.word({"i=", instance, ";"});
   append_signer(folder, now);
   folder.word({"c=relaxed/relaxed;"});
@@ -117,7 +117,7 @@ std::string ArcSealer::Identity::message_signature(const CutMessage& message, st
 std::string ArcSealer::Identity::seal(std::string_view sealed_text, std::string_view instance, std::string_view status,
                                       TimePoint now) const {
   std::string field = std::string(kArcSealName) + ":";
-  Folder folder(field);
+  Folder folder(field, 0);
   folder.word({"i=", instance, ";"});
   append_signer(folder, now);
   folder.word({"cv=", status, ";"});

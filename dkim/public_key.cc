@@ -140,7 +140,8 @@ Result<int> key_bits(const KeyRecord& record) {
   const auto key = PublicKey::parse(record.str());
   const Finding& fault = key->fault();
   if (!fault.ok()) {
-    return Error{ErrorCode::kInvalidArgument, fault.detail.empty() ? std::string(describe(fault.reason)) : fault.detail};
+    return Error{ErrorCode::kInvalidArgument,
+                 fault.detail.empty() ? std::string(describe(fault.reason)) : fault.detail};
   }
   if (key->bits() == 0) return Error{ErrorCode::kInvalidArgument, fmt::format("k={} is unknown", record.key_type)};
   return key->bits();

@@ -305,12 +305,10 @@ Finding check_times(std::optional<std::uint64_t> signed_at, std::optional<std::u
   const auto now = std::chrono::floor<std::chrono::seconds>(options.now.time_since_epoch()).count();
   const auto skew = options.clock_skew.count();
   if (signed_at && static_cast<std::int64_t>(*signed_at) > now + skew) {
-    return {Reason::kFuture, fmt::format("t={}, {} s ahead", *signed_at,
-                                         static_cast<std::int64_t>(*signed_at) - now)};
+    return {Reason::kFuture, fmt::format("t={}, {} s ahead", *signed_at, static_cast<std::int64_t>(*signed_at) - now)};
   }
   if (expires_at && static_cast<std::int64_t>(*expires_at) + skew < now) {
-    return {Reason::kExpired, fmt::format("x={}, {} s ago", *expires_at,
-                                          now - static_cast<std::int64_t>(*expires_at))};
+    return {Reason::kExpired, fmt::format("x={}, {} s ago", *expires_at, now - static_cast<std::int64_t>(*expires_at))};
   }
   return {};
 }

@@ -1,6 +1,6 @@
-// bench_dkim_verify ROUNDS MILLISECONDS: every contender verifies the same signed messages of 1, 10 and 100 KB, RSA-2048 and
-// Ed25519, in one thread, in turns of a few milliseconds, so that what disturbs the machine disturbs all alike. Each must
-// also refuse the message with one letter of its body changed. Prints lines
+// bench_dkim_verify ROUNDS MILLISECONDS: every contender verifies the same signed messages of 1, 10 and 100 KB,
+// RSA-2048 and Ed25519, in one thread, in turns of a few milliseconds, so that what disturbs the machine disturbs all
+// alike. Each must also refuse the message with one letter of its body changed. Prints lines
 //   <key> <contender> <KB> <messages per CPU-second of each round>...
 #include <cstdio>
 #include <ctime>

@@ -45,9 +45,10 @@ class Report {
 
 void judge_rsa(int bits, Report& report) {
   if (bits < dkim::kRsaBitsMin) {
-    report.bad(fmt::format("an RSA key of {} bits: receivers must not trust fewer than {} (RFC 8301). Make one of {}: "
-                           "mailsbuddy dkim keygen",
-                           bits, dkim::kRsaBitsMin, dkim::kRsaBitsDefault));
+    report.bad(
+        fmt::format("an RSA key of {} bits: receivers must not trust fewer than {} (RFC 8301). Make one of {}: "
+                    "mailsbuddy dkim keygen",
+                    bits, dkim::kRsaBitsMin, dkim::kRsaBitsDefault));
   } else if (bits < dkim::kRsaBitsDefault) {
     report.advice(fmt::format("an RSA key of {} bits passes today; sign with {} (RFC 8301), under a new selector", bits,
                               dkim::kRsaBitsDefault));
@@ -75,7 +76,8 @@ void judge_tags(const dkim::KeyRecord& record, Report& report) {
   }
   if (!record.serves_email()) report.bad("s= lists neither email nor *: take s= out");
   if (record.has_flag("y")) {
-    report.advice("t=y says that you are only testing: receivers then treat signed mail as unsigned. Take it out when you send");
+    report.advice(
+        "t=y says that you are only testing: receivers then treat signed mail as unsigned. Take it out when you send");
   }
   if (record.has_flag("s")) report.advice("t=s: an identity (i=) of a subdomain fails; without i= it has no effect");
 }
@@ -86,7 +88,8 @@ void judge(const std::string& text, const std::optional<dkim::PrivateKey>& key, 
     return report.bad(fmt::format("not a DKIM key record: {}. It says: {}", record.error().detail, text.substr(0, 80)));
   }
   if (record->revoked()) {
-    return report.bad("p= is empty: the key is revoked, and every signature of this selector fails. Sign with another one");
+    return report.bad(
+        "p= is empty: the key is revoked, and every signature of this selector fails. Sign with another one");
   }
   judge_key(*record, report);
   judge_tags(*record, report);
@@ -118,7 +121,8 @@ int check(const Options& options) {
     return report.status();
   }
   if (answer.records.size() > 1) {
-    report.bad(fmt::format("{} TXT records, of which receivers take any one (RFC 6376 3.6.2.2): leave one", answer.records.size()));
+    report.bad(fmt::format("{} TXT records, of which receivers take any one (RFC 6376 3.6.2.2): leave one",
+                           answer.records.size()));
   }
   for (const std::string& text : answer.records) judge(text, key, report);
   return report.status();

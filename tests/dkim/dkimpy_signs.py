@@ -33,6 +33,8 @@ ARGUED = {
     "bad-syntax": "a value that RFC 6376 3.5 or 3.2 does not allow; \"meticulously validate\" (6.1.1)",
     "from-count": "not exactly one From: RFC 5322 3.6, RFC 6376 3.8",
 }
+# The other way round: white space before a header field's colon, which RFC 5322 4.5 has readers accept; dkimpy refuses it.
+OBSOLETE_COLON = re.compile(rb"^[!-9;-~]+[ \t]+:", re.MULTILINE)
 
 
 def words(rng, most):
@@ -71,7 +73,7 @@ def changed(rng, text):
     if kind == 2:
         return rng.choice(NAMES) + b": added\r\n" + text
     if kind == 3:
-        return text + rng.choice([b"\r\n", b"x\r\n", b" \r\n", b"\t", b"\r\n\r\n"])
+        return text + rng.choice([b"\r\n", b"x\r\n", b" \r\n", b"\t\r\n", b"\r\n\r\n"])
     if kind == 4:
         lines = text.split(b"\r\n")
         del lines[rng.randrange(len(lines) - 1)]
@@ -142,6 +144,8 @@ def compare(count):
             continue
         if number % 2 and theirs is True and reason in ARGUED:
             argued[reason] += 1
+        elif number % 2 and theirs == "MessageFormatError" and OBSOLETE_COLON.search(text):
+            argued["white space before a colon"] += 1
         else:
             wrong.append(f"message {number}: dkimpy {theirs}, we {status} {reason}\n{text[:2000]!r}")
     print(f"{count} messages of dkimpy, {passed} pass, {len(wrong)} wrong, argued: {dict(argued)}")
@@ -150,8 +154,11 @@ def compare(count):
 
 
 def seal_by_dkimpy(text):
-    text = b"Authentication-Results: mx.example; arc=%s\r\n" % (b"pass" if b"ARC-Seal" in text else b"none") + text
-    return b"".join(dkim.arc_sign(text, b"s1", b"list.example", KEYS.rsa, b"mx.example")) + text
+    """Its signer takes the state of the chain from the one Authentication-Results field of its own name."""
+    sets = text.count(b"ARC-Seal:")
+    name = b"mx%d.example" % sets
+    text = b"Authentication-Results: %s; arc=%s\r\n" % (name, b"pass" if sets else b"none") + text
+    return b"".join(dkim.arc_sign(text, b"s1", b"list.example", KEYS.rsa, name)) + text
 
 
 def seal_by_us(texts):
@@ -180,7 +187,9 @@ def chains(count):
             except Exception as error:
                 theirs = (b"fail", [], type(error).__name__)
             agreed = (status == "pass") == (theirs[0] == b"pass")
-            if not agreed and (number < count or theirs[0] != b"pass" or reason not in ARGUED):
+            argued = (reason in ARGUED if theirs[0] == b"pass" else
+                      theirs[2] == "MessageFormatError" and OBSOLETE_COLON.search(text))
+            if not agreed and (number < count or not argued):
                 wrong.append(f"chain {number} of {length}: dkimpy {theirs[0]} {theirs[2]}, we {status} {reason}\n{text[:3000]!r}")
             if number < count and status != "pass":
                 wrong.append(f"chain {number} of {length} does not pass: {reason}")

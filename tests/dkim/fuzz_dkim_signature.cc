@@ -1,4 +1,5 @@
-// A DKIM-Signature, ARC-Message-Signature or ARC-Seal field alone: whatever it says, what is taken out of it is b= alone.
+// A DKIM-Signature, ARC-Message-Signature or ARC-Seal field alone: whatever it says, what is taken out of it is b=
+// alone.
 #include <cstdlib>
 
 #include "core/base/ascii.h"
@@ -15,8 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Signature signature;
     if (!parse_signature(field, kind, signature).ok()) continue;
     if (signature.algorithm == nullptr || signature.signature.empty() || signature.domain.empty()) std::abort();
-    if (kind == SignatureKind::kDkim && !ascii::iequals(signature.identity_domain().substr(
-            signature.identity_domain().size() - signature.domain.size()), signature.domain)) {
+    if (kind == SignatureKind::kDkim &&
+        !ascii::iequals(
+            signature.identity_domain().substr(signature.identity_domain().size() - signature.domain.size()),
+            signature.domain)) {
       std::abort();
     }
     std::string without;

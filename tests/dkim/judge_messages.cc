@@ -56,12 +56,18 @@ int main() {
       std::cout << to_string(arc.status) << ' ' << to_string(arc.reason) << '\n';
     } else if (what == "key") {
       auto key = PrivateKey::parse(text, {.allow_short_rsa = true});
-      if (!key) return 1;
+      if (!key) {
+        std::cerr << "no key: " << key.error().detail << '\n';
+        return 1;
+      }
       sealer = ArcSealer::make("list.example", "s1", *key).value();
     } else if (what == "seal" && sealer) {
       const auto set = sealer->seal(text, "mx.example; arc=pass", verify_arc(text, lookup, options),
                                     TimePoint(std::chrono::seconds(1'780'000'000)));
-      if (!set) return 1;
+      if (!set) {
+        std::cerr << "no seal: " << set.error().detail << '\n';
+        return 1;
+      }
       std::cout << set->size() << '\n' << *set << '\n';
     } else {
       return 1;

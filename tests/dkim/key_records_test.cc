@@ -30,7 +30,8 @@ BOOST_AUTO_TEST_CASE(finds_what_is_listed) {
 }
 
 BOOST_AUTO_TEST_CASE(refuses_other_lines) {
-  for (const std::string_view text : {"a", "a\n", "a\tMX\t10 b", "\tTXT\tx", "a\tTXT\tx\nname\ttype\tvalue", "a txt x"}) {
+  for (const std::string_view text :
+       {"a", "a\n", "a\tMX\t10 b", "\tTXT\tx", "a\tTXT\tx\nname\ttype\tvalue", "a txt x"}) {
     BOOST_TEST_CONTEXT(text) {
       const auto records = KeyRecords::parse(text);
       BOOST_REQUIRE(!records.has_value());
