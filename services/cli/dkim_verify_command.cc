@@ -119,8 +119,7 @@ void add_dkim_verify(CLI::App& dkim, std::function<int()>& run) {
   verify_command->add_option("MESSAGE", options->messages, "Files, one message each; - or none: standard input");
   auto* dns = verify_command->add_option("--dns", options->dns,
                                          "DNS server IP[:PORT]; may be given again. Default: the system's");
-  verify_command
-      ->add_option("--records", options->records, "Take keys from a file instead, whose form is below")
+  verify_command->add_option("--records", options->records, "Take keys from a file instead, whose form is below")
       ->excludes(dns);
   verify_command->add_option("--at", options->at, "Verify as of this Unix time. Default: now");
   verify_command->add_option("--engine", options->engine, "native or opendkim")
@@ -135,7 +134,8 @@ void add_dkim_verify(CLI::App& dkim, std::function<int()>& run) {
       "key),\n"
       "policy (too many signatures), none (not signed). SHA-1 and keys under 1024 bits are permerror (RFC 8301).\n"
       "A file without any CRLF is read as if its line ends were CRLF.\n\n"
-      "Lines of the file of keys: NAME, tab, TXT, tab, text; or NAME, tab, and NXDOMAIN, SERVFAIL or TIMEOUT. Several TXT lines\n"
+      "Lines of the file of keys: NAME, tab, TXT, tab, text; or NAME, tab, and NXDOMAIN, SERVFAIL or TIMEOUT. Several "
+      "TXT lines\n"
       "of a name are several records; what is not listed does not exist.\n\n"
       "Exit status: 0 every message passes; 1 one does not; 2 an option, a file or the network is not as it must "
       "be.\n\n"

@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(takes_both_forms_of_rsa_keys) {
   BOOST_TEST(reason_of(verify_with(signed_message(), {"v=DKIM1; p=" + junk})) == "key-syntax");
 }
 
-BOOST_AUTO_TEST_CASE(body_length) {
+BOOST_AUTO_TEST_CASE(counts_the_octets_of_l) {
   Draft draft;
   draft.body = "signed part\r\nnot signed\r\n";  // 13 octets, then 12.
   const auto signed_to = [&](std::string_view tag, std::size_t length) {
