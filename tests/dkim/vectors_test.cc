@@ -161,6 +161,25 @@ BOOST_AUTO_TEST_CASE(verdicts_as_delivered) {
   });
 }
 
+// The second engine says pass where the first does. Its other words are its own.
+BOOST_AUTO_TEST_CASE(libopendkim_agrees) {
+  if (!available(Backend::kLibopendkim)) {
+    BOOST_TEST_MESSAGE("skipped: libopendkim is not in this build");
+    return;
+  }
+  for_each_vector([](const Vector& vector) {
+    for (const bool old : {false, true}) {
+      VerifyOptions options{.now = kNow};
+      options.allow_sha1 = old;
+      if (old) options.rsa_bits_min = 512;
+      const bool native = vector.verify(options).status == Status::kPass;
+      options.backend = Backend::kLibopendkim;
+      const Verification got = vector.verify(options);
+      BOOST_TEST_CONTEXT(reasons_of(got)) { BOOST_TEST((got.status == Status::kPass) == native); }
+    }
+  });
+}
+
 // Whoever asks keys_needed() first finds all that verify() asks for.
 BOOST_AUTO_TEST_CASE(keys_needed_are_those_asked_for) {
   for_each_vector([](const Vector& vector) {
