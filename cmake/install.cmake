@@ -30,7 +30,11 @@ else()
   set(MAILSBUDDY_STATIC ON)
   set(pc_requires "libuv libcares openssl fmt libidn2 libpsl")
   set(pc_libs "-pthread -lresolv")
+  if(MAILSBUDDY_WITH_OPENDKIM)
+    string(APPEND pc_requires " opendkim")
+  endif()
 endif()
+
 configure_package_config_file(cmake/mailsbuddyConfig.cmake.in mailsbuddyConfig.cmake INSTALL_DESTINATION ${cmake_dir}
                               NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(mailsbuddyConfigVersion.cmake COMPATIBILITY SameMinorVersion)
@@ -53,5 +57,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR})  # 
 if(MAILSBUDDY_STATIC)  # The command runs without these; linking the static library takes them.
   set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
       "libuv1-dev, libc-ares-dev, libssl-dev, libfmt-dev, libidn2-dev, libpsl-dev, pkg-config")
+  if(MAILSBUDDY_WITH_OPENDKIM)
+    string(APPEND CPACK_DEBIAN_PACKAGE_RECOMMENDS ", libopendkim-dev")
+  endif()
 endif()
 include(CPack)

@@ -21,6 +21,12 @@ pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
 pkg_check_modules(LIBIDN2 REQUIRED IMPORTED_TARGET libidn2)
 pkg_check_modules(LIBPSL REQUIRED IMPORTED_TARGET libpsl)
+option(MAILSBUDDY_OPENDKIM "Build libopendkim in as the second DKIM engine, where it is found" ON)
+set(MAILSBUDDY_WITH_OPENDKIM OFF)
+if(MAILSBUDDY_OPENDKIM)
+  pkg_check_modules(OPENDKIM IMPORTED_TARGET opendkim)
+  set(MAILSBUDDY_WITH_OPENDKIM ${OPENDKIM_FOUND})
+endif()
 
 add_library(mailsbuddy_flags INTERFACE)
 target_compile_options(mailsbuddy_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast
@@ -62,6 +68,7 @@ function(mailsbuddy_library)
   target_compile_features(mailsbuddy PUBLIC cxx_std_20)
   target_link_libraries(mailsbuddy PUBLIC Threads::Threads PRIVATE fmt::fmt OpenSSL::SSL OpenSSL::Crypto
                         PkgConfig::LIBUV PkgConfig::CARES PkgConfig::LIBIDN2 PkgConfig::LIBPSL resolv
+                        $<$<BOOL:${MAILSBUDDY_WITH_OPENDKIM}>:PkgConfig::OPENDKIM>
                         $<BUILD_INTERFACE:mailsbuddy_flags>)
 endfunction()
 

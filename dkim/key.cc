@@ -1,126 +1,151 @@
 #include "dkim/key.h"
 
 #include <fmt/format.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
 
-#include "core/base/encoding.h"
+#include "core/base/ascii.h"
 
 namespace mailsbuddy::dkim {
 namespace {
 
-constexpr std::size_t kPemBytesMax = 64 * 1024;  // An RSA-4096 key with its text takes 13 KB.
-
-// What OpenSSL adds to its thread's list of errors while this lives is taken off it again.
-class ErrorMark {
- public:
-  ErrorMark() noexcept { ERR_set_mark(); }
-  ~ErrorMark() { ERR_pop_to_mark(); }
-};
+constexpr std::size_t kEd25519Bytes = 32;       // RFC 8032 5.1.5
+constexpr int kShortRsaBits = kRsaBitsDefault;  // RFC 8301 3.2: "Signers SHOULD use RSA keys of at least 2048 bits."
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 Error openssl_refused(std::string_view what) { return {ErrorCode::kInternal, fmt::format("OpenSSL: {} failed", what)}; }
 
-// Encrypted keys are not asked a password for: OpenSSL's own callback would read the terminal.
-int no_password(char*, int, int, void* asked) noexcept {
-  *static_cast<bool*>(asked) = true;
-  return -1;
+bool ready_for_rsa(EVP_PKEY_CTX* context, int (*init)(EVP_PKEY_CTX*)) noexcept {
+  return context != nullptr && init(context) > 0 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0 &&
+         EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) > 0;
 }
 
-}  // namespace
-
-Result<PrivateKey> PrivateKey::Key::make(OpenSslPtr<EVP_PKEY> pkey) {
-  const ErrorMark mark;
-  if (!EVP_PKEY_is_a(pkey.get(), "RSA")) {
-    const char* name = EVP_PKEY_get0_type_name(pkey.get());
-    return invalid(fmt::format("not an RSA key but {}: only RSA keys can sign in this version",
-                               name == nullptr ? "of an unknown type" : name));
+bool verifies(EVP_PKEY& pkey, Algorithm algorithm, const Sha256& digest, std::span<const unsigned char> signature) {
+  if (algorithm == Algorithm::kRsaSha256) {
+    const OpenSslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, &pkey, nullptr));
+    return ready_for_rsa(context.get(), EVP_PKEY_verify_init) &&
+           EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(), digest.size()) == 1;
   }
-  const int bits = EVP_PKEY_get_bits(pkey.get());
+  const OpenSslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  return context && EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, &pkey, nullptr) > 0 &&
+         EVP_DigestVerify(context.get(), signature.data(), signature.size(), digest.data(), digest.size()) == 1;
+}
+
+Result<void> check_bits(int bits, KeyOptions options) {
   if (bits < kRsaBitsMin || bits > kRsaBitsMax) {
     return invalid(
         fmt::format("RSA key of {} bits: from {} to {} are usable (RFC 8301 3.2)", bits, kRsaBitsMin, kRsaBitsMax));
   }
-  auto key = std::make_shared<Key>();
-  key->pkey = std::move(pkey);
-  key->bits = bits;
-  if (auto prepared = key->prepare(); !prepared) return std::move(prepared).error();
+  if (bits < kShortRsaBits && !options.allow_short_rsa) {
+    return invalid(fmt::format("RSA key of {} bits is weak: {} are wanted (RFC 8301 3.2), fewer only if allowed", bits,
+                               kShortRsaBits));
+  }
+  return {};
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Signing
+
+SigningContexts::Context SigningContexts::take(EVP_PKEY& pkey) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      Context context = std::move(idle_.back());
+      idle_.pop_back();
+      return context;
+    }
+  }
+  Context context;
+  if (algorithm_ == Algorithm::kRsaSha256) {
+    context.rsa.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, &pkey, nullptr));
+    if (!ready_for_rsa(context.rsa.get(), EVP_PKEY_sign_init)) context.rsa.reset();
+  } else {
+    context.ed25519.reset(EVP_MD_CTX_new());
+    if (!context.ed25519 ||
+        EVP_DigestSignInit_ex(context.ed25519.get(), nullptr, nullptr, nullptr, nullptr, &pkey, nullptr) <= 0) {
+      context.ed25519.reset();
+    }
+  }
+  return context;
+}
+
+void SigningContexts::give_back(Context context) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(context));
+}
+
+std::size_t SigningContexts::sign(EVP_PKEY& pkey, const Sha256& digest,
+                                  std::span<unsigned char, kSignatureBytesMax> out) {
+  const ErrorMark mark;
+  Context context = take(pkey);
+  std::size_t size = out.size();
+  bool good = false;
+  if (context.rsa) good = EVP_PKEY_sign(context.rsa.get(), out.data(), &size, digest.data(), digest.size()) > 0;
+  if (context.ed25519) {
+    good = EVP_DigestSign(context.ed25519.get(), out.data(), &size, digest.data(), digest.size()) > 0;
+  }
+  if (!good) return 0;  // A context that failed once is not trusted again.
+  give_back(std::move(context));
+  return size;
+}
+
+std::size_t PrivateKey::Key::sign(const Sha256& digest, std::span<unsigned char, kSignatureBytesMax> out) const {
+  return contexts.sign(*pkey, digest, out);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Making
+
+Result<PrivateKey> PrivateKey::Key::make(OpenSslPtr<EVP_PKEY> pkey, KeyOptions options) {
+  const ErrorMark mark;
+  const bool rsa = EVP_PKEY_is_a(pkey.get(), "RSA") == 1;
+  if (!rsa && EVP_PKEY_is_a(pkey.get(), "ED25519") != 1) {
+    const char* name = EVP_PKEY_get0_type_name(pkey.get());
+    return invalid(fmt::format("a key of type {}: DKIM signs with RSA or Ed25519", name == nullptr ? "unknown" : name));
+  }
+  const int bits = rsa ? EVP_PKEY_get_bits(pkey.get()) : 256;
+  if (rsa) {
+    if (auto good = check_bits(bits, options); !good) return std::move(good).error();
+  }
+  const Algorithm algorithm = rsa ? Algorithm::kRsaSha256 : Algorithm::kEd25519Sha256;
+  auto key = std::make_shared<Key>(std::move(pkey), algorithm, bits);
+  // A damaged digit in a PEM file still parses, and every message would fail at its receiver.
+  const Sha256 digest{};
+  std::array<unsigned char, kSignatureBytesMax> signature;
+  const std::size_t size = key->sign(digest, signature);
+  if (size == 0 || !verifies(*key->pkey, algorithm, digest, std::span(signature).first(size))) {
+    return invalid(fmt::format("a damaged {} key: its signatures do not verify", rsa ? "RSA" : "Ed25519"));
+  }
   PrivateKey made;
   made.key_ = std::move(key);
   return made;
 }
 
-// One signature is made and verified: a damaged digit in a PEM file still parses, and every message would fail.
-Result<void> PrivateKey::Key::prepare() {
-  sha256.reset(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-  const auto context = [this](int (*init)(EVP_PKEY_CTX*)) {
-    OpenSslPtr<EVP_PKEY_CTX> made(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr));
-    const bool ready = made && init(made.get()) > 0 &&
-                       EVP_PKEY_CTX_set_rsa_padding(made.get(), RSA_PKCS1_PADDING) > 0 &&
-                       EVP_PKEY_CTX_set_signature_md(made.get(), sha256.get()) > 0;
-    return ready ? std::move(made) : nullptr;
-  };
-  if (sha256) signing = context(EVP_PKEY_sign_init);
-  const auto verifying = sha256 ? context(EVP_PKEY_verify_init) : nullptr;
-  if (!signing || !verifying) return openssl_refused("setting up RSA-SHA256");
-
-  const Sha256 digest{};
-  const auto signature = decode_base64(sign(digest));
-  if (!signature || signature->empty() ||
-      EVP_PKEY_verify(verifying.get(), reinterpret_cast<const unsigned char*>(signature->data()), signature->size(),
-                      digest.data(), digest.size()) != 1) {
-    return invalid("damaged RSA key: its signatures do not verify");
-  }
-  return {};
-}
-
-std::string PrivateKey::Key::sign(const Sha256& digest) const {
+Result<PrivateKey> PrivateKey::generate_rsa(int bits, KeyOptions options) {
   const ErrorMark mark;
-  std::array<unsigned char, kRsaBitsMax / 8> signature;
-  std::size_t size = signature.size();
-  const OpenSslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_dup(signing.get()));
-  std::string text;
-  if (context && EVP_PKEY_sign(context.get(), signature.data(), &size, digest.data(), digest.size()) > 0) {
-    append_base64(text, {reinterpret_cast<const char*>(signature.data()), size});
-  }
-  return text;
-}
-
-OpenSslPtr<EVP_MD_CTX> PrivateKey::Key::new_hash() const {
-  OpenSslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  if (context && EVP_DigestInit_ex2(context.get(), sha256.get(), nullptr) <= 0) context.reset();
-  return context;
-}
-
-Result<PrivateKey> PrivateKey::from_pem(std::string_view pem) {
-  const ErrorMark mark;
-  if (pem.empty() || pem.size() > kPemBytesMax) return invalid("not a PEM private key");
-  // The BIO reads `pem` where it stands, and OpenSSL clears what it decodes on the way.
-  const OpenSslPtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  if (!bio) return openssl_refused("BIO_new_mem_buf");
-  bool encrypted = false;
-  OpenSslPtr<EVP_PKEY> pkey(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, &encrypted));
-  if (encrypted) return invalid("the PEM private key is encrypted: decrypt it first");
-  if (!pkey) return invalid("not a PEM private key");
-  return Key::make(std::move(pkey));
-}
-
-Result<PrivateKey> PrivateKey::generate(int bits) {
-  const ErrorMark mark;
-  if (bits < kRsaBitsMin || bits > kRsaBitsMax) {
-    return invalid(fmt::format("{} bits: an RSA key has from {} to {}", bits, kRsaBitsMin, kRsaBitsMax));
-  }
+  if (auto good = check_bits(bits, options); !good) return std::move(good).error();
   OpenSslPtr<EVP_PKEY> pkey(EVP_RSA_gen(static_cast<unsigned>(bits)));
   if (!pkey) return openssl_refused("generating an RSA key");
-  return Key::make(std::move(pkey));
+  return Key::make(std::move(pkey), options);
 }
 
+Result<PrivateKey> PrivateKey::generate_ed25519() {
+  const ErrorMark mark;
+  OpenSslPtr<EVP_PKEY> pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  if (!pkey) return openssl_refused("generating an Ed25519 key");
+  return Key::make(std::move(pkey), {});
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is asked of it
+
+Algorithm PrivateKey::algorithm() const noexcept { return key_->algorithm; }
 int PrivateKey::bits() const noexcept { return key_->bits; }
 
 std::string PrivateKey::pem() const {
@@ -134,33 +159,49 @@ std::string PrivateKey::pem() const {
   return {data, static_cast<std::size_t>(size)};
 }
 
-std::string PrivateKey::record() const {
+std::string PrivateKey::Key::public_key() const {
   const ErrorMark mark;
+  std::string octets;
+  if (algorithm == Algorithm::kEd25519Sha256) {
+    std::array<unsigned char, kEd25519Bytes> raw;
+    std::size_t size = raw.size();
+    if (EVP_PKEY_get_raw_public_key(pkey.get(), raw.data(), &size) > 0) octets.assign(raw.begin(), raw.end());
+    return octets;
+  }
   unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key_->pkey.get(), &der);
-  std::string text = "v=DKIM1; k=rsa; p=";
-  if (size > 0) append_base64(text, {reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+  const int size = i2d_PUBKEY(pkey.get(), &der);
+  if (size > 0) octets.assign(reinterpret_cast<const char*>(der), static_cast<std::size_t>(size));
   OPENSSL_free(der);
-  return text;
+  return octets;
 }
 
-std::string zone_file_strings(std::string_view text) {
-  constexpr std::size_t kCharacterStringMax = 255;  // RFC 1035 3.3
-  std::string out;
-  do {
-    out += out.empty() ? "\"" : " \"";
-    for (const char c : text.substr(0, kCharacterStringMax)) {
-      if (c == '"' || c == '\\') out += '\\';
-      if (c >= ' ' && c < 0x7f) {
-        out += c;
-      } else {
-        out += fmt::format("\\{:03}", static_cast<unsigned char>(c));  // RFC 1035 5.1
-      }
-    }
-    out += '"';
-    text.remove_prefix(std::min(text.size(), kCharacterStringMax));
-  } while (!text.empty());
-  return out;
+KeyRecord PrivateKey::record() const {
+  KeyRecord record;
+  record.key_type = key_->algorithm == Algorithm::kEd25519Sha256 ? "ed25519" : "rsa";
+  record.public_key = key_->public_key();
+  return record;
+}
+
+Result<void> check_record(const PrivateKey& key, std::string_view txt) {
+  const auto record = KeyRecord::parse(txt);
+  if (!record) return invalid(fmt::format("no key record: {}", record.error().detail));
+  const KeyRecord own = key.record();
+  if (record->revoked()) return invalid("the key is revoked: p= is empty");
+  if (record->key_type != own.key_type) {
+    return invalid(fmt::format("the record is for a key of type {}, this one is {}", record->key_type, own.key_type));
+  }
+  if (!record->allows_hash("sha256")) return invalid("h= does not allow sha256");
+  if (!record->serves_email()) return invalid("s= does not allow email");
+  if (record->public_key == own.public_key) return {};
+  // RSAPublicKey, which RFC 6376 3.6.1 speaks of, where all others publish SubjectPublicKeyInfo.
+  if (own.key_type == "rsa") {
+    const ErrorMark mark;
+    auto* der = reinterpret_cast<const unsigned char*>(record->public_key.data());
+    const OpenSslPtr<EVP_PKEY> published(
+        d2i_PublicKey(EVP_PKEY_RSA, nullptr, &der, static_cast<long>(record->public_key.size())));
+    if (published && EVP_PKEY_eq(published.get(), key.key()->pkey.get()) == 1) return {};
+  }
+  return invalid("the record publishes another key");
 }
 
 }  // namespace mailsbuddy::dkim

@@ -1,46 +1,55 @@
 // key.h - a private key with everything that signing needs fetched beforehand.
 #pragma once
 
-#include <openssl/evp.h>
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <vector>
 
-#include <array>
-#include <memory>
-#include <string_view>
-
+#include "dkim/openssl.h"
 #include "mailsbuddy/dkim.h"
 
 namespace mailsbuddy::dkim {
 
-// Deletes OpenSSL's objects. EVP_PKEY_free clears the private numbers of an RSA key before it gives their memory back.
-struct OpenSslDelete {
-  void operator()(EVP_PKEY* pkey) const noexcept { EVP_PKEY_free(pkey); }
-  void operator()(EVP_PKEY_CTX* context) const noexcept { EVP_PKEY_CTX_free(context); }
-  void operator()(EVP_MD* md) const noexcept { EVP_MD_free(md); }
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-};
-template <class T>
-using OpenSslPtr = std::unique_ptr<T, OpenSslDelete>;
+constexpr std::size_t kSignatureBytesMax = kRsaBitsMax / 8;
 
-using Sha256 = std::array<unsigned char, 32>;
+// Contexts of one key that are ready to sign: as many as threads ever signed at once. They lie with the key and not
+// with the threads, so that nothing holds its numbers when the last PrivateKey is gone. Threads: any; the lock is held
+// for a few instructions, where the signature takes tens or hundreds of microseconds.
+class SigningContexts {
+ public:
+  explicit SigningContexts(Algorithm algorithm) : algorithm_(algorithm) {}
 
-// Threads: immutable after make(); each signature works on a duplicate of `signing`, which looks nothing up and takes
-// no lock of ours.
-struct PrivateKey::Key {
-  OpenSslPtr<EVP_PKEY> pkey;
-  OpenSslPtr<EVP_MD> sha256;
-  OpenSslPtr<EVP_PKEY_CTX> signing;  // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 6376 3.3.2), initialised.
-  int bits = 0;
-
-  // Takes `pkey` if it is RSA of a permitted size that makes good signatures.
-  static Result<PrivateKey> make(OpenSslPtr<EVP_PKEY> pkey);
-  // The signature of `digest` in base 64; empty: OpenSSL refused.
-  std::string sign(const Sha256& digest) const;
-  // SHA-256 of nothing yet; null: out of memory.
-  OpenSslPtr<EVP_MD_CTX> new_hash() const;
+  // The signature of `digest` into `out`; how many octets it has; 0: OpenSSL refused.
+  std::size_t sign(EVP_PKEY& pkey, const Sha256& digest, std::span<unsigned char, kSignatureBytesMax> out);
 
  private:
-  Result<void> prepare();
+  struct Context {
+    OpenSslPtr<EVP_PKEY_CTX> rsa;    // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 6376 3.3.2).
+    OpenSslPtr<EVP_MD_CTX> ed25519;  // PureEdDSA (RFC 8463 3).
+  };
+  Context take(EVP_PKEY& pkey);
+  void give_back(Context context);
+
+  const Algorithm algorithm_;
+  std::mutex mutex_;
+  std::vector<Context> idle_;
+};
+
+// Threads: any; signing is all that is done with it.
+struct PrivateKey::Key {
+  Key(OpenSslPtr<EVP_PKEY> given, Algorithm type, int size)
+      : pkey(std::move(given)), algorithm(type), bits(size), contexts(type) {}
+
+  OpenSslPtr<EVP_PKEY> pkey;
+  Algorithm algorithm;
+  int bits;
+  mutable SigningContexts contexts;
+
+  // Takes `pkey` if DKIM can sign with it and its signatures are good.
+  static Result<PrivateKey> make(OpenSslPtr<EVP_PKEY> pkey, KeyOptions options);
+  std::size_t sign(const Sha256& digest, std::span<unsigned char, kSignatureBytesMax> out) const;
+  std::string public_key() const;  // As p= has it.
 };
 
 }  // namespace mailsbuddy::dkim

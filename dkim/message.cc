@@ -23,11 +23,12 @@ std::string_view take_field(std::string_view& header) {
 
 }  // namespace
 
-Result<CutMessage> cut_message(std::string_view message) {
+Result<void> cut_message(std::string_view message, CutMessage& cut, std::size_t fields_max) {
   constexpr std::string_view kEmptyLine = "\r\n\r\n";
   const std::size_t empty_line = message.starts_with(kCrlf) ? 0 : message.find(kEmptyLine);
   std::string_view header = message;
-  CutMessage cut;
+  cut.fields.clear();
+  cut.body = {};
   if (empty_line == 0) {
     header = {};
     cut.body = message.substr(kCrlf.size());
@@ -37,7 +38,6 @@ Result<CutMessage> cut_message(std::string_view message) {
   }
   if (!only_crlf(header)) return Error{ErrorCode::kInvalidArgument, "bare CR or LF in the header"};
 
-  cut.fields.reserve(32);
   while (!header.empty()) {
     const std::string_view field = take_field(header);
     const std::size_t colon = field.find(':');
@@ -46,9 +46,12 @@ Result<CutMessage> cut_message(std::string_view message) {
     if (colon == std::string_view::npos || !is_field_name(name)) {
       return Error{ErrorCode::kInvalidArgument, fmt::format("header field {} has no name", cut.fields.size() + 1)};
     }
-    cut.fields.push_back({.name = name, .value = field.substr(colon + 1)});
+    if (cut.fields.size() == fields_max) {
+      return Error{ErrorCode::kResourceExhausted, fmt::format("more than {} header fields", fields_max)};
+    }
+    cut.fields.push_back({.name = name, .value = field.substr(colon + 1), .whole = field});
   }
-  return cut;
+  return {};
 }
 
 }  // namespace mailsbuddy::dkim

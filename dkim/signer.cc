@@ -1,237 +1,234 @@
 // RFC 6376 3.5:
-//   DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=domain; s=selector; t=seconds [; x=seconds];
-//     h=name *( ":" name ); bh=base64; b=base64
+//   DKIM-Signature: v=1; a=algorithm; c=header/body; d=domain; s=selector; [ i=auid; ] [ q=dns/txt; ] [ l=octets; ]
+//     [ t=seconds; ] [ x=seconds; ] h=name *( ":" name ); [ z=name:value *( "|" name:value ); ] bh=base64; b=base64
 // and 3.7: the signature is over the hash of the signed fields in the order of h=, and of this field itself with an
 // empty b=, which has no CRLF.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/base/ascii.h"
 #include "core/base/encoding.h"
+#include "dkim/body_hash.h"
 #include "dkim/canonicalise.h"
-#include "dkim/key.h"
+#include "dkim/folder.h"
+#include "dkim/identity.h"
 #include "dkim/message.h"
-#include "mailsbuddy/dkim.h"
+#include "dkim/opendkim_signer.h"
+#include "dkim/tag_list.h"
 
 namespace mailsbuddy::dkim {
 namespace {
 
-constexpr std::size_t kColumns = 78;      // RFC 5322 2.1.1
-constexpr std::size_t kLabelMax = 63;     // RFC 1035 2.3.4
-constexpr std::size_t kDnsNameMax = 253;  // RFC 1035 2.3.4, as text.
 constexpr std::string_view kName = "DKIM-Signature";
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 Error openssl_refused() { return {ErrorCode::kInternal, "OpenSSL refused to sign"}; }
 
-// sub-domain *( "." sub-domain ) of RFC 5321 4.1.2.
-bool is_dns_name(std::string_view name) {
-  if (name.size() > kDnsNameMax) return false;
-  while (true) {
-    const std::string_view label = name.substr(0, name.find('.'));
-    const bool ldh = std::ranges::all_of(label, [](char c) { return ascii::is_alnum(c) || c == '-'; });
-    if (label.empty() || label.size() > kLabelMax || !ldh || label.front() == '-' || label.back() == '-') return false;
-    if (label.size() == name.size()) return true;
-    name.remove_prefix(label.size() + 1);
-  }
-}
+std::string_view view(const Sha256& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
 
-// Writes a header field's value in lines of at most kColumns, as far as what may not be cut allows.
-class Folder {
+// A number's decimal digits, on the stack.
+class Digits {
  public:
-  explicit Folder(std::string& out) : out_(out), column_(out.size() - (out.rfind('\n') + 1)) {}  // npos + 1 is 0.
+  explicit Digits(std::int64_t number)
+      : size_(static_cast<std::size_t>(std::to_chars(text_.data(), text_.data() + text_.size(), number).ptr -
+                                       text_.data())) {}
+  operator std::string_view() const noexcept { return {text_.data(), size_}; }  // NOLINT: implicit by design
 
-  // Follows a space or a fold.
-  void word(std::string_view text) {
-    if (column_ + 1 + text.size() > kColumns) return fold(text);
-    out_ += ' ';
-    column_ += 1;
-    append(text);
+ private:
+  std::array<char, 24> text_;
+  std::size_t size_;
+};
+
+// What a thread works with while it signs one message, kept for its next: a message takes nothing from the heap unless
+// it is larger than all before. Of the thread and not of the signer: an engine has few threads and may have many
+// thousand signers. Nothing in it is secret.
+struct Workspace {
+  Sha256Hash hash;
+  CutMessage cut;
+  std::string canonical;                // The signed fields, then the signature's own.
+  std::vector<const Field*> selected;   // What h= names, in its order; null: a name for which there is no field.
+  std::vector<std::string_view> names;  // The names that go with them.
+  std::string text;                     // Base 64 and quoted text on their way.
+  std::vector<BodyHash> bodies;
+
+  static Workspace& of_this_thread() {
+    thread_local Workspace workspace;
+    return workspace;
   }
-  // Follows what stands before it, or a fold.
-  void part(std::string_view text) {
-    if (column_ + text.size() > kColumns) return fold(text);
-    append(text);
-  }
-  // May be cut anywhere.
-  void stretch(std::string_view text) {
-    while (!text.empty()) {
-      if (column_ >= kColumns) fold({});
-      const std::string_view some = text.substr(0, kColumns - column_);
-      append(some);
-      text.remove_prefix(some.size());
+};
+
+// One signature over one message.
+class Signing {
+ public:
+  Signing(const Signer::Identity& identity, Workspace& work) : identity_(identity), work_(work) {}
+
+  Result<void> append_field(const BodyHash& body, TimePoint now, std::string& out) {
+    select();
+    const std::size_t start = out.size();
+    append_unsigned(body, now, out);
+    const SignOptions& options = identity_.options;
+    const std::string_view field = std::string_view(out).substr(start);
+    append_canonical_header(work_.canonical, options.header,
+                            {.name = kName, .value = field.substr(kName.size() + 1), .whole = field});
+    work_.hash.begin();
+    work_.hash.update(work_.canonical);
+    Sha256 digest;
+    std::array<unsigned char, kSignatureBytesMax> signature;
+    const std::size_t size = work_.hash.finish(digest) ? identity_.key->sign(digest, signature) : 0;
+    if (size == 0) {
+      out.resize(start);
+      return openssl_refused();
     }
+    work_.text.clear();
+    append_base64(work_.text, {reinterpret_cast<const char*>(signature.data()), size});
+    Folder(out, start).stretch(work_.text);
+    out += "\r\n";
+    return {};
   }
 
  private:
-  void fold(std::string_view text) {
-    out_ += "\r\n ";
-    column_ = 1;
-    append(text);
-  }
-  void append(std::string_view text) {
-    out_ += text;
-    column_ += text.size();
+  // Writes the canonical form of the fields to sign. Fields of one name are taken from the bottom up (RFC 6376 5.4.2);
+  // a name that stands once more than there are fields means: no more of them (8.15).
+  void select() {
+    work_.canonical.clear();
+    work_.selected.clear();
+    work_.names.clear();
+    const auto& fields = work_.cut.fields;
+    for (const auto& wanted : identity_.names) {
+      for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+        if (!ascii::iequals(field->name, wanted.name)) continue;
+        append_canonical_header(work_.canonical, identity_.options.header, *field);
+        work_.canonical += "\r\n";
+        work_.names.push_back(wanted.name);
+        work_.selected.push_back(&*field);
+      }
+      if (!wanted.oversigned) continue;
+      work_.names.push_back(wanted.name);
+      work_.selected.push_back(nullptr);
+    }
   }
 
-  std::string& out_;
-  std::size_t column_;
+  // "DKIM-Signature: ... b=", folded. There is at least From in h=.
+  void append_unsigned(const BodyHash& body, TimePoint now, std::string& out) {
+    const SignOptions& options = identity_.options;
+    const std::size_t start = out.size();
+    out += kName;
+    out += ':';
+    Folder folder(out, start);
+    folder.word({"v=1;"});
+    folder.word({"a=", to_string(identity_.key->algorithm), ";"});
+    folder.word({"c=", to_string(options.header), "/", to_string(options.body), ";"});
+    folder.word({"d=", identity_.domain, ";"});
+    folder.word({"s=", identity_.selector, ";"});
+    if (!identity_.auid.empty()) folder.word({"i=", identity_.auid, ";"});
+    if (options.query_method) folder.word({"q=dns/txt;"});
+    if (body.length) folder.word({"l=", Digits(static_cast<std::int64_t>(*body.length)), ";"});
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch());
+    if (options.timestamp) folder.word({"t=", Digits(seconds.count()), ";"});
+    if (options.expires_after) folder.word({"x=", Digits((seconds + *options.expires_after).count()), ";"});
+    for (std::size_t i = 0; i < work_.names.size(); ++i) {
+      const std::string_view after = i + 1 < work_.names.size() ? ":" : ";";
+      i == 0 ? folder.word({"h=", work_.names[i], after}) : folder.part({work_.names[i], after});
+    }
+    if (options.copied_headers) append_copies(folder);
+    work_.text.clear();
+    append_base64(work_.text, view(body.sha256));
+    folder.word({"bh=", work_.text, ";"});
+    folder.word({"b="});
+  }
+
+  // sig-z-tag-copy = hdr-name [FWS] ":" qp-hdr-value; a line may be cut after any of its characters that are not
+  // encoded and after any that are (RFC 6376 2.11).
+  void append_copies(Folder& folder) {
+    std::string_view before = "z=";
+    for (const Field* field : work_.selected) {
+      if (field == nullptr) continue;
+      work_.text.clear();
+      append_tag_quoted(work_.text, field->value, "|");
+      before == "z=" ? folder.word({before, field->name, ":"}) : folder.part({before, field->name, ":"});
+      for (std::string_view rest = work_.text; !rest.empty();) {
+        const std::string_view piece = rest.substr(0, rest.front() == '=' ? 3 : 1);
+        folder.part({piece});
+        rest.remove_prefix(piece.size());
+      }
+      before = "|";
+    }
+    folder.part({";"});
+  }
+
+  const Signer::Identity& identity_;
+  Workspace& work_;
 };
 
-std::string_view view(const Sha256& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
+Result<void> check_from(const std::vector<Field>& fields) {
+  const auto is_from = [](const Field& field) { return ascii::iequals(field.name, "From"); };
+  const auto froms = std::ranges::count_if(fields, is_from);
+  if (froms != 1) return invalid(froms == 0 ? "no From field" : "more than one From field");
+  return {};
+}
 
 }  // namespace
 
-struct Signer::Identity {
-  struct SignedName {
-    std::string name;
-    bool oversigned;
-  };
-
-  std::string domain;
-  std::string selector;
-  std::shared_ptr<const PrivateKey::Key> key;
-  std::vector<SignedName> names;  // In the order of h=, each once.
-  std::optional<std::chrono::seconds> expires_after;
-
-  void add_name(std::string_view name, bool oversigned);
-  Result<Sha256> body_hash(std::string_view body) const;
-  std::vector<std::string_view> select(const std::vector<Field>& fields, std::string& canonical) const;
-  std::string unsigned_field(const std::vector<std::string_view>& names, const Sha256& body_hash, TimePoint now) const;
-};
-
-void Signer::Identity::add_name(std::string_view name, bool oversigned) {
-  const auto same = [name](const SignedName& other) { return ascii::iequals(other.name, name); };
-  const auto found = std::ranges::find_if(names, same);
-  if (found == names.end()) {
-    names.push_back({std::string(name), oversigned});
-  } else {
-    found->oversigned |= oversigned;
-  }
-}
-
-// RFC 6376 3.7 step 1, the body passing straight into the hash.
-Result<Sha256> Signer::Identity::body_hash(std::string_view body) const {
-  const auto hash = key->new_hash();
-  if (!hash) return openssl_refused();
-  bool hashed = true;
-  const auto update = [&](std::string_view piece) {
-    hashed = hashed && EVP_DigestUpdate(hash.get(), piece.data(), piece.size()) > 0;
-  };
-  if (!relaxed_body(body, update)) return invalid("bare CR or LF in the body");
-  Sha256 digest;
-  if (!hashed || EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr) <= 0) return openssl_refused();
-  return digest;
-}
-
-// Appends the canonical form of the fields to sign and returns what goes into h=. Fields of one name are taken from the
-// bottom up (RFC 6376 5.4.2); a name that stands once more than there are fields means: no more of them (8.15).
-std::vector<std::string_view> Signer::Identity::select(const std::vector<Field>& fields, std::string& canonical) const {
-  std::vector<std::string_view> selected;
-  selected.reserve(names.size() * 2);
-  for (const SignedName& wanted : names) {
-    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
-      if (!ascii::iequals(field->name, wanted.name)) continue;
-      append_relaxed_header(canonical, field->name, field->value);
-      canonical += "\r\n";
-      selected.push_back(wanted.name);
+Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,
+                      std::string& out) {
+  Workspace& work = Workspace::of_this_thread();
+  const std::size_t start = out.size();
+  bool cut = false;
+  work.bodies.clear();
+  const auto sign = [&](const Signer::Identity& identity) -> Result<void> {
+    if (identity.opendkim) return identity.opendkim->sign(message, now, out);
+    if (!cut) {
+      if (auto done = cut_message(message, work.cut); !done) return done;
+      if (auto good = check_from(work.cut.fields); !good) return good;
+      cut = true;
     }
-    if (wanted.oversigned) selected.push_back(wanted.name);
-  }
-  return selected;
-}
-
-// "DKIM-Signature: ... b=", folded. `signed_names` has at least From.
-std::string Signer::Identity::unsigned_field(const std::vector<std::string_view>& signed_names, const Sha256& body_hash,
-                                             TimePoint now) const {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch());
-  std::string field(kName);
-  field += ':';
-  Folder folder(field);
-  folder.word("v=1;");
-  folder.word("a=rsa-sha256;");
-  folder.word("c=relaxed/relaxed;");
-  folder.word(fmt::format("d={};", domain));
-  folder.word(fmt::format("s={};", selector));
-  folder.word(fmt::format("t={};", seconds.count()));
-  if (expires_after) folder.word(fmt::format("x={};", (seconds + *expires_after).count()));
-  std::string part = "h=";
-  for (std::size_t i = 0; i < signed_names.size(); ++i) {
-    part += signed_names[i];
-    part += i + 1 < signed_names.size() ? ':' : ';';
-    i == 0 ? folder.word(part) : folder.part(part);
-    part.clear();
-  }
-  part = "bh=";
-  append_base64(part, view(body_hash));
-  part += ';';
-  folder.word(part);
-  folder.word("b=");
-  return field;
-}
-
-Result<Signer> Signer::make(std::string_view domain, std::string_view selector, PrivateKey key, SignOptions options) {
-  if (key.key_ == nullptr) return invalid("no private key");
-  if (!is_dns_name(domain)) return invalid(fmt::format("domain \"{}\" is not a DNS name", domain));
-  if (!is_dns_name(selector)) return invalid(fmt::format("selector \"{}\" is not a DNS name", selector));
-  if (selector.size() + std::string_view("._domainkey.").size() + domain.size() > kDnsNameMax) {
-    return invalid("selector and domain are too long for one DNS name");
-  }
-  if (options.expires_after && *options.expires_after <= std::chrono::seconds(0)) {
-    return invalid("expires_after must be positive (RFC 6376 3.5, x=)");
-  }
-  auto identity = std::make_shared<Identity>();
-  identity->domain = ascii::to_lower(domain);
-  identity->selector = selector;
-  identity->key = std::move(key.key_);
-  identity->expires_after = options.expires_after;
-  for (const auto* list : {&options.headers, &options.oversigned}) {
-    for (const std::string& name : *list) {
-      // A semicolon is lawful in a name (RFC 5322 3.6.8) but ends the list in h=.
-      if (!is_field_name(name) || name.find(';') != std::string::npos) {
-        return invalid(fmt::format("\"{}\" is not a header name that can be signed", name));
-      }
-      identity->add_name(name, list == &options.oversigned);
+    const SignOptions& options = identity.options;
+    auto body = std::ranges::find_if(work.bodies, [&](const BodyHash& done) {
+      return done.form == options.body && !done.length && !options.body_length;
+    });
+    if (body == work.bodies.end()) {
+      auto hashed = hash_body(work.cut.body, options.body, options.body_length, work.hash);
+      if (!hashed) return std::move(hashed).error();
+      body = work.bodies.insert(work.bodies.end(), *hashed);
+    }
+    return Signing(identity, work).append_field(*body, now, out);
+  };
+  for (const Signer* signer : signers) {
+    if (auto done = sign(*signer->identity_); !done) {
+      out.resize(start);
+      return done;
     }
   }
-  const auto is_from = [](const Identity::SignedName& name) { return ascii::iequals(name.name, "From"); };
-  if (std::ranges::none_of(identity->names, is_from)) return invalid("From must be signed (RFC 6376 5.4)");
-  Signer signer;
-  signer.identity_ = std::move(identity);
-  return signer;
+  return {};
+}
+
+Result<void> Signer::sign(std::string_view message, TimePoint now, std::string& out) const {
+  const Signer* const self = this;
+  return sign_all({&self, 1}, message, now, out);
 }
 
 Result<std::string> Signer::sign(std::string_view message, TimePoint now) const {
-  const auto cut = cut_message(message);
-  if (!cut) return cut.error();
-  const auto is_from = [](const Field& field) { return ascii::iequals(field.name, "From"); };
-  const auto froms = std::ranges::count_if(cut->fields, is_from);
-  if (froms != 1) return invalid(froms == 0 ? "no From field" : "more than one From field");
-
-  const auto body_hash = identity_->body_hash(cut->body);
-  if (!body_hash) return body_hash.error();
-  std::string canonical;
-  canonical.reserve(2048);
-  const auto names = identity_->select(cut->fields, canonical);
-  std::string field = identity_->unsigned_field(names, *body_hash, now);
-  append_relaxed_header(canonical, kName, std::string_view(field).substr(kName.size() + 1));
-
-  const auto hash = identity_->key->new_hash();
-  Sha256 digest;
-  if (!hash || EVP_DigestUpdate(hash.get(), canonical.data(), canonical.size()) <= 0 ||
-      EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr) <= 0) {
-    return openssl_refused();
-  }
-  const std::string signature = identity_->key->sign(digest);
-  if (signature.empty()) return openssl_refused();
-  field.reserve(field.size() + signature.size() + 32);
-  Folder(field).stretch(signature);
-  field += "\r\n";
+  std::string field;
+  if (auto done = sign(message, now, field); !done) return std::move(done).error();
   return field;
 }
 
-const std::string& Signer::domain() const noexcept { return identity_->domain; }
-const std::string& Signer::selector() const noexcept { return identity_->selector; }
+Result<BodyHash> Signer::hash_body(std::string_view body) const {
+  const SignOptions& options = identity_->options;
+  return dkim::hash_body(body, options.body, options.body_length, Workspace::of_this_thread().hash);
+}
+
+Result<void> Signer::sign_header(std::string_view header, const BodyHash& body, TimePoint now, std::string& out) const {
+  if (identity_->opendkim) return Error{ErrorCode::kUnsupported, "libopendkim signs whole messages only"};
+  if (body.form != identity_->options.body || body.length.has_value() != identity_->options.body_length.has_value()) {
+    return invalid("the body was hashed for other options");
+  }
+  Workspace& work = Workspace::of_this_thread();
+  if (auto done = cut_message(header, work.cut); !done) return done;
+  if (auto good = check_from(work.cut.fields); !good) return good;
+  return Signing(*identity_, work).append_field(body, now, out);
+}
 
 }  // namespace mailsbuddy::dkim

@@ -106,7 +106,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
 
 Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
     : options_(std::move(options)),
-      maker_(options_.verp_key, options_.max_message_bytes),
+      maker_(options_.verp_key, options_.max_message_bytes, options_.keys),
       events_(spool(), runtime().events()),
       shared_{.options = options_,
               .runtime = runtime(),
@@ -169,13 +169,6 @@ bool Engine::Core::has_pool(std::string_view pool) const {
                      [pool](const EgressIp& egress) { return egress.pool == pool; });
 }
 
-Result<const dkim::Signer*> Engine::Core::signer_for(std::string_view domain) const {
-  if (options_.keys == nullptr) return static_cast<const dkim::Signer*>(nullptr);
-  const dkim::Signer* signer = options_.keys->find(domain);
-  if (signer == nullptr) return invalid(fmt::format("no DKIM key signs for '{}', the domain of From", domain));
-  return signer;
-}
-
 Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<const std::string> columns) const {
   if (campaign.id.empty()) return invalid("campaign: the id is empty");
   if (!has_pool(campaign.pool)) {
@@ -186,8 +179,9 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
     return invalid(fmt::format("campaign '{}': return_path_domain '{}': {}", campaign.id, campaign.return_path_domain,
                                return_path.error().detail));
   }
-  auto signer = signer_for(campaign.from.address.domain());
-  if (!signer) return invalid(fmt::format("campaign '{}': {}", campaign.id, signer.error().detail));
+  if (auto good = maker_.check_signers(campaign.from.address.domain(), now()); !good) {
+    return Error{good.error().code, fmt::format("campaign '{}': {}", campaign.id, good.error().detail)};
+  }
 
   auto job = std::make_shared<Job>();
   job->id = campaign.id;
@@ -195,7 +189,6 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
   job->pool = campaign.pool;
   job->priority = campaign.priority;
   job->on_unknown = campaign.on_unknown;
-  job->signer = *signer;
   job->campaign = true;
   job->content = campaign.content;
   job->from_header = format_header("From", campaign.from.header_value());
@@ -224,15 +217,16 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   if (!from_value) return invalid("message: it has no From header");
   const auto from = NamedAddress::parse(*from_value);
   if (!from) return invalid(fmt::format("message: From: {}", from.error().detail));
-  auto signer = signer_for(from->address.domain());
-  if (!signer) return invalid(fmt::format("message: {}", signer.error().detail));
+  if (auto good = maker_.check_signers(from->address.domain(), now()); !good) {
+    return Error{good.error().code, fmt::format("message: {}", good.error().detail)};
+  }
 
   job->id = id.str();
   job->account = std::move(message.account);
   job->pool = std::move(message.pool);
   job->priority = message.priority;
   job->on_unknown = message.on_unknown;
-  job->signer = *signer;
+  job->from_domain = from->address.domain();
   job->sender = message.sender.str();
   const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
   job->smtputf8 = message.sender.needs_smtputf8() || !is_ascii(headers);

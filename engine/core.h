@@ -28,6 +28,7 @@ class Engine::Core {
   Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
+  void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
 
@@ -40,7 +41,6 @@ class Engine::Core {
   int owner_of(std::string_view name) const;       // The worker of a domain or a provider.
 
   bool has_pool(std::string_view pool) const;
-  Result<const dkim::Signer*> signer_for(std::string_view domain) const;
   Result<engine::JobPtr> campaign_job(const Campaign& campaign, std::span<const std::string> columns) const;
   Result<engine::JobPtr> message_job(Message message, MessageId id) const;
   void release(const engine::JobPtr& job);         // All its rows are in the spool: let them go.

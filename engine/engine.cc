@@ -29,6 +29,7 @@ Result<void> Engine::suppress(std::string_view account, const Address& address, 
 Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job, std::size_t max) const {
   return core_->open_recipients(job, max);
 }
+void Engine::set_keys(std::shared_ptr<const dkim::KeyRing> keys) { core_->set_keys(std::move(keys)); }
 void Engine::subscribe(std::shared_ptr<EventSink> sink) { core_->subscribe(std::move(sink)); }
 bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit); }
 

@@ -36,13 +36,12 @@ struct Job {
   Priority priority = Priority::kBulk;
   OnUnknown on_unknown = OnUnknown::kResend;
   TimePoint expires{};
-  const dkim::Signer* signer = nullptr;  // Null: unsigned. Lives in the engine's key ring.
+  std::string from_domain;         // Of From: who signs is looked up by it.
 
   // A campaign: rendered per row.
   bool campaign = false;
   Template content;
   std::string from_header;         // "From: ...CRLF", complete.
-  std::string from_domain;
   std::string return_path_domain;
   std::vector<std::string> columns;   // The row's fields, then the engine's own (kEngineFields), then address_field.
   std::size_t row_columns = 0;        // How many are the row's.

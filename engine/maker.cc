@@ -18,17 +18,54 @@ std::string leading_headers(const Prepared& prepared, TimePoint now) {
 
 }  // namespace
 
-Maker::Maker(std::string verp_key, std::size_t max_message_bytes)
-    : verp_key_(std::move(verp_key)), max_message_bytes_(max_message_bytes) {}
+Maker::Maker(std::string verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys)
+    : verp_key_(std::move(verp_key)), max_message_bytes_(max_message_bytes), keys_(std::move(keys)) {}
+
+void Maker::set_keys(std::shared_ptr<const dkim::KeyRing> keys) {
+  const std::lock_guard lock(keys_mutex_);
+  keys_.swap(keys);  // The old ring, if nobody signs with it, goes after the lock.
+}
+
+std::shared_ptr<const dkim::KeyRing> Maker::keys() const {
+  const std::lock_guard lock(keys_mutex_);
+  return keys_;
+}
+
+namespace {
+
+Result<dkim::Signers> signers_for(const dkim::KeyRing& keys, std::string_view from_domain, TimePoint now) {
+  auto signers = keys.signers_for(from_domain, now);
+  if (!signers || !signers->empty()) return signers;
+  return Error{ErrorCode::kInvalidArgument, fmt::format("no DKIM key signs for '{}', the domain of From", from_domain)};
+}
+
+}  // namespace
+
+Result<void> Maker::check_signers(std::string_view from_domain, TimePoint now) const {
+  const auto ring = keys();
+  if (ring == nullptr) return {};
+  auto signers = signers_for(*ring, from_domain, now);
+  if (!signers) return std::move(signers).error();
+  return {};
+}
+
+// Never unsigned for want of a key: a ring that was swapped in may no longer have one for a campaign that has begun.
+Result<void> Maker::sign(std::string_view from_domain, std::string_view message, TimePoint now,
+                         std::string& out) const {
+  const auto ring = keys();
+  if (ring == nullptr) return {};
+  auto signers = signers_for(*ring, from_domain, now);
+  if (!signers) return std::move(signers).error();
+  return dkim::sign_all(signers->view(), message, now, out);
+}
 
 // Writes a campaign's message for one row.
 Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& message) const {
   const Job& job = *prepared.job;
   const auto today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
-  auto token = bounce::verp_encode({.campaign = job.number,
-                                    .recipient = row_number(prepared.row.key),
-                                    .day = static_cast<std::uint32_t>(today)},
-                                   verp_key_);
+  auto token = bounce::verp_encode(
+      {.campaign = job.number, .recipient = row_number(prepared.row.key), .day = static_cast<std::uint32_t>(today)},
+      verp_key_);
   if (!token) return std::move(token).error();
   prepared.mail_from = *token + "@" + job.return_path_domain;
 
@@ -61,15 +98,12 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
     return fail(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", message.size(), max_message_bytes_));
   }
 
-  std::string signature;
-  if (job.signer != nullptr) {
-    auto signed_ = job.signer->sign(message, now);
-    if (!signed_) return fail(Cause::kSignFailed, signed_.error().detail);
-    signature = *std::move(signed_);
+  // A signature takes about a thousand octets; it is folded by us: CRLF lines, none begins with a dot.
+  prepared.wire.reserve(message.size() + 2048);
+  if (auto signed_ = sign(job.from_domain, message, now, prepared.wire); !signed_) {
+    return fail(Cause::kSignFailed, signed_.error().detail);
   }
-  prepared.message_bytes = signature.size() + message.size();
-  prepared.wire.reserve(prepared.message_bytes + 64);
-  prepared.wire = signature;  // Folded by us: CRLF lines, none begins with a dot.
+  prepared.message_bytes = prepared.wire.size() + message.size();
   smtp::dot_stuff(message, prepared.wire);
   prepared.eight_bit = !is_ascii(prepared.wire);
   prepared.smtputf8 = job.smtputf8 || !is_ascii(prepared.recipient);

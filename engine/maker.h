@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -13,10 +14,10 @@ namespace mailsbuddy::engine {
 struct Prepared {
   JobPtr job;
   spool::Row row;
-  std::string recipient;        // RCPT TO.
+  std::string recipient;  // RCPT TO.
 
-  std::string mail_from;        // From here on filled by make().
-  std::string wire;             // Dot-stuffed, with the end of data.
+  std::string mail_from;  // From here on filled by make().
+  std::string wire;       // Dot-stuffed, with the end of data.
   std::uint64_t message_bytes = 0;
   bool eight_bit = false;
   bool smtputf8 = false;
@@ -28,17 +29,28 @@ constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {
   return std::uint64_t{key.domain} << 32 | key.row;
 }
 
-// Threads: immutable, make() from any.
+// Threads: any.
 class Maker {
  public:
-  Maker(std::string verp_key, std::size_t max_message_bytes);
+  Maker(std::string verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys);
   void make(Prepared& prepared, TimePoint now) const;
+
+  // From the next message on these sign; one that is being signed ends with those it began with. Null: unsigned.
+  void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
+  // Whether a message with From in `from_domain` can be signed now. Errors: kInvalidArgument: nobody signs for it;
+  // those of dkim::KeyRing::signers_for().
+  Result<void> check_signers(std::string_view from_domain, TimePoint now) const;
 
  private:
   Result<void> render(Prepared& prepared, TimePoint now, std::string& message) const;
+  Result<void> sign(std::string_view from_domain, std::string_view message, TimePoint now, std::string& out) const;
+  std::shared_ptr<const dkim::KeyRing> keys() const;
 
   std::string verp_key_;
   std::size_t max_message_bytes_;
+  mutable std::mutex keys_mutex_;
+  std::shared_ptr<const dkim::KeyRing>
+      keys_;  // Held by each that signs, so that a ring lives until its last signature.
 };
 
 }  // namespace mailsbuddy::engine

@@ -41,7 +41,7 @@ T value_or_exit(mb::Result<T> result) {
 int main(int argc, char** argv) {
   if (argc != 4) return std::fprintf(stderr, "usage: %s DNS_SERVER PORT DOMAIN\n", argv[0]), 2;
   auto keys = std::make_shared<mb::dkim::KeyRing>();
-  auto key = value_or_exit(mb::dkim::PrivateKey::generate());
+  auto key = value_or_exit(mb::dkim::PrivateKey::generate_rsa());
   if (!keys->add(value_or_exit(mb::dkim::Signer::make("brand.example", "s1", key)))) return 1;
 
   mb::EngineOptions options{.egress = {{.address = "127.0.0.1", .ehlo_name = "mail.brand.example"}}, .keys = keys};

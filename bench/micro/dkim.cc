@@ -18,7 +18,7 @@ namespace mailsbuddy::dkim {
 namespace {
 
 const PrivateKey& key() {
-  static const PrivateKey made = PrivateKey::generate(kRsaBitsDefault).value();
+  static const PrivateKey made = PrivateKey::generate_rsa().value();
   return made;
 }
 

@@ -3,7 +3,6 @@
 // bench_signed_mailsbuddy keygen KEYFILE: makes the RSA-2048 key that the contenders share.
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "bench/support/send.h"
@@ -11,21 +10,15 @@
 namespace mailsbuddy::bench {
 namespace {
 
-std::string read_file(const char* path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 std::shared_ptr<const dkim::KeyRing> key_ring(const char* path) {
   auto ring = std::make_shared<dkim::KeyRing>();
-  need(ring->add(
-      need(dkim::Signer::make("sender.example", "bench", need(dkim::PrivateKey::from_pem(read_file(path)))))));
+  need(ring->add(need(dkim::Signer::make("sender.example", "bench", need(dkim::PrivateKey::from_file(path))))));
   return ring;
 }
 
 int keygen(const char* path) {
   std::ofstream out(path, std::ios::binary);
-  out << need(dkim::PrivateKey::generate(dkim::kRsaBitsDefault)).pem();
+  out << need(dkim::PrivateKey::generate_rsa()).pem();
   return out.flush() ? 0 : 1;
 }
 

@@ -36,7 +36,7 @@ struct EgressIp {
 
 struct EngineOptions {
   std::vector<EgressIp> egress;                 // At least one. Required.
-  std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned.
+  std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned. See Engine::set_keys().
   std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
   std::chrono::seconds first_retry{600};        // The wait after a first deferral; it doubles up to twelve times this.
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
@@ -205,6 +205,10 @@ class Engine {
   // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
+  // From now on these keys sign instead of EngineOptions::keys, also for campaigns that have begun; what is being signed ends
+  // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
+  // `keys` is null.
+  void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "mailsbuddy/base.h"
+#include "services/cli/dkim_command.h"
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"

@@ -26,6 +26,7 @@ struct SendOptions {
   std::string recipients_file;
   std::string from;
   std::vector<std::string> dkim;
+  bool allow_short_rsa = false;
   std::vector<std::string> egress;
   std::vector<std::string> dns;
   std::uint16_t port = 25;
@@ -73,7 +74,7 @@ Result<std::string> read_file(const std::string& path) {
 // "what" in front of an error's detail.
 Error about(std::string_view what, const Error& error) { return {error.code, fmt::format("{}: {}", what, error.detail)}; }
 
-Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given) {
+Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given, dkim::KeyOptions options) {
   auto ring = std::make_shared<dkim::KeyRing>();
   for (const std::string& each : given) {
     const std::size_t first = each.find(':');
@@ -82,12 +83,11 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
       return Error{ErrorCode::kInvalidArgument, fmt::format("--dkim {}: DOMAIN:SELECTOR:KEYFILE is expected", each)};
     }
     const std::string file = each.substr(second + 1);
-    auto pem = read_file(file);
-    if (!pem) return about("--dkim", pem.error());
-    auto key = dkim::PrivateKey::from_pem(*pem);
-    if (!key) return about("--dkim " + file, key.error());
+    auto key = dkim::PrivateKey::from_file(file, options);
+    if (!key) return about("--dkim", key.error());
     auto signer = dkim::Signer::make(each.substr(0, first), each.substr(first + 1, second - first - 1), *key);
     if (!signer) return about("--dkim " + each, signer.error());
+    for (const std::string& warning : signer->warnings()) fmt::print(stderr, "warning: --dkim {}: {}\n", each, warning);
     if (auto added = ring->add(*signer); !added) return about("--dkim " + each, added.error());
   }
   if (ring->empty()) return std::shared_ptr<const dkim::KeyRing>();
@@ -195,7 +195,7 @@ class Send {
     if (!rows) return about("--recipients", rows.error());
     auto campaign = make_campaign(options_, (*rows)->address_column());
     if (!campaign) return std::move(campaign).error();
-    auto keys = load_keys(options_.dkim);
+    auto keys = load_keys(options_.dkim, {.allow_short_rsa = options_.allow_short_rsa});
     if (!keys) return std::move(keys).error();
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
@@ -350,7 +350,8 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--recipients", options->recipients_file, "CSV with a header row, UTF-8; one column is the address")->required();
   send->add_option("--from", options->from, "From, for example 'News <news@brand.example>'")->required();
   send->add_option("--egress", options->egress, "An IP to send from and its EHLO name, IP=NAME; may be given again")->required();
-  send->add_option("--dkim", options->dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM); may be given again. Without: unsigned");
+  send->add_option("--dkim", options->dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM or DER); may be given again, also for one domain with RSA and Ed25519. Without: unsigned");
+  send->add_flag("--allow-short-rsa", options->allow_short_rsa, "Sign with RSA keys of fewer than 2048 bits too");
 
   send->add_option("--campaign", options->campaign, "The campaign's id. Default: the template's file name")->group("Campaign");
   send->add_option("--account", options->account, "Whose campaign it is: for suppression")->capture_default_str()->group("Campaign");

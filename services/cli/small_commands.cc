@@ -5,41 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "mailsbuddy/dkim.h"
 #include "mailsbuddy/mail.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
 namespace {
-
-int keygen(int bits) {
-  auto key = dkim::PrivateKey::generate(bits);
-  if (!key) {
-    fmt::print(stderr, "mailsbuddy dkim keygen: {}\n", key.error().detail);
-    return kBadUsage;
-  }
-  fmt::print("{}", key->pem());
-  return kDone;
-}
-
-int record(const std::string& selector, const std::string& domain) {
-  const std::string pem(std::istreambuf_iterator<char>(std::cin), {});
-  auto key = dkim::PrivateKey::from_pem(pem);
-  if (!key) {
-    fmt::print(stderr, "mailsbuddy dkim record: standard input: {}\n", key.error().detail);
-    return kBadUsage;
-  }
-  auto signer = dkim::Signer::make(domain, selector, *key);
-  if (!signer) {
-    fmt::print(stderr, "mailsbuddy dkim record: {}\n", signer.error().detail);
-    return kBadUsage;
-  }
-  fmt::print("{}._domainkey.{}. IN TXT {}\n", selector, domain, dkim::zone_file_strings(key->record()));
-  return kDone;
-}
 
 // With a display name or without: lists of addresses have both.
 Result<Address> parse_address(const std::string& line) {
@@ -100,23 +72,6 @@ int completion(const CLI::App& app, const std::string& shell) {
 }
 
 }  // namespace
-
-void add_dkim_command(CLI::App& app, std::function<int()>& run) {
-  CLI::App* dkim = app.add_subcommand("dkim", "DKIM keys and their DNS records")->require_subcommand(1);
-  auto bits = std::make_shared<int>(dkim::kRsaBitsDefault);
-  CLI::App* make = dkim->add_subcommand("keygen", "Make an RSA private key, PEM on standard output");
-  make->add_option("--bits", *bits, "Size of the key")->check(CLI::Range(dkim::kRsaBitsMin, dkim::kRsaBitsMax))->capture_default_str();
-  make->footer("Example:\n  mailsbuddy dkim keygen > brand.pem");
-  make->callback([bits, &run] { run = [bits] { return keygen(*bits); }; });
-
-  auto selector = std::make_shared<std::string>();
-  auto domain = std::make_shared<std::string>();
-  CLI::App* show = dkim->add_subcommand("record", "The zone file line to publish for a private key on standard input");
-  show->add_option("SELECTOR", *selector, "For example s1")->required();
-  show->add_option("DOMAIN", *domain, "For example brand.example")->required();
-  show->footer("Example:\n  mailsbuddy dkim record s1 brand.example < brand.pem");
-  show->callback([selector, domain, &run] { run = [selector, domain] { return record(*selector, *domain); }; });
-}
 
 void add_address_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* address = app.add_subcommand("address", "E-mail addresses")->require_subcommand(1);

@@ -1,4 +1,4 @@
-// small_commands.h - the subcommands that are a few lines over the library: dkim, address, completion.
+// small_commands.h - the subcommands that are a few lines over the library: address, completion.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -6,7 +6,6 @@
 
 namespace mailsbuddy::cli {
 
-void add_dkim_command(CLI::App& app, std::function<int()>& run);
 void add_address_command(CLI::App& app, std::function<int()>& run);
 void add_completion_command(CLI::App& app, std::function<int()>& run);  // Last: it knows those added before.
 

@@ -1,8 +1,9 @@
-// messages.h - signed messages with everything odd that RFC 5322 allows, whole and tampered with, for other people's
-// verifiers. The same from every run but for the key.
+// messages.h - generated messages with everything odd that RFC 5322 allows and mail has in practice. The same from
+// every run.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <string>
 #include <vector>
@@ -11,51 +12,16 @@
 
 namespace mailsbuddy::dkim {
 
-struct SignedMessage {
-  std::string what;  // For a person: "17 with another From".
-  std::string text;
-  bool verifies;
-};
-
 class Messages {
  public:
-  Messages() : key_(PrivateKey::generate(1024).value()) {}
+  explicit Messages(unsigned seed = 20'780) : random_(seed) {}
 
-  const PrivateKey& key() const { return key_; }
+  std::string next() { return header() + "\r\n" + body(); }
 
-  std::vector<SignedMessage> make(int count) {
-    const Signer signer = Signer::make("brand.example", "s1", key_).value();
-    constexpr TimePoint kTime{std::chrono::seconds(1'700'000'000)};  // Past, so that no clock finds it in the future.
-    std::vector<SignedMessage> made;
-    for (int i = 0; i < count; ++i) {
-      const std::string header = this->header();
-      const std::string body = this->body();
-      const std::string message = header + "\r\n" + body;
-      std::string whole = signer.sign(message, kTime).value() + message;
-      if (!whole.ends_with("\r\n")) whole += "\r\n";  // As every message arrives (RFC 5321 4.1.1.4).
-      const std::string number = std::to_string(i);
-      made.push_back({number, whole, true});
-      made.push_back({number + " with a line on top", "Received: from x by y; today\r\n" + whole, true});
-      made.push_back({number + " with an empty line at the end", whole + "\r\n", true});
-      made.push_back({number + " with another From", "From: <evil@example.org>\r\n" + whole, false});
-      made.push_back({number + " with another Subject", "Subject: win\r\n" + whole, false});
-      made.push_back(
-          {number + " with another List-Unsubscribe", "List-Unsubscribe: <https://evil.example>\r\n" + whole, false});
-      made.push_back({number + " with more text", whole + "x\r\n", false});
-      made.push_back(
-          {number + " with a changed From", replaced(whole, "news@brand.example", "newz@brand.example"), false});
-    }
-    return made;
-  }
-
- private:
   std::size_t below(std::size_t bound) { return random_() % bound; }
   bool chance(std::size_t one_in) { return below(one_in) == 0; }
 
-  static std::string replaced(std::string text, std::string_view from, std::string_view to) {
-    return text.replace(text.find(from), from.size(), to);
-  }
-
+ private:
   std::string white_space() {
     static constexpr std::string_view kKinds[] = {" ", "  ", "\t", " \t ", "\t\t"};
     return std::string(kKinds[below(std::size(kKinds))]);
@@ -107,7 +73,7 @@ class Messages {
       const std::string name(kNames[below(std::size(kNames))]);
       fields.push_back(spelled(name) + ":" + value() + "\r\n");
     }
-    if (chance(20)) fields.push_back("X-Long: " + std::string(20'000, 'l') + "\r\n");
+    if (chance(40)) fields.push_back("X-Long: " + std::string(20'000, 'l') + "\r\n");
     std::ranges::shuffle(fields, random_);
     std::string text;
     for (const std::string& field : fields) text += field;
@@ -117,10 +83,10 @@ class Messages {
   std::string body() {
     if (chance(12)) return "";
     std::string text;
-    for (std::size_t lines = below(chance(10) ? 400 : 12); lines > 0; --lines) {
+    for (std::size_t lines = below(chance(20) ? 400 : 12); lines > 0; --lines) {
       if (chance(3)) text += white_space();
       for (std::size_t words = below(6); words > 0; --words) text += word() + (chance(2) ? white_space() : "");
-      if (chance(400)) text += std::string(70'000, 'L');
+      if (chance(2000)) text += std::string(70'000, 'L');
       text += "\r\n";
     }
     for (std::size_t empty = chance(3) ? below(6) : 0; empty > 0; --empty) text += chance(3) ? " \r\n" : "\r\n";
@@ -128,8 +94,80 @@ class Messages {
     return text;
   }
 
-  std::mt19937 random_{20'780};
-  PrivateKey key_;
+  std::mt19937 random_;
+};
+
+// A message with a signature on top, and whether it should verify.
+struct SignedMessage {
+  std::string what;  // For a person: "17 simple/relaxed ed25519-sha256: another From".
+  std::string text;
+  bool verifies;
+};
+
+// Signed messages, all four canonicalisations with both algorithms in turn, a part of them tampered with after it.
+class SignedMessages {
+ public:
+  static constexpr std::string_view kDomain = "brand.example";
+
+  SignedMessages()
+      : rsa_(PrivateKey::generate_rsa(1024, {.allow_short_rsa = true}).value()),
+        ed25519_(PrivateKey::generate_ed25519().value()) {
+    using enum Canonicalisation;
+    for (const auto header : {kSimple, kRelaxed}) {
+      for (const auto body : {kSimple, kRelaxed}) {
+        signers_.push_back(Signer::make(kDomain, "rsa", rsa_, {.header = header, .body = body}).value());
+        signers_.push_back(Signer::make(kDomain, "ed", ed25519_, {.header = header, .body = body}).value());
+        kinds_.push_back(std::string(to_string(header)) + "/" + std::string(to_string(body)));
+      }
+    }
+  }
+
+  // The record of a selector.
+  std::string record(std::string_view selector) const { return (selector == "ed" ? ed25519_ : rsa_).record().str(); }
+
+  SignedMessage next() {
+    constexpr TimePoint kTime{std::chrono::seconds(1'700'000'000)};  // Past, so that no clock finds it in the future.
+    const std::size_t which = number_ % signers_.size();
+    const Signer& signer = signers_[which];
+    const std::string message = messages_.next();
+    std::string whole = signer.sign(message, kTime).value() + message;
+    if (!whole.ends_with("\r\n")) whole += "\r\n";  // As every message arrives (RFC 5321 4.1.1.4).
+    SignedMessage made{
+        std::to_string(number_++) + " " + kinds_[which / 2] + " " + std::string(to_string(signer.algorithm())),
+        std::move(whole), true};
+    return messages_.chance(2) ? made : changed(std::move(made));
+  }
+
+ private:
+  SignedMessage changed(SignedMessage made) {
+    const auto on_top = [&](std::string_view what, std::string_view line, bool verifies) {
+      return SignedMessage{made.what + ": " + std::string(what), std::string(line) + made.text, verifies};
+    };
+    switch (messages_.below(6)) {
+      case 0:
+        return on_top("a line on top", "Received: from x by y; today\r\n", true);
+      case 1:
+        return on_top("another From", "From: <evil@example.org>\r\n", false);
+      case 2:
+        return on_top("another Subject", "Subject: win\r\n", false);
+      case 3:
+        return on_top("another List-Unsubscribe", "List-Unsubscribe: <https://evil.example>\r\n", false);
+      case 4:
+        return {made.what + ": an empty line at the end", made.text + "\r\n", true};
+      default:
+        break;
+    }
+    const std::size_t at = made.text.find("news@brand.example");
+    made.text.replace(at, 4, "newz");
+    return {made.what + ": a changed From", std::move(made.text), false};
+  }
+
+  Messages messages_;
+  PrivateKey rsa_;
+  PrivateKey ed25519_;
+  std::vector<Signer> signers_;
+  std::vector<std::string> kinds_;
+  std::size_t number_ = 0;
 };
 
 }  // namespace mailsbuddy::dkim

@@ -11,7 +11,8 @@ import unittest
 
 import support
 
-SUBCOMMANDS = ["send", "sink", "dkim", "dkim keygen", "dkim record", "address", "address check", "completion"]
+SUBCOMMANDS = ["send", "sink", "dkim", "dkim keygen", "dkim record", "dkim sign", "dkim verify",
+               "dkim check", "address", "address check", "completion"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = pathlib.Path(os.environ.get("MAILSBUDDY_CORPORA") or ROOT / "../shared/corpora")
 
@@ -66,7 +67,7 @@ class Completion(unittest.TestCase):
 
     def test_words_offered(self):
         self.assertEqual(self.complete("mailsbuddy", "s"), {"send", "sink"})
-        self.assertEqual(self.complete("mailsbuddy", "dkim", ""), {"keygen", "record", "--help"})
+        self.assertEqual(self.complete("mailsbuddy", "dkim", ""), {"keygen", "record", "sign", "verify", "check", "--help"})
         self.assertLessEqual({"--template", "--tls", "--help"}, self.complete("mailsbuddy", "send", "--t") | {"--help"})
         self.assertEqual(self.complete("mailsbuddy", "send", "--tem"), {"--template"})
         self.assertEqual(self.complete("mailsbuddy", "send", "--tls", "required", "--tem"), {"--template"})
@@ -92,7 +93,7 @@ class Completion(unittest.TestCase):
 
 class Keys(unittest.TestCase):
     def test_key_and_record_belong_together(self):
-        made = support.command("dkim", "keygen", "--bits", 1024)
+        made = support.command("dkim", "keygen", "--bits", 1024, "--allow-short-rsa")
         self.assertEqual((made.returncode, made.stderr), (0, ""))
         public = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=made.stdout.encode(),
                                 capture_output=True, check=True)
@@ -104,8 +105,9 @@ class Keys(unittest.TestCase):
         self.assertEqual((tags["v"], tags["k"], base64.b64decode(tags["p"])), ("DKIM1", "rsa", public.stdout))
 
     def test_refused(self):
-        key = support.command("dkim", "keygen", "--bits", 1024).stdout
+        key = support.command("dkim", "keygen", "--bits", 1024, "--allow-short-rsa").stdout
         for name, arguments, text, said in [("too small", ["keygen", "--bits", 512], None, "--bits"),
+                                            ("weak", ["keygen", "--bits", 1024], None, "weak"),
                                             ("no key", ["record", "s1", "brand.example"], "hello", "standard input"),
                                             ("nothing", ["record", "s1", "brand.example"], "", "standard input"),
                                             ("no domain", ["record", "s1"], key, "DOMAIN"),
@@ -114,6 +116,161 @@ class Keys(unittest.TestCase):
                 run = support.command("dkim", *arguments, text=text)
                 self.assertEqual((run.returncode, run.stdout), (2, ""), run.stderr)
                 self.assertIn(said, run.stderr)
+
+    def test_ed25519_key_and_record(self):
+        made = support.command("dkim", "keygen", "--type", "ed25519").stdout
+        public = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=made.encode(),
+                                capture_output=True, check=True).stdout
+        record = support.command("dkim", "record", "s1", "brand.example", text=made).stdout
+        self.assertIn(f'"v=DKIM1; k=ed25519; p={base64.b64encode(public[-32:]).decode()}"', record)
+
+
+class Sign(unittest.TestCase):
+    """dkim sign: what comes out is what went in with a signature on top that dkimpy verifies."""
+
+    MESSAGE = "From: Brand <news@brand.example>\nSubject: a  b\n\nHello. \n\n\n"  # As a shell has it.
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.keys, cls.records = {}, {}
+        for kind in ("rsa", "ed25519"):
+            cls.keys[kind] = pathlib.Path(cls.folder.name, f"{kind}.pem")
+            cls.keys[kind].write_text(support.command("dkim", "keygen", "--type", kind).stdout)
+            line = support.command("dkim", "record", kind, "brand.example", "--key", cls.keys[kind]).stdout
+            cls.records[f"{kind}._domainkey.brand.example."] = "".join(re.findall(r'"([^"]*)"', line)).encode()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def sign(self, kind, *options, text=MESSAGE):
+        return support.command("dkim", "sign", "--domain", "brand.example", "--selector", kind, "--key", self.keys[kind],
+                               *options, text=text)
+
+    def verify(self, message, index=0):
+        return support.dkim.DKIM(message).verify(index, dnsfunc=lambda name, timeout=5: self.records[name.decode()])
+
+    def test_every_canonicalisation_and_engine(self):
+        for kind in self.keys:
+            for canon in ("simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"):
+                for engine in ("native", "opendkim"):
+                    with self.subTest(f"{kind} {canon} {engine}"):
+                        run = self.sign(kind, "--canon", canon, "--engine", engine, "--at", 1_700_000_000)
+                        self.assertEqual((run.returncode, run.stderr), (0, ""))
+                        message = run.stdout.encode().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+                        self.assertTrue(message.endswith(self.MESSAGE.replace("\n", "\r\n").encode()))
+                        self.assertIn(f"c={canon}", run.stdout)
+                        self.assertIn("t=1700000000", run.stdout)
+                        self.assertTrue(self.verify(message))
+
+    def test_twice_signs_with_two_keys(self):
+        once = self.sign("rsa").stdout
+        twice = self.sign("ed25519", text=once).stdout.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+        self.assertEqual(twice.count(b"DKIM-Signature:"), 2)
+        self.assertTrue(self.verify(twice, 0))
+        self.assertTrue(self.verify(twice, 1))
+
+    def test_body_length_is_warned_of(self):
+        run = self.sign("rsa", "--body-length", 5)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("warning: l=5", run.stderr)
+
+    def test_refused(self):
+        weak = pathlib.Path(self.folder.name, "weak.pem")
+        weak.write_text(support.command("dkim", "keygen", "--bits", 1024, "--allow-short-rsa").stdout)
+        for name, options, text, said in [("no From", [], "To: a@brand.example\n\n", "no From field"),
+                                          ("nothing", [], "", "no From field"),
+                                          ("no such form", ["--canon", "relaxed"], self.MESSAGE, "--canon"),
+                                          ("no such engine", ["--engine", "other"], self.MESSAGE, "--engine"),
+                                          ("identity elsewhere", ["--identity", "a@other.example"], self.MESSAGE,
+                                           "identity")]:
+            with self.subTest(name):
+                run = self.sign("rsa", *options, text=text)
+                self.assertEqual((run.returncode, run.stdout), (2, ""))
+                self.assertIn(said, run.stderr)
+        sign = ["dkim", "sign", "--domain", "brand.example", "--selector", "s1", "--key"]
+        run = support.command(*sign, weak, text=self.MESSAGE)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("weak", run.stderr)
+        self.assertEqual(support.command(*sign, weak, "--allow-short-rsa", text=self.MESSAGE).returncode, 0)
+        run = support.command(*sign, "/nonexistent.pem", text=self.MESSAGE)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("/nonexistent.pem: No such file", run.stderr)
+
+
+class Verify(support.TestCase):
+    """dkim verify and dkim check, with the key of brand.example in a DNS server and in a file."""
+
+    MESSAGE = "From: Brand <news@brand.example>\r\nSubject: a  b\r\n\r\nHello.\r\n"
+
+    def setUp(self):
+        super().setUp()
+        sign = support.command("dkim", "sign", "--domain", "brand.example", "--selector", "s1", "--key", self.world.key.file,
+                               "--at", 1_700_000_000, text=self.MESSAGE)
+        self.assertEqual((sign.returncode, sign.stderr), (0, ""))
+        self.signed = sign.stdout.replace("\r\n", "\n").replace("\n", "\r\n")
+        self.dns = ["--dns", self.world.name_server.endpoint]
+
+    def verify(self, *options, text=None):
+        run = support.command("dkim", "verify", *options, text=self.signed if text is None else text)
+        return run.returncode, [json.loads(line) for line in run.stdout.splitlines()], run.stderr
+
+    def test_verdicts(self):
+        good = {"domain": "brand.example", "selector": "s1", "result": "pass", "reason": "ok"}
+        self.assertEqual(self.verify(*self.dns),
+                         (0, [{"file": "-", "verdict": "pass", "signatures": [good]}], ""))
+        status, (line,), _ = self.verify(*self.dns, text=self.signed.replace("Hello", "Hallo"))
+        self.assertEqual((status, line["verdict"], line["signatures"][0]["reason"]), (1, "fail", "body-hash-mismatch"))
+        status, (line,), _ = self.verify(*self.dns, text=self.MESSAGE)
+        self.assertEqual((status, line["verdict"], line["signatures"]), (1, "none", []))
+        status, (line,), _ = self.verify(*self.dns, text=self.signed.replace("s=s1", "s=s2"))
+        self.assertEqual((status, line["verdict"], line["signatures"][0]["result"]), (1, "permerror", "permerror"))
+        self.assertIn("no-key", line["signatures"][0]["reason"])
+
+    def test_files_records_and_time(self):
+        name = "s1._domainkey.brand.example"
+        record = self.world.name_server.txt(f"{name}.".encode())
+        keys = self.world.write("keys.tsv", f"{name}\tTXT\t{record.decode()}\n")
+        late = self.world.write("late.tsv", f"{name}\tTIMEOUT\t\n")
+        one, two = self.world.write("one.eml", self.signed), self.world.write("two.eml", self.signed.replace("\r\n", "\n"))
+        for engine in ("native", "opendkim"):
+            status, lines, said = self.verify("--records", keys, "--engine", engine, one, two)
+            self.assertEqual((status, [line["verdict"] for line in lines], said), (0, ["pass", "pass"], ""))
+            self.assertEqual([line["file"] for line in lines], [str(one), str(two)])
+            status, (line,), _ = self.verify("--records", late, "--engine", engine, one)
+            self.assertEqual((status, line["verdict"]), (1, "temperror"))
+            status, (line,), _ = self.verify("--records", keys, "--engine", engine, "--at", 1_600_000_000, one)
+            self.assertEqual((status, line["verdict"]), (1, "permerror"))
+
+    def test_refused(self):
+        bad = self.world.write("bad.tsv", "a\tMX\t10 b\n")
+        for options, said in [(["/nonexistent.eml"], "/nonexistent.eml"), (["--records", "/nonexistent.tsv"], "/nonexistent.tsv"),
+                              (["--records", bad], "line 1"), (["--dns", "here"], "here"), (["--engine", "other"], "--engine"),
+                              (["--dns", "127.0.0.1", "--records", bad], "--dns"), (["--at", "noon"], "--at")]:
+            with self.subTest(said):
+                status, lines, stderr = self.verify(*options)
+                self.assertEqual((status, lines), (2, []))
+                self.assertIn(said, stderr)
+
+    def check(self, *arguments):
+        run = support.command("dkim", "check", *arguments)
+        return run.returncode, run.stdout + run.stderr
+
+    def test_check(self):
+        other = self.world.write("other.pem", support.command("dkim", "keygen", "--type", "ed25519").stdout)
+        status, text = self.check("brand.example", "s1", "--key", self.world.key.file, *self.dns)
+        self.assertEqual(status, 0, text)
+        self.assertIn("public half of the private key", text)
+        for arguments, expected, said in [(["brand.example", "s1", "--key", other], 1, "does not go with the private key"),
+                                          (["brand.example", "s9"], 1, "mailsbuddy dkim record s9 brand.example"),
+                                          (["brand.example", "s9", "--key", other], 1, 'IN TXT "v=DKIM1; k=ed25519; p='),
+                                          (["brand.example", "s1", "--key", "/nonexistent.pem"], 2, "/nonexistent.pem"),
+                                          (["brand.example"], 2, "SELECTOR")]:
+            with self.subTest(said):
+                status, text = self.check(*arguments, *self.dns)
+                self.assertEqual(status, expected, text)
+                self.assertIn(said, text)
 
 
 class SinkUsage(unittest.TestCase):

@@ -80,13 +80,13 @@ class Refused(support.TestCase):
         write, folder = self.world.write, self.world.folder
         garbage = write("garbage.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
         curve = folder / "curve.pem"
-        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", curve], check=True, capture_output=True)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", curve], check=True, capture_output=True)
         other = f"other.example:s1:{self.world.key.file}"
         cases = {
             "missing": ({"dkim": f"brand.example:s1:{folder}/none.pem"}, "--dkim", "none.pem", "No such file"),
             "a folder": ({"dkim": f"brand.example:s1:{folder}"}, "--dkim", folder, "directory"),
             "not a key": ({"dkim": f"brand.example:s1:{garbage}"}, "--dkim", garbage, "key"),
-            "not RSA": ({"dkim": f"brand.example:s1:{curve}"}, "--dkim", curve, "RSA"),
+            "no type of DKIM": ({"dkim": f"brand.example:s1:{curve}"}, "--dkim", curve, "EC", "RSA or Ed25519"),
             "of another domain": ({"dkim": other}, "brand.example", "DKIM key"),
             "no selector": ({"dkim": "brand.example"}, "--dkim", "DOMAIN:SELECTOR:KEYFILE"),
             "bad selector": ({"dkim": f"brand.example:s 1:{self.world.key.file}"}, "--dkim", "selector"),
