@@ -97,6 +97,16 @@ class Stream {
   // Takes bytes without waiting; returns how many it took. Less than all: wait for on_writable().
   // After on_closed() it takes none. Nothing is copied beyond what the socket or TLS record layer takes.
   virtual std::size_t write(std::string_view bytes) = 0;
+  // The pieces one after the other, as write() would take them; where it can, in one system call.
+  virtual std::size_t write_pieces(std::span<const std::string_view> pieces) {
+    std::size_t taken = 0;
+    for (const std::string_view piece : pieces) {
+      const std::size_t count = write(piece);
+      taken += count;
+      if (count < piece.size()) break;
+    }
+    return taken;
+  }
   // Client handshake over this stream; on_tls() or on_closed() follows. Clear-text bytes that are still unread when this
   // is called are an injection attempt and close the stream.
   virtual void start_tls(const TlsOptions& options) = 0;

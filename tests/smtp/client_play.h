@@ -21,10 +21,11 @@ struct Mail {
   bool smtputf8 = false;
 };
 
-// Begins the next mail at each kReady; shakes hands at kStartTls.
+// Begins the next mail at each kReady, and `ahead` at each kSending too; shakes hands at kStartTls.
 class Play {
  public:
-  Play(smtp::SessionOptions options, std::vector<Mail> mails) : session(std::move(options)), mails_(std::move(mails)) {
+  Play(smtp::SessionOptions options, std::vector<Mail> mails, bool ahead = false)
+      : session(std::move(options)), mails_(std::move(mails)), ahead_(ahead) {
     session.connected(now);
   }
 
@@ -98,9 +99,14 @@ class Play {
  private:
   void drain() {
     while (const auto event = session.poll()) {
-      events.push_back(words(*event));
+      if (event->kind == smtp::SessionEvent::Kind::kSending) {
+        BOOST_TEST(session.room());
+      } else {
+        events.push_back(words(*event));
+      }
       if (event->kind == smtp::SessionEvent::Kind::kStartTls) session.tls_started(now);
       if (event->kind == smtp::SessionEvent::Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
+      while (ahead_ && session.room() && next_ < mails_.size()) begin(mails_[next_++]);
     }
   }
 
@@ -116,6 +122,7 @@ class Play {
 
   std::vector<Mail> mails_;
   std::size_t next_ = 0;
+  bool ahead_;
 };
 
 }  // namespace mailsbuddy::test
