@@ -115,7 +115,7 @@ void Lane::on_sending(smtp::Pool& pool, smtp::ConnectionId id) {
 }
 
 void Lane::withdraw(smtp::Pool& pool, smtp::ConnectionId id) {
-  connections_.erase(id);
+  connections_.erase(id);  // The message is dealt with, and on_sending() comes before anything is put behind it.
   pool.drop(id);
   released();
   site_.pump();
@@ -178,11 +178,7 @@ void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
 }
 
 // on_ready(), on_closed() or the replies to the next one follow.
-void Lane::on_transaction_done(smtp::Pool& pool, smtp::ConnectionId id) {
-  Connection& connection = connections_.at(id);
-  connection.carries.pop_front();
-  if (!connection.carries.empty()) follow(pool, id);
-}
+void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) { connections_.at(id).carries.pop_front(); }
 
 void Lane::released() {
   --egress_.connections;

@@ -47,6 +47,7 @@ class Lane final : public smtp::PoolHandler {
                     const Outcome& outcome) override;
   void on_transaction_done(smtp::Pool& pool, smtp::ConnectionId connection) override;
   void on_sending(smtp::Pool& pool, smtp::ConnectionId connection) override;
+  void on_room(smtp::Pool& pool, smtp::ConnectionId connection) override { follow(pool, connection); }
   void on_closed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
   void on_open_failed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
 

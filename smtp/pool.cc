@@ -127,6 +127,8 @@ void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
       return on_done(slot);
     case SessionEvent::Kind::kSending:
       return handler.on_sending(door, slot.id);
+    case SessionEvent::Kind::kRoom:
+      return handler.on_room(door, slot.id);
     case SessionEvent::Kind::kClosed:
       return slot.phase == Slot::Phase::kOpening ? attempt_failed(slot, event.outcome) : on_closed(slot, event.outcome);
   }

@@ -90,6 +90,7 @@ struct SessionEvent {
     kTransactionDone,  // Every recipient has had its kRecipient; the transaction's views are free.
     kSending,          // The server awaits the message (354), and room() holds: the next transaction may be begun now, and
                        // its envelope goes out behind the message. Without that, nothing changes.
+    kRoom,             // By BDAT: others are under way, and room() holds again.
     kClosed,           // The session is over: `outcome` says why. Close the connection. Nothing follows.
   };
   Kind kind = Kind::kClosed;
@@ -204,6 +205,7 @@ class PoolHandler {
   // The message is about to be sent. With Pool::room(), send() now puts the next one's envelope behind it; Pool::drop()
   // keeps it from being sent.
   virtual void on_sending(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
+  virtual void on_room(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
   // A connection ended that had been ready. Its recipients have had their outcomes.
   virtual void on_closed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;
   // An open() failed on every host that could be tried; the outcome is that of the last host that answered.

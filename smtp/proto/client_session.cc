@@ -119,6 +119,8 @@ std::optional<SessionEvent> ClientSession::State::poll() {
       return SessionEvent{.kind = SessionEvent::Kind::kReady};
     case Notice::kSending:
       return SessionEvent{.kind = SessionEvent::Kind::kSending};
+    case Notice::kRoom:
+      return SessionEvent{.kind = SessionEvent::Kind::kRoom};
     case Notice::kClosed:
       return SessionEvent{.kind = SessionEvent::Kind::kClosed, .recipient = 0, .outcome = closed_};
   }

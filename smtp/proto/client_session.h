@@ -105,7 +105,7 @@ struct ClientSession::State {
   };
   // What poll() gives after the transaction's events. Being in one of these states is one thing at a time: a close
   // before kReady was seen replaces it.
-  enum class Notice : std::uint8_t { kNone, kStartTls, kReady, kSending, kClosed };
+  enum class Notice : std::uint8_t { kNone, kStartTls, kReady, kSending, kRoom, kClosed };
 
   // client_session.cc
   void put(std::initializer_list<std::string_view> line, Step step, std::size_t recipient = 0);

@@ -72,7 +72,6 @@ void ClientSession::State::begin(const Transaction& transaction, TimePoint now) 
     settle_all(closed_);  // It closed before the caller could know.
     return done();
   }
-  if (notice_ == Notice::kSending) notice_ = Notice::kNone;
   if (!clean(mailing)) return;  // Its faults are events, which have their turn when it comes to the front.
   mailing.waits = false;
   put_group(mailing, mailings_.size() > 2 && capabilities_.chunking);
@@ -247,7 +246,11 @@ void ClientSession::State::done() {
 // called, MAIL FROM is on its way.
 void ClientSession::State::finish(TimePoint now) {
   done();
-  if (under_way_ > 0) return front().waits ? start(now) : void();  // Else its replies are to come.
+  if (under_way_ > 0) {
+    if (front().waits) return start(now);
+    if (room()) notice_ = Notice::kRoom;
+    return;  // Its replies are to come.
+  }
   if (!needs_rset_ || pipelines()) return ready(now);
   put({"RSET"}, Step::kRset);
   enter(Step::kRset, now);

@@ -63,6 +63,7 @@ void fill_with_trouble(sim::World& world, Random& random, int domains) {
     sim::Receiver& receiver = world.receivers[ip];
     receiver.pipelining = random.below(3) != 0;
     receiver.chunking = random.below(2) == 0;
+    receiver.splits_replies = random.below(2) == 0;
     receiver.hates_overlap = random.below(4) == 0;
     receiver.start_tls = random.below(3) == 0;
     receiver.messages_per_connection = static_cast<int>(random.below(5));

@@ -74,6 +74,8 @@ struct Link {
 
   // Server's state.
   std::string input;
+  bool reading = false;     // Replies gather in `says`.
+  std::string says;
   bool tls = false;
   bool mute = false;        // It fell silent.
   bool in_data = false;
@@ -93,8 +95,16 @@ void note(const Link& link, std::string_view who, std::string_view bytes) {
   if (link.world.trace) link.world.trace(fmt::format("{} {} {}: {}", link.client, link.server, who, bytes));
 }
 
+void flush_replies(const LinkPtr& link) {
+  if (link->says.empty()) return;
+  link->world.loop.after(link->receiver.latency, [link, wire = std::exchange(link->says, {})] {
+    if (link->handler != nullptr) link->handler->on_data(wire);
+  });
+}
+
 void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
   if (!link->server_open) return;
+  flush_replies(link);
   link->server_open = false;
   --link->receiver.connections;
   link->world.loop.after(link->receiver.latency, [link, code, why] {
@@ -103,16 +113,13 @@ void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
 }
 
 void server_says(const LinkPtr& link, const std::string& reply) {
-  std::string wire;
   for (std::size_t at = 0; at <= reply.size();) {
     const std::size_t bar = std::min(reply.find('|', at), reply.size());
-    wire += reply.substr(at, bar - at) + "\r\n";
+    link->says += reply.substr(at, bar - at) + "\r\n";
     at = bar + 1;
   }
   note(*link, "S", reply);
-  link->world.loop.after(link->receiver.latency, [link, wire = std::move(wire)] {
-    if (link->handler != nullptr) link->handler->on_data(wire);
-  });
+  if (!link->reading || link->receiver.splits_replies) flush_replies(link);
 }
 
 // True: the action was a reply that lets the session go on (its first digit decides what the caller does).
@@ -224,9 +231,7 @@ void on_line(const LinkPtr& link, const std::string& line) {
   server_says(link, "500 5.5.2 What?");
 }
 
-void server_reads(const LinkPtr& link, const std::string& bytes) {
-  if (!link->server_open) return;
-  link->input += bytes;
+void read_lines(const LinkPtr& link) {
   for (;;) {
     if (link->chunk > 0) {
       if (link->input.size() < link->chunk || !link->server_open || link->mute) return;
@@ -240,6 +245,15 @@ void server_reads(const LinkPtr& link, const std::string& bytes) {
     link->input.erase(0, end + 2);
     on_line(link, line);
   }
+}
+
+void server_reads(const LinkPtr& link, const std::string& bytes) {
+  if (!link->server_open) return;
+  link->input += bytes;
+  link->reading = true;
+  read_lines(link);
+  link->reading = false;
+  flush_replies(link);
 }
 
 void server_accepts(const LinkPtr& link) {

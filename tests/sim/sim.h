@@ -56,6 +56,7 @@ struct Receiver {
   bool start_tls = false;
   bool pipelining = true;
   bool chunking = false;
+  bool splits_replies = false;                  // Each in a packet of its own, also those to commands that came together.
   bool hates_overlap = false;                   // 503 to a MAIL that was there before the reply to the message.
   Duration latency = kLatency;
   int connections_max = 0;                      // 0: no limit; beyond it 421 at the greeting.

@@ -98,15 +98,15 @@ class Play {
 
  private:
   void drain() {
+    using Kind = smtp::SessionEvent::Kind;
     while (const auto event = session.poll()) {
-      if (event->kind == smtp::SessionEvent::Kind::kSending) {
-        BOOST_TEST(session.room());
-      } else {
-        events.push_back(words(*event));
-      }
-      if (event->kind == smtp::SessionEvent::Kind::kStartTls) session.tls_started(now);
-      if (event->kind == smtp::SessionEvent::Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
-      while (ahead_ && session.room() && next_ < mails_.size()) begin(mails_[next_++]);
+      const bool offer = event->kind == Kind::kSending || event->kind == Kind::kRoom;
+      if (!offer) events.push_back(words(*event));
+      if (event->kind == Kind::kStartTls) session.tls_started(now);
+      if (offer) BOOST_TEST(session.room());
+      if (event->kind == Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
+      const bool more = ahead_ && (offer || event->kind == Kind::kReady);
+      while (more && session.room() && next_ < mails_.size()) begin(mails_[next_++]);
     }
   }
 

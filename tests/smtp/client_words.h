@@ -32,6 +32,8 @@ inline std::string words(const smtp::SessionEvent& event) {
       return "done";
     case smtp::SessionEvent::Kind::kSending:
       return "sending";
+    case smtp::SessionEvent::Kind::kRoom:
+      return "room";
     case smtp::SessionEvent::Kind::kClosed:
       break;
   }
