@@ -18,19 +18,19 @@ std::string leading_headers(const Prepared& prepared, TimePoint now) {
 
 }  // namespace
 
-Maker::Maker(std::string verp_key, std::size_t max_message_bytes)
-    : verp_key_(std::move(verp_key)), max_message_bytes_(max_message_bytes) {}
+Maker::Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes)
+    : verp_key_(verp_key), max_message_bytes_(max_message_bytes) {}
 
 // Writes a campaign's message for one row.
 Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& message) const {
   const Job& job = *prepared.job;
   const auto today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
-  auto token = bounce::verp_encode({.campaign = job.number,
-                                    .recipient = row_number(prepared.row.key),
-                                    .day = static_cast<std::uint32_t>(today)},
-                                   verp_key_);
-  if (!token) return std::move(token).error();
-  prepared.mail_from = *token + "@" + job.return_path_domain;
+  prepared.mail_from.reserve(bounce::kVerpBytes + 1 + job.return_path_domain.size());
+  verp_key_.encode({.campaign = job.number,
+                    .recipient = row_number(prepared.row.key),
+                    .day = static_cast<std::uint32_t>(today)},
+                   prepared.mail_from);
+  prepared.mail_from.append("@").append(job.return_path_domain);
 
   std::vector<std::string_view> names(job.columns.begin(), job.columns.end());
   std::vector<std::string_view> values;
@@ -40,7 +40,7 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
   values.push_back(prepared.recipient);  // In the order of kEngineFields, then address_field.
   values.push_back(job.id);
   values.push_back(job.account);
-  values.push_back(*token);
+  values.push_back(std::string_view(prepared.mail_from).substr(0, bounce::kVerpBytes));
   if (names.size() > values.size()) values.push_back(prepared.recipient);
   return job.content.render({.names = names, .values = values}, leading_headers(prepared, now), message);
 }
@@ -70,8 +70,7 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
   prepared.message_bytes = signature.size() + message.size();
   prepared.wire.reserve(prepared.message_bytes + 64);
   prepared.wire = signature;  // Folded by us: CRLF lines, none begins with a dot.
-  smtp::dot_stuff(message, prepared.wire);
-  prepared.eight_bit = !is_ascii(prepared.wire);
+  prepared.eight_bit = smtp::dot_stuff(message, prepared.wire);
   prepared.smtputf8 = job.smtputf8 || !is_ascii(prepared.recipient);
 }
 

@@ -31,13 +31,13 @@ constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {
 // Threads: immutable, make() from any.
 class Maker {
  public:
-  Maker(std::string verp_key, std::size_t max_message_bytes);
+  Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes);
   void make(Prepared& prepared, TimePoint now) const;
 
  private:
   Result<void> render(Prepared& prepared, TimePoint now, std::string& message) const;
 
-  std::string verp_key_;
+  bounce::VerpKey verp_key_;
   std::size_t max_message_bytes_;
 };
 

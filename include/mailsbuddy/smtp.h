@@ -79,7 +79,8 @@ struct Transaction {
 
 // `message` with bare CR and bare LF made CRLF, lines dot-stuffed (RFC 5321 4.5.2), and the end of data appended.
 // No "\n.\n"-like form can leave this function except the one at its end.
-void dot_stuff(std::string_view message, std::string& out);
+// True: an octet is above 127.
+bool dot_stuff(std::string_view message, std::string& out);
 
 struct SessionEvent {
   enum class Kind : std::uint8_t {
