@@ -32,7 +32,7 @@ void Worker::route_next() {
   while (!to_route_.empty() && routes_under_way_ < kRoutesAtOnce) {
     FeedPtr feed = std::move(to_route_.front());
     to_route_.pop_front();
-    if (settled_if_ended(feed)) continue;
+    if (feed->job->cancelled && settled_if_ended(feed)) continue;
     ++routes_under_way_;
     const std::string domain = feed->domain;
     router_.route(domain, [this, feed = std::move(feed)](const smtp::RouteAnswer& answer) mutable {
@@ -45,6 +45,11 @@ void Worker::route_next() {
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
+  // Also what expired is routed: its event says at whom.
+  if (feed->job->expires <= now()) {
+    return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
+                       answer.route ? answer.route->provider.name : std::string());
+  }
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
   if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure, {});
   charge(*feed, answer.failure);
@@ -133,8 +138,8 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, const std::v
   return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
 }
 
-// Row 6. The claims are durable before the messages are made, so before they can be sent. What is quickly made is made here,
-// between other things; the rest on the CPU pool.
+// Row 6. The claims are durable before the messages are made, so before they can be sent. What is quickly made is made
+// here, between other things; the rest on the CPU pool.
 void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch) {
   std::vector<spool::RowKey> keys;
   keys.reserve(prepared.size());
@@ -179,8 +184,8 @@ void Worker::wait(Site& site, std::deque<Site*>& line) {
   for (auto& [key, other] : sites_) other->quit_spare();
 }
 
-// Those that wait come before the site that had the connection: one of its provider, else the first of all. Who does not
-// take it after all (its work went elsewhere) passes it on.
+// Those that wait come before the site that had the connection: one of its provider, else the first of all. Who does
+// not take it after all (its work went elsewhere) passes it on.
 void Worker::connection_released(Provider& provider) {
   for (std::deque<Site*>* line : {&provider.waiting, &waiting_}) {
     for (std::size_t left = line->size(); left > 0 && !line->empty(); --left) {

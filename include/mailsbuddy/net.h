@@ -158,7 +158,7 @@ class Resolver {
 
   virtual ~Resolver() = default;
   virtual void mx(std::string_view domain, Callback<MxRecord> done) = 0;
-  virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // A and AAAA; IPv6 first.
+  virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // A and AAAA; IPv6 first. An address is its own.
   virtual void txt(std::string_view name, Callback<std::string> done) = 0;      // Character-strings of a record joined.
 };
 

@@ -17,6 +17,9 @@ bool has_non_ascii(std::string_view text) noexcept {
   return false;
 }
 
+// Of what is not in a quoted string.
+constexpr bool is_path_fault(char c) noexcept { return c == ' ' || c == '<' || c == '>' || c == '"'; }
+
 // Why `address` must not stand between "<" and ">" on the wire; empty: it may. Whatever the caller checked before, no
 // address can end the path, add a parameter or begin another command. Path grammar: RFC 5321 4.1.2; a quoted local part
 // may hold anything printable.
@@ -34,8 +37,8 @@ std::string_view address_fault(std::string_view address) noexcept {
     if (at + 1 >= address.size() || address[at + 1] != '@') return "quoted string without its end in the address";
     ++at;
   }
-  return address.find_first_of(" <>\"", at) == std::string_view::npos ? ""
-                                                                      : "space, quote or angle bracket in the address";
+  const std::string_view rest = address.substr(at);
+  return std::ranges::none_of(rest, is_path_fault) ? "" : "space, quote or angle bracket in the address";
 }
 
 std::string_view recipient_fault(std::string_view address) noexcept {
