@@ -71,8 +71,10 @@ Result<void> check(const EngineOptions& options) {
                                bounce::kVerpKeyBytesMin));
   }
   const auto& limits = options.limits;
-  if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || !(limits->messages_per_second >= 0))) {
-    return invalid("limits: connections and messages_per_connection must be at least 1, the rate not negative");
+  if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || limits->messages_in_flight < 1 ||
+                 !(limits->messages_per_second >= 0))) {
+    return invalid(
+        "limits: connections, messages_per_connection and messages_in_flight must be at least 1, the rate not negative");
   }
   return {};
 }
@@ -106,7 +108,8 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
 
 Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
     : options_(std::move(options)),
-      maker_(options_.verp_key, options_.max_message_bytes, options_.keys),
+      maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
+             options_.keys),
       events_(spool(), runtime().events()),
       shared_{.options = options_,
               .runtime = runtime(),

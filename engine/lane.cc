@@ -9,8 +9,16 @@ namespace {
 // How long a number of connections that a host showed to be its most is believed.
 constexpr Duration kCapBelieved = std::chrono::minutes(10);
 
-// The peer ended a connection that had worked, before it took this message's sender: its limit of messages per connection,
-// or its patience. That is no attempt; the message goes on the next connection.
+// How long a provider that does not like messages that overlap gets one after the other.
+constexpr Duration kOneByOne = std::chrono::hours(24);
+
+bool is_lost(const Outcome& outcome) {
+  return outcome.cause == Cause::kConnectionLost || outcome.cause == Cause::kProtocolError ||
+         outcome.cause == Cause::kTimeout;
+}
+
+// The peer ended a connection that had worked, before it took this message's sender: its limit of messages per
+// connection, or its patience. That is no attempt; the message goes on the next connection.
 bool connection_used_up(const Outcome& outcome, int completed) {
   if (completed == 0 || outcome.stage > Stage::kMailFrom) return false;
   return outcome.cause == Cause::kConnectionLost || (outcome.cause == Cause::kReply && outcome.reply.code == 421);
@@ -36,17 +44,19 @@ void Lane::quit_idle() {
   if (pool_ != nullptr) pool_->quit_idle();
 }
 
-// One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called ten
-// times at once. While one idles, what is missing is a permit and not a connection.
+// One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called
+// ten times at once. While one idles, what is missing is a permit and not a connection.
 bool Lane::may_open(TimePoint now) {
   if (open_connections() > 0 && (idle() != 0 || !proven())) return false;
   if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(egress_.limits.connections);
-  return set_aside_until_ <= now && !full() && egress_.ready_at(now) <= now + (open_connections() > 0 ? Duration(0) : kOpenAhead) &&
+  return set_aside_until_ <= now && !full() &&
+         egress_.ready_at(now) <= now + (open_connections() > 0 ? Duration(0) : kOpenAhead) &&
          (pool_ == nullptr || pool_->can_open());
 }
 
 void Lane::open() {
   if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_.hosts(), *this);
+  pool_->set_messages_in_flight(window(worker_.now()));
   ++egress_.connections;
   worker_.count_connections(1);
   pool_->open();
@@ -59,43 +69,98 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   egress_.limiter.take(now);
   egress_.budget.take(now);
   Connection& connection = connections_[id];
-  connection.carries = std::move(prepared);
-  connection.sent_at = now;
-  const Prepared& message = *connection.carries;
-  connection.rcpt_to = message.recipient;
+  const bool ahead = !connection.carries.empty();
+  Sending& sending = connection.carries.emplace_back(
+      Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .ahead = ahead, .started = !ahead});
+  const Prepared& message = *sending.message;
+  sending.rcpt_to = message.recipient;
   pool_->send(id, {.mail_from = message.mail_from,
-                   .rcpt_to = std::span(&connection.rcpt_to, 1),
+                   .rcpt_to = std::span(&sending.rcpt_to, 1),
                    .data = message.wire,
                    .message_bytes = message.message_bytes,
                    .eight_bit = message.eight_bit,
                    .smtputf8 = message.smtputf8});
 }
 
-void Lane::on_ready(smtp::Pool&, smtp::ConnectionId connection) {
+int Lane::window(TimePoint now) const {
+  return site_.provider().one_by_one_until > now ? 1 : egress_.limits.messages_in_flight;
+}
+
+// More messages behind those that the connection carries, as far as the server lets them.
+void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
+  const TimePoint now = worker_.now();
+  const auto most = static_cast<std::size_t>(window(now));
+  bool followed = false;
+  while (pool.room(id) && connections_.at(id).carries.size() < most && egress_.ready_at(now) <= now) {
+    PreparedPtr next = site_.next_ready(now);
+    if (next == nullptr) break;
+    send(id, std::move(next));
+    followed = true;
+  }
+  if (followed) site_.refill(now);
+}
+
+void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
   connections_.try_emplace(connection);
+  site_.pump();
+  follow(pool, connection);
+}
+
+// The last look at a message whose envelope was sent early. Its content has not been: dropping the connection is all
+// that keeps it from being taken.
+void Lane::on_sending(smtp::Pool& pool, smtp::ConnectionId id) {
+  Sending& front = connections_.at(id).carries.front();
+  if (front.ahead && site_.stopped(*front.message, worker_.now())) return withdraw(pool, id);
+  follow(pool, id);
+}
+
+void Lane::withdraw(smtp::Pool& pool, smtp::ConnectionId id) {
+  connections_.erase(id);  // The message is dealt with, and on_sending() comes before anything is put behind it.
+  pool.drop(id);
+  released();
   site_.pump();
 }
 
 void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, const Outcome& outcome) {
   Connection& connection = connections_.at(id);
-  if (outcome.cause == Cause::kReply && outcome.reply.code != 421) ++connection.completed;
+  const bool replied = outcome.cause == Cause::kReply && outcome.reply.code != 421;
+  connection.completed += replied ? 1 : 0;
   finish(connection, outcome, pool.info(id));
+  if (replied && connection.carries.front().ahead) ++connection.completed_ahead;
+  if (replied && connection.carries.size() > 1) connection.carries[1].started = true;
+}
+
+// Signs that a server does not like an envelope behind a message: it says that the command is out of order, or it hangs
+// up or talks nonsense before it has taken one like that. True: it was one.
+bool Lane::learn_to_wait(const Connection& connection, const Outcome& outcome) {
+  const Sending& front = connection.carries.front();
+  const bool involved =
+      front.ahead ? front.started : connection.carries.size() > 1 && outcome.stage == Stage::kFinalDot;
+  const bool out_of_order = front.ahead && outcome.cause == Cause::kReply && outcome.reply.code == 503;
+  if (!involved || (!out_of_order && (!is_lost(outcome) || connection.completed_ahead > 0))) return false;
+  site_.provider().one_by_one_until = worker_.now() + kOneByOne;
+  worker_.log(LogLevel::kInfo, "{} gets one message after the other: {}", site_.provider().id.name, outcome.str());
+  return true;
 }
 
 // Rows 8 to 10 of a recipient's way: classify and settle (Delivery), then learn.
 void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info) {
-  Prepared& prepared = *connection.carries;
-  const Carrier carrier{.provider = site_.provider().id.name,
-                        .egress = egress_.ip->address,
-                        .mx_host = info.mx_host,
-                        .tls = info.tls};
-  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(connection.sent_at);
-  if (connection_used_up(outcome, connection.completed)) {
-    const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
-    if (verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
-    site_.push_front(std::move(connection.carries));
+  Sending& sending = connection.carries.front();
+  const Carrier carrier{
+      .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls};
+  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(sending.sent_at);
+  const bool minds = learn_to_wait(connection, outcome) && !outcome.unknown();
+  if (!sending.started && outcome.stage <= Stage::kMailFrom) {  // The connection ended before its turn came.
+    site_.push_front(std::move(sending.message));
     return;
   }
+  if (minds || connection_used_up(outcome, connection.completed)) {
+    const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
+    if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
+    site_.push_front(std::move(sending.message));
+    return;
+  }
+  const Prepared& prepared = *sending.message;
   learn(outcome, worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient},
                                            outcome, carrier));
 }
@@ -112,10 +177,8 @@ void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
   worker_.log(LogLevel::kWarning, "{} pauses at {}: {}", egress_.ip->address, site_.provider().id.name, outcome.str());
 }
 
-// on_ready() or on_closed() follows and pumps.
-void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId connection) {
-  connections_.at(connection).carries = nullptr;
-}
+// on_ready(), on_closed() or the replies to the next one follow.
+void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) { connections_.at(id).carries.pop_front(); }
 
 void Lane::released() {
   --egress_.connections;

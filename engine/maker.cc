@@ -18,8 +18,8 @@ std::string leading_headers(const Prepared& prepared, TimePoint now) {
 
 }  // namespace
 
-Maker::Maker(std::string verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys)
-    : verp_key_(std::move(verp_key)), max_message_bytes_(max_message_bytes), keys_(std::move(keys)) {}
+Maker::Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys)
+    : verp_key_(verp_key), max_message_bytes_(max_message_bytes), keys_(std::move(keys)) {}
 
 void Maker::set_keys(std::shared_ptr<const dkim::KeyRing> keys) {
   const std::lock_guard lock(keys_mutex_);
@@ -63,11 +63,12 @@ Result<void> Maker::sign(std::string_view from_domain, std::string_view message,
 Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& message) const {
   const Job& job = *prepared.job;
   const auto today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
-  auto token = bounce::verp_encode(
-      {.campaign = job.number, .recipient = row_number(prepared.row.key), .day = static_cast<std::uint32_t>(today)},
-      verp_key_);
-  if (!token) return std::move(token).error();
-  prepared.mail_from = *token + "@" + job.return_path_domain;
+  prepared.mail_from.reserve(bounce::kVerpBytes + 1 + job.return_path_domain.size());
+  verp_key_.encode({.campaign = job.number,
+                    .recipient = row_number(prepared.row.key),
+                    .day = static_cast<std::uint32_t>(today)},
+                   prepared.mail_from);
+  prepared.mail_from.append("@").append(job.return_path_domain);
 
   std::vector<std::string_view> names(job.columns.begin(), job.columns.end());
   std::vector<std::string_view> values;
@@ -77,7 +78,7 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
   values.push_back(prepared.recipient);  // In the order of kEngineFields, then address_field.
   values.push_back(job.id);
   values.push_back(job.account);
-  values.push_back(*token);
+  values.push_back(std::string_view(prepared.mail_from).substr(0, bounce::kVerpBytes));
   if (names.size() > values.size()) values.push_back(prepared.recipient);
   return job.content.render({.names = names, .values = values}, leading_headers(prepared, now), message);
 }
@@ -104,8 +105,7 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
     return fail(Cause::kSignFailed, signed_.error().detail);
   }
   prepared.message_bytes = prepared.wire.size() + message.size();
-  smtp::dot_stuff(message, prepared.wire);
-  prepared.eight_bit = !is_ascii(prepared.wire);
+  prepared.eight_bit = smtp::dot_stuff(message, prepared.wire);
   prepared.smtputf8 = job.smtputf8 || !is_ascii(prepared.recipient);
 }
 

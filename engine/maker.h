@@ -32,7 +32,7 @@ constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {
 // Threads: any.
 class Maker {
  public:
-  Maker(std::string verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys);
+  Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys);
   void make(Prepared& prepared, TimePoint now) const;
 
   // From the next message on these sign; one that is being signed ends with those it began with. Null: unsigned.
@@ -46,7 +46,7 @@ class Maker {
   Result<void> sign(std::string_view from_domain, std::string_view message, TimePoint now, std::string& out) const;
   std::shared_ptr<const dkim::KeyRing> keys() const;
 
-  std::string verp_key_;
+  bounce::VerpKey verp_key_;
   std::size_t max_message_bytes_;
   mutable std::mutex keys_mutex_;
   std::shared_ptr<const dkim::KeyRing>

@@ -45,12 +45,13 @@ struct Egress {
 struct Provider {
   ProviderId id;
   std::vector<Egress> egress;                 // As in EngineOptions::egress.
+  TimePoint one_by_one_until{};               // It does not like messages that overlap.
   std::deque<Site*> waiting;                  // Sites that found every connection of an egress IP taken, first come first.
   int sites = 0;
 
   // Nothing here that a new one would not have: it may be forgotten.
   bool fresh(TimePoint now) const {
-    return sites == 0 && std::all_of(egress.begin(), egress.end(), [now](const Egress& each) {
+    return sites == 0 && one_by_one_until <= now && std::all_of(egress.begin(), egress.end(), [now](const Egress& each) {
       return !each.ip->curve && each.paused_until <= now && each.limiter.next(now) <= now;
     });
   }

@@ -140,19 +140,25 @@ std::optional<std::pair<Lane*, smtp::ConnectionId>> Site::idle_lane(TimePoint no
 }
 
 void Site::send_ready(TimePoint now) {
+  while (!ahead_[0].ready.empty() || !ahead_[1].ready.empty()) {
+    const auto lane = idle_lane(now);
+    if (!lane) return;
+    PreparedPtr prepared = next_ready(now);
+    if (prepared == nullptr) return;
+    lane->first->send(lane->second, std::move(prepared));
+  }
+}
+
+PreparedPtr Site::next_ready(TimePoint now) {
   for (LookAhead& ahead : ahead_) {
     while (!ahead.ready.empty()) {
-      const auto lane = idle_lane(now);
-      if (!lane) return;
       PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
-      if (prepared->job->paused) {
-        push_front(std::move(prepared));
-      } else {
-        lane->first->send(lane->second, std::move(prepared));
-      }
+      if (!prepared->job->paused) return prepared;
+      push_front(std::move(prepared));
     }
   }
+  return nullptr;
 }
 
 PreparedPtr Site::take_ready(LookAhead& ahead) {

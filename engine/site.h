@@ -46,18 +46,31 @@ class Lane final : public smtp::PoolHandler {
   void on_recipient(smtp::Pool& pool, smtp::ConnectionId connection, std::size_t recipient,
                     const Outcome& outcome) override;
   void on_transaction_done(smtp::Pool& pool, smtp::ConnectionId connection) override;
+  void on_sending(smtp::Pool& pool, smtp::ConnectionId connection) override;
+  void on_room(smtp::Pool& pool, smtp::ConnectionId connection) override { follow(pool, connection); }
   void on_closed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
   void on_open_failed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) override;
 
  private:
-  struct Connection {
-    PreparedPtr carries;       // Null: idle.
-    std::string_view rcpt_to;  // Into `carries`.
+  // A message on a connection. Those behind the first wait for its reply; their envelopes are sent, or all of them.
+  struct Sending {
+    PreparedPtr message;
+    std::string_view rcpt_to;  // Into `message`.
     TimePoint sent_at{};       // When its budget was taken.
-    int completed = 0;         // Transactions that ended with a reply.
+    bool ahead = false;        // Begun behind another one.
+    bool started = true;       // Its turn came: all before it were answered.
+  };
+  struct Connection {
+    std::deque<Sending> carries;  // Empty: idle.
+    int completed = 0;            // Transactions that ended with a reply.
+    int completed_ahead = 0;      // Those among them that were begun behind another.
   };
 
+  int window(TimePoint now) const;  // Messages that may be on one connection.
+  void follow(smtp::Pool& pool, smtp::ConnectionId connection);
+  void withdraw(smtp::Pool& pool, smtp::ConnectionId connection);
   void finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info);
+  bool learn_to_wait(const Connection& connection, const Outcome& outcome);
   void learn(const Outcome& outcome, const bounce::Verdict& verdict);
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
@@ -85,8 +98,11 @@ class Site {
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
   void pump();                                   // Does whatever can be done now. Call after every change.
   void review();                                 // After a command: settles or gives back what must not go any more.
-  void lane_failed(const Outcome& outcome);      // A lane could not be opened, and is set aside.
-  void quit_spare();                             // Others wait for connections: quit those that have no work here.
+  PreparedPtr next_ready(TimePoint now);         // Null: none that may go.
+  void refill(TimePoint now);
+  bool stopped(Prepared& prepared, TimePoint now);  // Settles what must not go any more. True: it is dealt with.
+  void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
+  void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
@@ -116,7 +132,6 @@ class Site {
   void send_ready(TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
   void give_back_ready();
-  void refill(TimePoint now);
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
   void wait_for_connection();
@@ -128,8 +143,6 @@ class Site {
   Lane* lane_to_open(TimePoint now);
   int open_connections() const;
   int ready_connections() const;
-  // Settles or gives back what must not go (any more). True: it is dealt with.
-  bool stopped(Prepared& prepared, TimePoint now);
 
   Worker& worker_;
   Provider& provider_;

@@ -32,7 +32,7 @@ void Worker::route_next() {
   while (!to_route_.empty() && routes_under_way_ < kRoutesAtOnce) {
     FeedPtr feed = std::move(to_route_.front());
     to_route_.pop_front();
-    if (settled_if_ended(feed)) continue;
+    if (feed->job->cancelled && settled_if_ended(feed)) continue;
     ++routes_under_way_;
     const std::string domain = feed->domain;
     router_.route(domain, [this, feed = std::move(feed)](const smtp::RouteAnswer& answer) mutable {
@@ -45,6 +45,11 @@ void Worker::route_next() {
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
+  // Also what expired is routed: its event says at whom.
+  if (feed->job->expires <= now()) {
+    return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
+                       answer.route ? answer.route->provider.name : std::string());
+  }
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
   if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure, {});
   charge(*feed, answer.failure);
@@ -133,7 +138,8 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, const std::v
   return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
 }
 
-// Row 6. The claims are durable before the messages are made, so before they can be sent.
+// Row 6. The claims are durable before the messages are made, so before they can be sent. What is quickly made is made
+// here, between other things; the rest on the CPU pool.
 void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch) {
   std::vector<spool::RowKey> keys;
   keys.reserve(prepared.size());
@@ -143,19 +149,30 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
       const auto begin = prepared.begin() + static_cast<std::ptrdiff_t>(from);
       const auto end = prepared.begin() + static_cast<std::ptrdiff_t>(std::min(from + batch, prepared.size()));
       std::vector<PreparedPtr> part(std::make_move_iterator(begin), std::make_move_iterator(end));
-      shared_.runtime.cpu().post([this, site, part = std::move(part)]() mutable {
-        const TimePoint made_at = shared_.runtime.clock().now();
-        for (PreparedPtr& each : part) {
-          if (shared_.stopping) return;
-          shared_.maker.make(*each, made_at);
-        }
-        loop_.post([this, site, part = std::move(part)]() mutable {
-          if (!stopped_) sites_.at(site)->made(std::move(part));
-        });
-      });
+      const bool small = std::all_of(part.begin(), part.end(), [](const auto& p) { return p->job->make_cost.small(); });
+      Executor& executor = small ? static_cast<Executor&>(loop_) : shared_.runtime.cpu();
+      executor.post([this, site, part = std::move(part)]() mutable { make_part(site, std::move(part)); });
     }
   };
   delivery_.claim(std::move(keys), std::move(make_all));
+}
+
+void Worker::make_part(const std::string& site, std::vector<PreparedPtr> part) {
+  const Clock& clock = shared_.runtime.clock();
+  TimePoint begun = clock.now();
+  const TimePoint made_at = begun;
+  for (const PreparedPtr& each : part) {
+    if (shared_.stopping) return;
+    shared_.maker.make(*each, made_at);
+    const TimePoint ended = clock.now();
+    each->job->make_cost.count(ended - begun);
+    begun = ended;
+  }
+  auto give_back = [this, site, part = std::move(part)]() mutable {
+    if (!stopped_) sites_.at(site)->made(std::move(part));
+  };
+  if (loop_.is_owner()) return give_back();
+  loop_.post(std::move(give_back));
 }
 
 // The first to wait asks those who have connections and no work.
@@ -167,8 +184,8 @@ void Worker::wait(Site& site, std::deque<Site*>& line) {
   for (auto& [key, other] : sites_) other->quit_spare();
 }
 
-// Those that wait come before the site that had the connection: one of its provider, else the first of all. Who does not
-// take it after all (its work went elsewhere) passes it on.
+// Those that wait come before the site that had the connection: one of its provider, else the first of all. Who does
+// not take it after all (its work went elsewhere) passes it on.
 void Worker::connection_released(Provider& provider) {
   for (std::deque<Site*>* line : {&provider.waiting, &waiting_}) {
     for (std::size_t left = line->size(); left > 0 && !line->empty(); --left) {

@@ -79,6 +79,7 @@ class Worker {
   static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
   static constexpr std::size_t kSettleAtOnce = 256;
 
+  void make_part(const std::string& site, std::vector<PreparedPtr> part);
   void route_next();
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.

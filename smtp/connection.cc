@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
+#include <span>
 #include <utility>
 
 namespace mailsbuddy::smtp {
+namespace {
+constexpr std::size_t kPiecesMax = 16;  // Of one write: eight messages with their envelopes.
+}  // namespace
 
 Connection::Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner)
     : loop_(loop),
@@ -99,11 +104,14 @@ void Connection::run() {
 
 void Connection::flush() {
   while (stream_ != nullptr) {
-    const std::string_view bytes = session_.output();
-    if (bytes.empty()) return;
-    const std::size_t taken = stream_->write(bytes);
+    std::array<std::string_view, kPiecesMax> buffer;
+    const auto pieces = std::span(buffer).first(session_.outputs(buffer));
+    if (pieces.empty()) return;
+    std::size_t size = 0;
+    for (const std::string_view piece : pieces) size += piece.size();
+    const std::size_t taken = stream_->write_pieces(pieces);
     if (taken > 0) session_.consume(taken, loop_.now());
-    if (taken < bytes.size()) return;  // on_writable() goes on.
+    if (taken < size) return;  // on_writable() goes on.
   }
 }
 

@@ -32,6 +32,7 @@ class Connection final : public net::StreamHandler {
   Connection& operator=(const Connection&) = delete;
 
   void begin(const Transaction& transaction);  // As ClientSession::begin().
+  bool room() const { return session_.room(); }
   void quit();
   bool tls() const noexcept { return session_.tls(); }
 

@@ -26,6 +26,7 @@ struct Pool::State {
     net::Endpoint remote;
     bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
+    int under_way = 0;  // Transactions.
     TimePoint idle_since{};
     std::unique_ptr<Connection> connection;
   };
@@ -42,7 +43,9 @@ struct Pool::State {
   void on_done(Slot& slot);
   void on_closed(Slot& slot, const Outcome& reason);
 
+  bool room(const Slot& slot) const;
   void send(Slot& slot, const Transaction& transaction);
+  void drop(ConnectionId id);
   void quit(Slot& slot);
   void leave_idle(const Slot& slot);
   void quit_expired();
@@ -122,6 +125,10 @@ void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
       return handler.on_recipient(door, slot.id, event.recipient, event.outcome);
     case SessionEvent::Kind::kTransactionDone:
       return on_done(slot);
+    case SessionEvent::Kind::kSending:
+      return handler.on_sending(door, slot.id);
+    case SessionEvent::Kind::kRoom:
+      return handler.on_room(door, slot.id);
     case SessionEvent::Kind::kClosed:
       return slot.phase == Slot::Phase::kOpening ? attempt_failed(slot, event.outcome) : on_closed(slot, event.outcome);
   }
@@ -138,8 +145,10 @@ void Pool::State::on_ready(Slot& slot) {
 }
 
 void Pool::State::on_done(Slot& slot) {
-  slot.phase = Slot::Phase::kBetween;
-  --busy;
+  if (--slot.under_way == 0) {
+    slot.phase = Slot::Phase::kBetween;
+    --busy;
+  }
   handler.on_transaction_done(door, slot.id);
 }
 
@@ -152,13 +161,24 @@ void Pool::State::on_closed(Slot& slot, const Outcome& reason) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Work and idleness
 
+bool Pool::State::room(const Slot& slot) const {
+  return slot.phase == Slot::Phase::kBusy && slot.messages < options.messages_per_connection && slot.connection->room();
+}
+
 void Pool::State::send(Slot& slot, const Transaction& transaction) {
-  assert(slot.phase == Slot::Phase::kIdle);
+  assert(slot.phase == Slot::Phase::kIdle || room(slot));
   leave_idle(slot);
   slot.phase = Slot::Phase::kBusy;
-  ++busy;
+  if (slot.under_way++ == 0) ++busy;
   ++slot.messages;
   slot.connection->begin(transaction);
+}
+
+void Pool::State::drop(ConnectionId id) {
+  const auto gone = slots.extract(id);
+  if (gone.empty()) return;
+  leave_idle(*gone.mapped());
+  if (gone.mapped()->under_way > 0) --busy;
 }
 
 void Pool::State::quit(Slot& slot) {
@@ -205,6 +225,13 @@ void Pool::send(ConnectionId connection, const Transaction& transaction) {
   state_->send(*state_->slots.at(connection), transaction);
 }
 
+bool Pool::room(ConnectionId connection) const {
+  const auto found = state_->slots.find(connection);
+  return found != state_->slots.end() && state_->room(*found->second);
+}
+
+void Pool::drop(ConnectionId connection) { state_->drop(connection); }
+
 ConnectionInfo Pool::info(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   if (found == state_->slots.end()) return {};
@@ -215,6 +242,8 @@ ConnectionInfo Pool::info(ConnectionId connection) const {
 int Pool::open_connections() const noexcept { return static_cast<int>(state_->slots.size()); }
 int Pool::busy_connections() const noexcept { return state_->busy; }
 void Pool::set_connections_max(int count) noexcept { state_->options.connections_max = count; }
+
+void Pool::set_messages_in_flight(int count) noexcept { state_->options.session.messages_in_flight = count; }
 
 void Pool::quit_idle() {
   while (!state_->idle.empty()) state_->quit(*state_->idle.back());

@@ -73,10 +73,10 @@ Router::Router(net::Resolver& resolver) : resolver_(resolver) {}
 void Router::route(std::string_view domain, Found found) {
   std::string name = ascii::to_lower(domain);
   if (name.starts_with('[')) {
-    // Needs no DNS. It is asked all the same because its answer, whatever it says, comes from the loop, as ours must.
-    const std::string text = name.substr(1, name.size() - std::min<std::size_t>(name.size(), 2));
-    resolver_.addresses(
-        text, [name = std::move(name), found = std::move(found)](const auto&) mutable { found(literal_route(name)); });
+    // Needs no DNS. But what a resolver says to an address comes from the loop, as our answer must.
+    resolver_.addresses("0.0.0.0", [name = std::move(name), found = std::move(found)](const auto&) mutable {
+      found(literal_route(name));
+    });
     return;
   }
   // The resolver is there while it calls back; this Router need not be.

@@ -6,6 +6,7 @@
 
 #include "core/base/ascii.h"
 #include "core/base/encoding.h"
+#include "core/base/text_scan.h"
 #include "core/mail/header.h"
 
 namespace mailsbuddy {
@@ -35,8 +36,13 @@ struct Shape {
   bool crlf = true;       // Every line end is CRLF, the last one included.
 };
 
-// One pass over the body. It stops where quoted-printable is certain and only the line ends are left to be judged.
+// Of nearly all bodies scan_text() knows all. Else one more pass: it stops where quoted-printable is certain and only the
+// line ends are left to be judged.
 Shape shape_of(std::string_view body) noexcept {
+  const TextScan scan = scan_text(body);
+  if (!scan.long_line || scan.control) {
+    return {.seven_bit = !scan.control, .crlf = !scan.bare && (body.empty() || body.ends_with("\r\n"))};
+  }
   Shape shape;
   std::size_t line_start = 0;
   for (std::size_t at = 0; at < body.size();) {

@@ -75,6 +75,13 @@ void CachingResolver::mx(std::string_view domain, Callback<MxRecord> done) {
 }
 
 void CachingResolver::addresses(std::string_view host, Callback<IpAddress> done) {
+  // An address is its own answer: nobody else is to be asked for it.
+  if (const auto literal = IpAddress::parse(host)) {
+    loop_.post([alive = std::weak_ptr(alive_), done = std::move(done), address = *literal]() mutable {
+      if (!alive.expired()) done({.status = DnsStatus::kOk, .records = {address}, .ttl = kTtlMax, .detail = {}});
+    });
+    return;
+  }
   look_up<IpAddress>(&Resolver::addresses, host, std::move(done));
 }
 

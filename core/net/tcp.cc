@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "core/net/sockaddr.h"
@@ -21,6 +23,13 @@ std::string bind_words(const IpAddress& local, int status) {
 }
 
 constexpr std::size_t kWriteMax = 1 << 30;  // Of one system call; libuv counts in 32 bits.
+constexpr std::size_t kPiecesMax = 16;      // Of one system call; what is behind waits for the next.
+
+std::size_t size_of(std::span<const std::string_view> pieces) noexcept {
+  std::size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  return size;
+}
 
 // Lives until both its Stream is destroyed and libuv has closed its handle.
 // Invariants: the handler is called from libuv's callbacks and posted tasks alone, never from a call into the Stream,
@@ -31,7 +40,7 @@ class Connection final : public HandleOwner, public std::enable_shared_from_this
       : shared_(shared), remote_(remote), handler_(&handler) {}
 
   void connect(const IpAddress& local);
-  std::size_t write(std::string_view bytes);
+  std::size_t write(std::span<const std::string_view> pieces);
   void start_tls(const TlsOptions& options);
   void release() noexcept;  // The Stream goes.
   void loop_stopping() noexcept override;
@@ -52,8 +61,8 @@ class Connection final : public HandleOwner, public std::enable_shared_from_this
   void on_ciphertext(std::string_view bytes);
   void deliver_plaintext();
 
-  std::size_t send(std::string_view bytes);
-  std::size_t send_encrypted(std::string_view bytes);
+  std::size_t send(std::span<const std::string_view> pieces);
+  std::size_t send_encrypted(std::span<const std::string_view> pieces);
   void flush_tls();
   void send_failed(int status);
   void offer_writable();
@@ -190,10 +199,11 @@ void Connection::deliver_plaintext() {
 // --------------------------------------------------------------------------------------------------------------------
 // Writing
 
-std::size_t Connection::write(std::string_view bytes) {
-  if (bytes.empty() || state_ == State::kClosed) return 0;
-  const std::size_t taken = tls_ ? send_encrypted(bytes) : send(bytes);
-  wants_writable_ = taken < bytes.size();
+std::size_t Connection::write(std::span<const std::string_view> pieces) {
+  const std::size_t size = size_of(pieces);
+  if (size == 0 || state_ == State::kClosed) return 0;
+  const std::size_t taken = tls_ ? send_encrypted(pieces) : send(pieces);
+  wants_writable_ = taken < size;
   return taken;
 }
 
@@ -204,16 +214,27 @@ void Connection::offer_writable() {
 }
 
 // To the socket, and of what it does not take at most kChunkBytes to a buffer of ours.
-std::size_t Connection::send(std::string_view bytes) {
+std::size_t Connection::send(std::span<const std::string_view> pieces) {
   if (sending_ || send_error_ != 0 || state_ != State::kOpen) return 0;
-  uv_buf_t buffer =
-      uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(std::min(bytes.size(), kWriteMax)));
-  const int status = uv_try_write(stream(), &buffer, 1);
+  std::array<uv_buf_t, kPiecesMax> buffers;
+  unsigned count = 0;
+  for (const std::string_view piece : pieces.first(std::min(pieces.size(), kPiecesMax))) {
+    buffers[count++] =
+        uv_buf_init(const_cast<char*>(piece.data()), static_cast<unsigned>(std::min(piece.size(), kWriteMax)));
+    if (piece.size() > kWriteMax) break;
+  }
+  const int status = uv_try_write(stream(), buffers.data(), count);
   if (status < 0 && status != UV_EAGAIN) return send_failed(status), 0;
   const std::size_t taken = status > 0 ? static_cast<std::size_t>(status) : 0;
-  chunk_ = bytes.substr(taken, kChunkBytes);
+  chunk_.clear();
+  for (std::size_t skip = taken; const std::string_view piece : pieces) {
+    const std::size_t skipped = std::min(skip, piece.size());
+    skip -= skipped;
+    chunk_.append(piece.substr(skipped, kChunkBytes - chunk_.size()));
+    if (chunk_.size() == kChunkBytes) break;
+  }
   if (chunk_.empty()) return taken;
-  buffer = uv_buf_init(chunk_.data(), static_cast<unsigned>(chunk_.size()));
+  uv_buf_t buffer = uv_buf_init(chunk_.data(), static_cast<unsigned>(chunk_.size()));
   const int queued = uv_write(&write_request_, stream(), &buffer, 1,
                               [](uv_write_t* request, int result) noexcept { of(request->data).on_sent(result); });
   if (queued < 0) return send_failed(queued), taken;
@@ -221,12 +242,27 @@ std::size_t Connection::send(std::string_view bytes) {
   return taken + chunk_.size();
 }
 
-std::size_t Connection::send_encrypted(std::string_view bytes) {
+// Flushed where three records are full and at the end: a message and the envelope behind it are one system call.
+std::size_t Connection::send_encrypted(std::span<const std::string_view> pieces) {
+  constexpr std::size_t kFlushBytes = 3 * kTlsRecordBytes;  // With its framing still within one chunk.
   std::size_t taken = 0;
-  while (taken < bytes.size() && !sending_ && send_error_ == 0 && tls_->state() == TlsClient::State::kOpen) {
-    taken += tls_->write(bytes.substr(taken, 3 * kTlsRecordBytes));  // With its framing still within one chunk.
-    flush_tls();
+  std::size_t unflushed = 0;
+  const auto blocked = [this] {
+    return sending_ || send_error_ != 0 || tls_->state() != TlsClient::State::kOpen || state_ != State::kOpen;
+  };
+  for (std::string_view piece : pieces) {
+    while (!piece.empty() && !blocked()) {
+      const std::size_t count = tls_->write(piece.substr(0, kFlushBytes - unflushed));
+      piece.remove_prefix(count);
+      taken += count;
+      unflushed += count;
+      if (unflushed < kFlushBytes && count > 0) continue;
+      flush_tls();
+      unflushed = 0;
+    }
+    if (!piece.empty()) break;
   }
+  flush_tls();
   if (tls_->state() == TlsClient::State::kFailed && state_ == State::kOpen) fail_later(tls_->error());
   return taken;
 }
@@ -236,7 +272,8 @@ void Connection::flush_tls() {
   while (!sending_ && state_ == State::kOpen) {
     const std::size_t count = tls_->output(shared_.ciphertext);
     if (count == 0) return;
-    send({shared_.ciphertext.data(), count});
+    const std::string_view records(shared_.ciphertext.data(), count);
+    send({&records, 1});
   }
 }
 
@@ -317,7 +354,8 @@ class UvStream final : public Stream {
  public:
   explicit UvStream(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
   ~UvStream() override { connection_->release(); }
-  std::size_t write(std::string_view bytes) override { return connection_->write(bytes); }
+  std::size_t write(std::string_view bytes) override { return connection_->write({&bytes, 1}); }
+  std::size_t write_pieces(std::span<const std::string_view> pieces) override { return connection_->write(pieces); }
   void start_tls(const TlsOptions& options) override { connection_->start_tls(options); }
   Endpoint remote() const override { return connection_->remote(); }
 

@@ -1,6 +1,7 @@
 // bounce.h - what a reply means and what to do about it; the signed return path (VERP) that bounces come back to.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -55,10 +56,28 @@ struct VerpToken {
   auto operator<=>(const VerpToken&) const = default;
 };
 
-// The local part "b-..." : lower-case base32 of the token with a truncated HMAC-SHA-256 by `key`. At most 64 octets
-// (RFC 5321 4.5.3.1.1), survives case folding. `key`: at least kVerpKeyBytesMin octets.
-Result<std::string> verp_encode(const VerpToken& token, std::string_view key);
-// Errors: kInvalidArgument: not one of ours, or forged, or changed on the way.
-Result<VerpToken> verp_decode(std::string_view local_part, std::string_view key);
+inline constexpr std::size_t kVerpBytes = 50;        // Octets of a local part (RFC 5321 4.5.3.1.1 allows 64).
+inline constexpr std::uint32_t kVerpSkewDays = 1;    // How far a token's day may be ahead: clocks of two hosts differ.
+
+// Signs tokens and reads them back. Threads: immutable, any.
+class VerpKey {
+ public:
+  // `secret`: at least kVerpKeyBytesMin octets. Errors: kInvalidArgument: it is shorter.
+  static Result<VerpKey> make(std::string_view secret);
+
+  // Appends the local part "b-...": lower-case base32 of the token with a truncated HMAC-SHA-256. Survives case folding.
+  void encode(const VerpToken& token, std::string& out) const;
+  // Takes tokens of `today` (days since 1970-01-01) and of `days_max` days before. Errors: kNotFound: not one of ours by
+  // its form; kInvalidArgument: forged, or changed on the way; kResourceExhausted: older than that; kUnavailable: ours,
+  // but from more than kVerpSkewDays ahead.
+  Result<VerpToken> decode(std::string_view local_part, std::uint32_t today, std::uint32_t days_max) const;
+
+ private:
+  using Hash = std::array<std::uint32_t, 8>;  // SHA-256's, between two blocks.
+  VerpKey() = default;
+  void sign(const unsigned char* token, unsigned char* mac) const;
+  Hash inner_{};
+  Hash outer_{};
+};
 
 }  // namespace mailsbuddy::bounce

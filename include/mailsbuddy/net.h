@@ -97,6 +97,16 @@ class Stream {
   // Takes bytes without waiting; returns how many it took. Less than all: wait for on_writable().
   // After on_closed() it takes none. Nothing is copied beyond what the socket or TLS record layer takes.
   virtual std::size_t write(std::string_view bytes) = 0;
+  // The pieces one after the other, as write() would take them; where it can, in one system call.
+  virtual std::size_t write_pieces(std::span<const std::string_view> pieces) {
+    std::size_t taken = 0;
+    for (const std::string_view piece : pieces) {
+      const std::size_t count = write(piece);
+      taken += count;
+      if (count < piece.size()) break;
+    }
+    return taken;
+  }
   // Client handshake over this stream; on_tls() or on_closed() follows. Clear-text bytes that are still unread when this
   // is called are an injection attempt and close the stream.
   virtual void start_tls(const TlsOptions& options) = 0;
@@ -148,7 +158,7 @@ class Resolver {
 
   virtual ~Resolver() = default;
   virtual void mx(std::string_view domain, Callback<MxRecord> done) = 0;
-  virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // A and AAAA; IPv6 first.
+  virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // A and AAAA; IPv6 first. An address is its own.
   virtual void txt(std::string_view name, Callback<std::string> done) = 0;      // Character-strings of a record joined.
 };
 

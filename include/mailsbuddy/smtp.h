@@ -47,6 +47,10 @@ struct SessionOptions {
   TlsPolicy tls = TlsPolicy::kOpportunistic;
   Timeouts timeouts{};
   bool pipelining = true;  // Use PIPELINING when offered.
+  // Messages under way at once where PIPELINING is offered. From 2 on the next one's envelope goes out in the same group
+  // as the end of data (RFC 2920 3.1): one round trip a message instead of two. From 3 on, where CHUNKING is offered too,
+  // messages go by BDAT (RFC 3030) together with their envelopes, this many at a time. 1: one after the other.
+  int messages_in_flight = 2;
 };
 
 // What a server offered after EHLO.
@@ -75,7 +79,8 @@ struct Transaction {
 
 // `message` with bare CR and bare LF made CRLF, lines dot-stuffed (RFC 5321 4.5.2), and the end of data appended.
 // No "\n.\n"-like form can leave this function except the one at its end.
-void dot_stuff(std::string_view message, std::string& out);
+// True: an octet is above 127.
+bool dot_stuff(std::string_view message, std::string& out);
 
 struct SessionEvent {
   enum class Kind : std::uint8_t {
@@ -84,6 +89,9 @@ struct SessionEvent {
                        // connection usable.
     kRecipient,        // One recipient of the transaction has its outcome: `recipient`, `outcome`.
     kTransactionDone,  // Every recipient has had its kRecipient; the transaction's views are free.
+    kSending,          // The server awaits the message (354), and room() holds: the next transaction may be begun now, and
+                       // its envelope goes out behind the message. Without that, nothing changes.
+    kRoom,             // By BDAT: others are under way, and room() holds again.
     kClosed,           // The session is over: `outcome` says why. Close the connection. Nothing follows.
   };
   Kind kind = Kind::kClosed;
@@ -94,8 +102,10 @@ struct SessionEvent {
 // The client's side of one connection. Sans-I/O: it sees bytes and times alone.
 // Threads: one owner. Invariants: every recipient of a begun transaction gets exactly one kRecipient, also when the
 // connection breaks, times out or talks nonsense; a recipient whose end of data was sent and not answered gets
-// Outcome::unknown(). After 421 the session closes. Use: after every feed(), consume(), begin(), tls_started(),
-// on_timeout(), on_disconnect(): poll() until empty, then send output().
+// Outcome::unknown(). Transactions end in the order in which they were begun, and all events of one come before those of
+// the next; when the session ends, one of which nothing but the envelope was sent gets an outcome of stage kMailFrom.
+// After 421 the session closes. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
+// on_disconnect(): poll() until empty, then send output().
 class ClientSession {
  public:
   explicit ClientSession(SessionOptions options);
@@ -106,10 +116,12 @@ class ClientSession {
   void connected(TimePoint now);                       // TCP is up: the greeting's time runs.
   void feed(std::string_view bytes, TimePoint now);    // What the server sent.
   std::string_view output() const;                     // What to send now; valid until the next non-const call.
-  void consume(std::size_t count, TimePoint now);      // So many bytes of output() were sent.
+  std::size_t outputs(std::span<std::string_view> pieces) const;  // output() and what follows it; how many there are.
+  void consume(std::size_t count, TimePoint now);      // So many bytes of outputs() were sent.
   std::optional<SessionEvent> poll();
 
-  void begin(const Transaction& transaction, TimePoint now);  // Only after kReady.
+  bool room() const;                                          // One more may be begun while others are under way.
+  void begin(const Transaction& transaction, TimePoint now);  // Only after kReady, or with room().
   void quit(TimePoint now);                                   // Only after kReady. kClosed follows.
   void tls_started(TimePoint now);
   void on_disconnect(Cause cause, std::string_view detail, TimePoint now);  // kConnectionLost, kTlsFailed, ...
@@ -191,6 +203,10 @@ class PoolHandler {
   virtual void on_ready(Pool& pool, ConnectionId connection) = 0;
   virtual void on_recipient(Pool& pool, ConnectionId connection, std::size_t recipient, const Outcome& outcome) = 0;
   virtual void on_transaction_done(Pool& pool, ConnectionId connection) = 0;
+  // The message is about to be sent. With Pool::room(), send() now puts the next one's envelope behind it; Pool::drop()
+  // keeps it from being sent.
+  virtual void on_sending(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
+  virtual void on_room(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
   // A connection ended that had been ready. Its recipients have had their outcomes.
   virtual void on_closed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;
   // An open() failed on every host that could be tried; the outcome is that of the last host that answered.
@@ -213,11 +229,14 @@ class Pool {
   bool can_open() const noexcept;            // open() would not exceed connections_max.
   ConnectionId open();                       // on_ready() or on_open_failed() follows. Only when can_open().
   ConnectionId idle() const noexcept;        // A ready connection without work, most recently used first; 0: none.
-  void send(ConnectionId connection, const Transaction& transaction);  // Only to a ready connection.
+  void send(ConnectionId connection, const Transaction& transaction);  // Only to a ready connection, or with room().
+  bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
+  void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.
   ConnectionInfo info(ConnectionId connection) const;
   int open_connections() const noexcept;     // Ready, busy or opening.
   int busy_connections() const noexcept;     // With a transaction.
   void set_connections_max(int count) noexcept;
+  void set_messages_in_flight(int count) noexcept;  // Of connections that are opened from now on.
   void quit_idle();                          // QUIT on every connection without work.
 
  private:

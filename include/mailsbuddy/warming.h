@@ -19,6 +19,8 @@ struct Limits {
   int messages_per_connection = 100;
   double messages_per_second = 100;    // 0: unlimited.
   double burst = 10;                   // Messages that may go at once after a pause.
+  // As smtp::SessionOptions::messages_in_flight. A provider that shows that it minds has it taken back to 1 for a day.
+  int messages_in_flight = 2;
 };
 
 // The shipped limits for `provider` (docs/limits.md has the table and its sources).

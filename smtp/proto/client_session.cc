@@ -30,8 +30,10 @@ ClientSession& ClientSession::operator=(ClientSession&&) noexcept = default;
 void ClientSession::connected(TimePoint now) { state_->connected(now); }
 void ClientSession::feed(std::string_view bytes, TimePoint now) { state_->feed(bytes, now); }
 std::string_view ClientSession::output() const { return state_->output(); }
+std::size_t ClientSession::outputs(std::span<std::string_view> pieces) const { return state_->outputs(pieces); }
 void ClientSession::consume(std::size_t count, TimePoint now) { state_->consume(count, now); }
 std::optional<SessionEvent> ClientSession::poll() { return state_->poll(); }
+bool ClientSession::room() const { return state_->room(); }
 void ClientSession::begin(const Transaction& transaction, TimePoint now) { state_->begin(transaction, now); }
 void ClientSession::quit(TimePoint now) { state_->quit(now); }
 void ClientSession::tls_started(TimePoint now) { state_->tls_started(now); }
@@ -67,24 +69,43 @@ void ClientSession::State::feed(std::string_view bytes, TimePoint now) {
 }
 
 std::string_view ClientSession::State::output() const noexcept {
-  if (out_at_ < out_.size()) return std::string_view(out_).substr(out_at_);
-  return step_ == Step::kMessage ? transaction_.data.substr(message_at_) : std::string_view();
+  std::string_view piece;
+  outputs({&piece, 1});
+  return piece;
+}
+
+std::size_t ClientSession::State::outputs(std::span<std::string_view> pieces) const noexcept {
+  const std::size_t count = std::min(pieces.size(), pieces_.size());
+  std::size_t at = commands_at_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Piece& piece = pieces_[i];
+    pieces[i] = piece.message != nullptr ? std::string_view(piece.message, piece.size)
+                                         : std::string_view(commands_).substr(at, piece.size);
+    if (piece.message == nullptr) at += piece.size;
+  }
+  return count;
 }
 
 void ClientSession::State::consume(std::size_t count, TimePoint now) {
-  count = std::min(count, output().size());
-  if (out_at_ < out_.size()) {
-    out_at_ += count;
-    sent_ += count;
-    if (out_at_ == out_.size()) {
-      out_.clear();
-      out_at_ = 0;
+  while (count > 0 && !pieces_.empty()) {
+    Piece& piece = pieces_.front();
+    const std::size_t taken = std::min(count, piece.size);
+    if (piece.message != nullptr) {
+      piece.message += taken;
+    } else {
+      commands_at_ += taken;
     }
-  } else if (step_ == Step::kMessage) {
-    message_at_ += count;
-    if (message_at_ == transaction_.data.size()) awaited_.push({.step = Step::kFinalDot, .recipient = 0, .end = sent_});
-    enter(awaited_.empty() ? Step::kMessage : Step::kFinalDot, now);
+    piece.size -= taken;
+    count -= taken;
+    sent_ += taken;
+    unsent_ -= taken;
+    if (piece.size == 0) pieces_.pop();
   }
+  if (commands_at_ == commands_.size()) {
+    commands_.clear();
+    commands_at_ = 0;
+  }
+  if (step_ == Step::kMessage) enter_awaited(now);  // It is sent, or there was progress: its time runs anew.
 }
 
 std::optional<SessionEvent> ClientSession::State::poll() {
@@ -96,6 +117,10 @@ std::optional<SessionEvent> ClientSession::State::poll() {
       return SessionEvent{.kind = SessionEvent::Kind::kStartTls};
     case Notice::kReady:
       return SessionEvent{.kind = SessionEvent::Kind::kReady};
+    case Notice::kSending:
+      return SessionEvent{.kind = SessionEvent::Kind::kSending};
+    case Notice::kRoom:
+      return SessionEvent{.kind = SessionEvent::Kind::kRoom};
     case Notice::kClosed:
       return SessionEvent{.kind = SessionEvent::Kind::kClosed, .recipient = 0, .outcome = closed_};
   }
@@ -103,15 +128,34 @@ std::optional<SessionEvent> ClientSession::State::poll() {
 }
 
 void ClientSession::State::put(std::initializer_list<std::string_view> line, Step step, std::size_t recipient) {
-  for (const std::string_view part : line) out_.append(part);
-  out_.append("\r\n");
-  awaited_.push({.step = step, .recipient = recipient, .end = sent_ + (out_.size() - out_at_)});
+  const std::size_t before = commands_.size();
+  for (const std::string_view part : line) commands_.append(part);
+  commands_.append("\r\n");
+  const std::size_t size = commands_.size() - before;
+  if (!pieces_.empty() && pieces_.back().message == nullptr) {
+    pieces_.back().size += size;
+  } else {
+    pieces_.push({.message = nullptr, .size = size});
+  }
+  unsent_ += size;
+  awaited_.push({.step = step, .recipient = recipient, .end = put_end()});
+}
+
+void ClientSession::State::put_message(std::string_view message) {
+  pieces_.push({.message = message.data(), .size = message.size()});
+  unsent_ += message.size();
 }
 
 void ClientSession::State::enter(Step step, TimePoint now) {
   step_ = step;
   Duration Timeouts::*const timeout = row(step).timeout;
   deadline_ = timeout == nullptr ? TimePoint::max() : now + options_.timeouts.*timeout;
+}
+
+// What is awaited next. Of a message that is not sent yet, room to send it comes first.
+void ClientSession::State::enter_awaited(TimePoint now) {
+  const Awaited& next = awaited_.front();
+  enter(next.step == Step::kFinalDot && next.end > sent_ ? Step::kMessage : next.step, now);
 }
 
 void ClientSession::State::ready(TimePoint now) {
@@ -124,18 +168,15 @@ void ClientSession::State::ready(TimePoint now) {
 
 void ClientSession::State::close(Outcome reason) {
   if (step_ == Step::kClosed) return;
-  if (in_transaction_) {
-    settle_all(reason);
-    events_.push({.kind = SessionEvent::Kind::kTransactionDone});
-    in_transaction_ = false;
-  }
+  end_all(reason);
   step_ = Step::kClosed;
   deadline_ = TimePoint::max();
   notice_ = Notice::kClosed;
   closed_ = std::move(reason);
   awaited_.clear();
-  out_.clear();
-  out_at_ = 0;
+  pieces_.clear();
+  commands_.clear();
+  commands_at_ = unsent_ = 0;
 }
 
 void ClientSession::State::fail(Cause cause, std::string_view detail, const Reply& last_words) {
@@ -170,7 +211,7 @@ void ClientSession::State::on_reply(const Reply& reply, TimePoint now) {
   if (reply.code == 421) return refuse(reply);
   if (awaited_.empty() || awaited_.front().end > sent_) return on_unexpected(reply);
   dispatch(awaited_.pop(), reply, now);
-  if (!awaited_.empty()) enter(awaited_.front().step, now);
+  if (!awaited_.empty()) enter_awaited(now);
 }
 
 // A refusal while the message is being sent is an answer to it, but leaves no way to go on: what is left of the message

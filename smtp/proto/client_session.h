@@ -1,15 +1,19 @@
 // client_session.h - the inside of ClientSession. client_session.cc has the session from greeting to close,
 // client_transaction.cc one message's way through it.
 //
-// How it works: commands are appended to one buffer, each leaving an Awaited in a queue; a reply is the answer to the
-// front of that queue. Pipelining is then nothing but more than one command in the queue. Invariant: while replies are
-// awaited, step_ is the front's step.
+// How it works: what is to be sent is a queue of pieces, commands of ours and messages of the caller's. Whatever will
+// be answered leaves an Awaited in another queue; a reply is the answer to the front of that. Pipelining is then
+// nothing but more than one in the queue, and transactions that overlap are nothing but more than one's. Their replies
+// come in order, so that all but the front transaction only wait. Invariant: while replies are awaited, step_ is the
+// front's step.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,16 +25,26 @@
 
 namespace mailsbuddy::smtp {
 
+// Of SessionOptions::messages_in_flight: what a lost connection leaves unknown at most.
+inline constexpr int kInFlightMax = 100;
+
 // A queue that keeps its memory: nothing is allocated per message once it has grown.
 template <class T>
 class Fifo {
  public:
   bool empty() const noexcept { return head_ == items_.size(); }
+  std::size_t size() const noexcept { return items_.size() - head_; }
   void push(T item) { items_.push_back(std::move(item)); }
-  const T& front() const noexcept { return items_[head_]; }
+  T& front() noexcept { return items_[head_]; }
+  T& back() noexcept { return items_.back(); }
+  const T& operator[](std::size_t i) const noexcept { return items_[head_ + i]; }
   T pop() {
     T item = std::move(items_[head_++]);
-    if (empty()) clear();
+    if (empty()) {
+      clear();
+    } else if (head_ >= kSpareMax) {  // With transactions that overlap it may never be empty.
+      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(std::exchange(head_, 0)));
+    }
     return item;
   }
   void clear() noexcept {
@@ -39,19 +53,24 @@ class Fifo {
   }
 
  private:
+  static constexpr std::size_t kSpareMax = 64;
   std::vector<T> items_;
   std::size_t head_ = 0;
 };
 
 struct ClientSession::State {
-  explicit State(SessionOptions options) : options_(std::move(options)) {}
+  explicit State(SessionOptions options)
+      : options_(std::move(options)),
+        mailings_(static_cast<std::size_t>(std::clamp(options_.messages_in_flight, 1, kInFlightMax))) {}
 
   // The door's functions.
   void connected(TimePoint now);
   void feed(std::string_view bytes, TimePoint now);
   std::string_view output() const noexcept;
+  std::size_t outputs(std::span<std::string_view> pieces) const noexcept;
   void consume(std::size_t count, TimePoint now);
   std::optional<SessionEvent> poll();
+  bool room() const noexcept;
   void begin(const Transaction& transaction, TimePoint now);
   void quit(TimePoint now);
   void tls_started(TimePoint now);
@@ -67,16 +86,33 @@ struct ClientSession::State {
   struct Awaited {
     Step step;
     std::size_t recipient;  // Of a kRcptTo.
-    std::uint64_t end;  // Where its command ends, in octets of commands since the beginning. An answer before is early.
+    std::uint64_t end;      // Where what it answers ends, in octets since the beginning. An answer before is early.
+  };
+  struct Piece {
+    const char* message;  // Null: the next octets of commands_.
+    std::size_t size;
   };
   enum class Mark : std::uint8_t { kPending, kAccepted, kSettled };
+  struct Mailing {  // One transaction.
+    Transaction transaction;
+    bool smtputf8 = false;      // It needs SMTPUTF8.
+    bool waits = false;         // Begun, but nothing of it is to be sent before those in front have ended.
+    bool message_put = false;   // Its message is among what is to be sent, or sent.
+    std::uint64_t end = 0;      // Where its message then ends.
+    std::vector<Mark> marks{};  // One a recipient.
+    std::size_t accepted = 0;   // Marks that are kAccepted.
+    std::size_t next_rcpt = 0;  // The next recipient to name.
+  };
   // What poll() gives after the transaction's events. Being in one of these states is one thing at a time: a close
   // before kReady was seen replaces it.
-  enum class Notice : std::uint8_t { kNone, kStartTls, kReady, kClosed };
+  enum class Notice : std::uint8_t { kNone, kStartTls, kReady, kSending, kRoom, kClosed };
 
   // client_session.cc
   void put(std::initializer_list<std::string_view> line, Step step, std::size_t recipient = 0);
+  void put_message(std::string_view message);
+  std::uint64_t put_end() const noexcept { return sent_ + unsent_; }  // Where what is to be sent ends.
   void enter(Step step, TimePoint now);
+  void enter_awaited(TimePoint now);
   void ready(TimePoint now);
   void close(Outcome reason);
   void on_reply(const Reply& reply, TimePoint now);
@@ -90,10 +126,17 @@ struct ClientSession::State {
   void refuse(const Reply& reply);
   bool pipelines() const noexcept { return options_.pipelining && capabilities_.pipelining; }
 
-  // client_transaction.cc
-  std::optional<Outcome> fault_of(const Transaction& transaction) const;
-  void put_mail_from();
-  bool put_next_rcpt_to();
+  // client_transaction.cc; all but begin() about the front transaction.
+  Mailing& front() noexcept { return mailings_[first_]; }
+  Mailing& last() noexcept { return mailings_[(first_ + under_way_ - 1) % mailings_.size()]; }
+  const Mailing& last() const noexcept { return mailings_[(first_ + under_way_ - 1) % mailings_.size()]; }
+  std::optional<Outcome> fault_of(const Mailing& mailing) const;
+  bool clean(const Mailing& mailing) const;
+  bool chunks(const Transaction& transaction) const noexcept;
+  void start(TimePoint now);
+  void put_group(Mailing& mailing, bool reset);
+  void put_mail_from(const Mailing& mailing);
+  bool put_next_rcpt_to(Mailing& mailing);
   void on_rset(const Reply& reply, TimePoint now);
   void on_mail_from(const Reply& reply, TimePoint now);
   void on_rcpt_to(std::size_t recipient, const Reply& reply, TimePoint now);
@@ -102,26 +145,26 @@ struct ClientSession::State {
   void after_rcpt_to(TimePoint now);
   void settle(std::size_t recipient, const Outcome& outcome);
   void settle_all(const Outcome& outcome);
+  void done();
   void finish(TimePoint now);
+  void end_all(const Outcome& reason);
 
   Step step_ = Step::kConnecting;
   ReplyParser parser_;
   Fifo<Awaited> awaited_;
-  std::string out_;  // Commands from out_at_ on are still to be sent.
-  std::size_t out_at_ = 0;
-  std::uint64_t sent_ = 0;  // Octets of commands sent since the beginning.
+  Fifo<Piece> pieces_;    // What is to be sent.
+  std::string commands_;  // Those of pieces_, from commands_at_ on.
+  std::size_t commands_at_ = 0;
+  std::uint64_t unsent_ = 0;  // Octets of pieces_.
+  std::uint64_t sent_ = 0;    // Octets sent since the beginning.
   Fifo<SessionEvent> events_;
   Notice notice_ = Notice::kNone;
   Outcome closed_;  // Why, in kClosed.
 
-  // The transaction, while in_transaction_.
-  bool in_transaction_ = false;
-  Transaction transaction_;
-  bool smtputf8_ = false;       // It needs SMTPUTF8.
-  std::vector<Mark> marks_;     // One a recipient.
-  std::size_t accepted_ = 0;    // Marks that are kAccepted.
-  std::size_t next_rcpt_ = 0;   // The next recipient to name.
-  std::size_t message_at_ = 0;  // Octets of the message sent.
+  // The transactions under way: a ring that keeps its memory.
+  std::vector<Mailing> mailings_;
+  std::size_t first_ = 0;
+  std::size_t under_way_ = 0;
 
   bool needs_rset_ = false;  // The server holds a mail transaction that was not ended by its data.
 };

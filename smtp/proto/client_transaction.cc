@@ -1,6 +1,8 @@
 // One transaction: MAIL FROM, RCPT TO, DATA, the message, its reply. RFC 5321 3.3; grouped as RFC 2920 3.1 has it.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "smtp/proto/client_session.h"
 
 namespace mailsbuddy::smtp {
@@ -14,6 +16,9 @@ bool has_non_ascii(std::string_view text) noexcept {
   }
   return false;
 }
+
+// Of what is not in a quoted string.
+constexpr bool is_path_fault(char c) noexcept { return c == ' ' || c == '<' || c == '>' || c == '"'; }
 
 // Why `address` must not stand between "<" and ">" on the wire; empty: it may. Whatever the caller checked before, no
 // address can end the path, add a parameter or begin another command. Path grammar: RFC 5321 4.1.2; a quoted local part
@@ -32,8 +37,12 @@ std::string_view address_fault(std::string_view address) noexcept {
     if (at + 1 >= address.size() || address[at + 1] != '@') return "quoted string without its end in the address";
     ++at;
   }
-  return address.find_first_of(" <>\"", at) == std::string_view::npos ? ""
-                                                                      : "space, quote or angle bracket in the address";
+  const std::string_view rest = address.substr(at);
+  return std::ranges::none_of(rest, is_path_fault) ? "" : "space, quote or angle bracket in the address";
+}
+
+std::string_view recipient_fault(std::string_view address) noexcept {
+  return address.empty() ? "no address" : address_fault(address);
 }
 
 bool ends_as_data(std::string_view data) noexcept {
@@ -42,48 +51,87 @@ bool ends_as_data(std::string_view data) noexcept {
 
 }  // namespace
 
+// Replies come in order, so the end of data is where a transaction stops being in the way: from then on nothing that
+// the next one's envelope is answered with can be taken for an answer to this one.
+bool ClientSession::State::room() const noexcept {
+  return step_ != Step::kClosed && under_way_ > 0 && under_way_ < mailings_.size() && pipelines() && last().message_put;
+}
+
 void ClientSession::State::begin(const Transaction& transaction, TimePoint now) {
-  transaction_ = transaction;
-  marks_.assign(transaction.rcpt_to.size(), Mark::kPending);
-  accepted_ = next_rcpt_ = message_at_ = 0;
-  if (step_ != Step::kReady) {  // It closed before the caller could know.
-    settle_all(closed_);
-    events_.push({.kind = SessionEvent::Kind::kTransactionDone});
-    return;
+  const bool first = under_way_ == 0;
+  ++under_way_;
+  Mailing& mailing = last();
+  mailing.transaction = transaction;
+  mailing.marks.assign(transaction.rcpt_to.size(), Mark::kPending);
+  mailing.accepted = mailing.next_rcpt = 0;
+  mailing.waits = !first;
+  mailing.message_put = false;
+  mailing.smtputf8 = transaction.smtputf8 || has_non_ascii(transaction.mail_from);
+  for (const std::string_view address : transaction.rcpt_to) {
+    mailing.smtputf8 = mailing.smtputf8 || (recipient_fault(address).empty() && has_non_ascii(address));
   }
-  in_transaction_ = true;
+  if (first) {
+    if (step_ == Step::kReady) return start(now);
+    settle_all(closed_);  // It closed before the caller could know.
+    return done();
+  }
+  if (!clean(mailing)) return;  // Its faults are events, which have their turn when it comes to the front.
+  mailing.waits = false;
+  put_group(mailing, mailings_.size() > 2 && capabilities_.chunking);
+}
+
+// The front transaction, with nothing of another under way.
+void ClientSession::State::start(TimePoint now) {
+  Mailing& mailing = front();
+  mailing.waits = false;
   notice_ = Notice::kNone;
-  smtputf8_ = transaction.smtputf8 || has_non_ascii(transaction.mail_from);
-  for (std::size_t i = 0; i < marks_.size(); ++i) {
-    const std::string_view address = transaction.rcpt_to[i];
-    const std::string_view fault = address.empty() ? "no address" : address_fault(address);
+  for (std::size_t i = 0; i < mailing.marks.size(); ++i) {
+    const std::string_view fault = recipient_fault(mailing.transaction.rcpt_to[i]);
     if (!fault.empty()) settle(i, {Stage::kRcptTo, Cause::kProtocolError, {}, std::string(fault)});
-    smtputf8_ = smtputf8_ || (fault.empty() && has_non_ascii(address));
   }
-  if (const auto fault = fault_of(transaction)) {
+  if (const auto fault = fault_of(mailing)) {
     settle_all(*fault);
     return finish(now);
   }
-  while (next_rcpt_ < marks_.size() && marks_[next_rcpt_] == Mark::kSettled) ++next_rcpt_;
-  if (next_rcpt_ == marks_.size()) return finish(now);
-
+  if (std::ranges::find(mailing.marks, Mark::kPending) == mailing.marks.end()) return finish(now);
   if (pipelines()) {
-    if (needs_rset_) put({"RSET"}, Step::kRset);
-    put_mail_from();
-    while (put_next_rcpt_to()) {
-    }
-    put({"DATA"}, Step::kData);  // Last in its group (RFC 2920 3.1).
+    put_group(mailing, needs_rset_);
   } else {
-    put_mail_from();
+    put_mail_from(mailing);
   }
-  enter(awaited_.front().step, now);
+  enter_awaited(now);
+}
+
+// MAIL, all RCPTs and DATA, the last in its group (RFC 2920 3.1); or BDAT with the message at once, whose reply is that
+// to the end of data. "The state of the transaction is indeterminate" after a BDAT that failed (RFC 3030 2): each that
+// follows another begins with RSET.
+void ClientSession::State::put_group(Mailing& mailing, bool reset) {
+  if (reset) put({"RSET"}, Step::kRset);
+  put_mail_from(mailing);
+  while (put_next_rcpt_to(mailing)) {
+  }
+  if (!chunks(mailing.transaction)) return put({"DATA"}, Step::kData);
+  const std::string_view message =
+      mailing.transaction.data.substr(0, mailing.transaction.data.size() - kEndOfData.size());
+  const fmt::format_int size(message.size());
+  put({"BDAT ", {size.data(), size.size()}, " LAST"}, Step::kFinalDot);
+  put_message(message);
+  awaited_.back().end = mailing.end = put_end();
+  mailing.message_put = true;
+}
+
+// Without a stuffed dot, and so the same without its end, as BDAT has it.
+bool ClientSession::State::chunks(const Transaction& transaction) const noexcept {
+  return mailings_.size() > 2 && capabilities_.chunking && pipelines() && transaction.message_bytes > 0 &&
+         transaction.data.size() == transaction.message_bytes + kEndOfData.size();
 }
 
 // What makes the transaction impossible here, found without touching the wire.
-std::optional<Outcome> ClientSession::State::fault_of(const Transaction& transaction) const {
+std::optional<Outcome> ClientSession::State::fault_of(const Mailing& mailing) const {
   const auto fault = [](Cause cause, std::string detail) {
     return Outcome{.stage = Stage::kMailFrom, .cause = cause, .reply = {}, .detail = std::move(detail)};
   };
+  const Transaction& transaction = mailing.transaction;
   if (const auto why = address_fault(transaction.mail_from); !why.empty()) {
     return fault(Cause::kProtocolError, std::string(why));
   }
@@ -92,23 +140,32 @@ std::optional<Outcome> ClientSession::State::fault_of(const Transaction& transac
     return fault(Cause::kTooLarge,
                  fmt::format("{} octets, the server takes {}", transaction.message_bytes, capabilities_.size_max));
   }
-  if (smtputf8_ && !capabilities_.smtputf8) return fault(Cause::kSmtpUtf8Unavailable, "SMTPUTF8 is not offered");
+  if (mailing.smtputf8 && !capabilities_.smtputf8) return fault(Cause::kSmtpUtf8Unavailable, "SMTPUTF8 is not offered");
   return std::nullopt;
 }
 
-void ClientSession::State::put_mail_from() {
-  const fmt::format_int size(transaction_.message_bytes);
-  put({"MAIL FROM:<", transaction_.mail_from, ">", capabilities_.size ? " SIZE=" : "",
+bool ClientSession::State::clean(const Mailing& mailing) const {
+  const auto recipients = mailing.transaction.rcpt_to;
+  return !recipients.empty() && !fault_of(mailing) &&
+         std::ranges::all_of(recipients, [](std::string_view each) { return recipient_fault(each).empty(); });
+}
+
+void ClientSession::State::put_mail_from(const Mailing& mailing) {
+  const Transaction& transaction = mailing.transaction;
+  const fmt::format_int size(transaction.message_bytes);
+  put({"MAIL FROM:<", transaction.mail_from, ">", capabilities_.size ? " SIZE=" : "",
        capabilities_.size ? std::string_view(size.data(), size.size()) : "",
-       transaction_.eight_bit && capabilities_.eight_bit_mime ? " BODY=8BITMIME" : "", smtputf8_ ? " SMTPUTF8" : ""},
+       transaction.eight_bit && capabilities_.eight_bit_mime ? " BODY=8BITMIME" : "",
+       mailing.smtputf8 ? " SMTPUTF8" : ""},
       Step::kMailFrom);
 }
 
-bool ClientSession::State::put_next_rcpt_to() {
-  while (next_rcpt_ < marks_.size() && marks_[next_rcpt_] != Mark::kPending) ++next_rcpt_;
-  if (next_rcpt_ == marks_.size()) return false;
-  put({"RCPT TO:<", transaction_.rcpt_to[next_rcpt_], ">"}, Step::kRcptTo, next_rcpt_);
-  ++next_rcpt_;
+bool ClientSession::State::put_next_rcpt_to(Mailing& mailing) {
+  std::size_t& next = mailing.next_rcpt;
+  while (next < mailing.marks.size() && mailing.marks[next] != Mark::kPending) ++next;
+  if (next == mailing.marks.size()) return false;
+  put({"RCPT TO:<", mailing.transaction.rcpt_to[next], ">"}, Step::kRcptTo, next);
+  ++next;
   return true;
 }
 
@@ -127,33 +184,36 @@ void ClientSession::State::on_mail_from(const Reply& reply, TimePoint now) {
     return;
   }
   needs_rset_ = true;
-  if (!pipelines()) put_next_rcpt_to();
+  if (!pipelines()) put_next_rcpt_to(front());
 }
 
 void ClientSession::State::on_rcpt_to(std::size_t recipient, const Reply& reply, TimePoint now) {
   if (reply.code >= 300 && reply.code < 400) return refuse(reply);
   if (reply.code >= 400) {
     settle(recipient, {Stage::kRcptTo, Cause::kReply, reply, {}});
-  } else if (marks_[recipient] == Mark::kPending) {
-    marks_[recipient] = Mark::kAccepted;
-    ++accepted_;
+  } else if (front().marks[recipient] == Mark::kPending) {
+    front().marks[recipient] = Mark::kAccepted;
+    ++front().accepted;
   }
   if (!pipelines()) after_rcpt_to(now);
 }
 
 void ClientSession::State::after_rcpt_to(TimePoint now) {
-  if (put_next_rcpt_to()) return;
-  if (accepted_ == 0) return finish(now);
+  if (put_next_rcpt_to(front())) return;
+  if (front().accepted == 0) return finish(now);
   put({"DATA"}, Step::kData);
 }
 
 void ClientSession::State::on_data(const Reply& reply, TimePoint now) {
   if (reply.code == 354) {
-    if (accepted_ > 0) return enter(Step::kMessage, now);
-    // "If the DATA command was accepted the client SMTP should send a single dot" (RFC 2920 3.1): the message stays
-    // here.
-    out_.append(kEndOfData);
-    awaited_.push({.step = Step::kFinalDot, .recipient = 0, .end = sent_ + (out_.size() - out_at_)});
+    Mailing& mailing = front();
+    // "If the DATA command was accepted the client SMTP should send a single dot" (RFC 2920 3.1): without a recipient
+    // the message stays here.
+    put_message(mailing.accepted > 0 ? mailing.transaction.data : kEndOfData);
+    mailing.message_put = mailing.accepted > 0;
+    mailing.end = put_end();
+    awaited_.push({.step = Step::kFinalDot, .recipient = 0, .end = mailing.end});
+    if (room()) notice_ = Notice::kSending;
     return;
   }
   if (reply.code < 400) return refuse(reply);
@@ -169,23 +229,47 @@ void ClientSession::State::on_final_dot(const Reply& reply, TimePoint now) {
 }
 
 void ClientSession::State::settle(std::size_t recipient, const Outcome& outcome) {
-  if (marks_[recipient] == Mark::kSettled) return;
-  marks_[recipient] = Mark::kSettled;
+  Mark& mark = front().marks[recipient];
+  if (mark == Mark::kSettled) return;
+  mark = Mark::kSettled;
   events_.push({.kind = SessionEvent::Kind::kRecipient, .recipient = recipient, .outcome = outcome});
 }
 
 void ClientSession::State::settle_all(const Outcome& outcome) {
-  for (std::size_t i = 0; i < marks_.size(); ++i) settle(i, outcome);
+  for (std::size_t i = 0; i < front().marks.size(); ++i) settle(i, outcome);
 }
 
-// A server that pipelines gets its RSET together with the next MAIL FROM. Another one gets it now: once begin() is called,
-// MAIL FROM is on its way.
-void ClientSession::State::finish(TimePoint now) {
-  in_transaction_ = false;
+void ClientSession::State::done() {
   events_.push({.kind = SessionEvent::Kind::kTransactionDone});
+  first_ = (first_ + 1) % mailings_.size();
+  --under_way_;
+}
+
+// A server that pipelines gets its RSET together with the next MAIL FROM. Another one gets it now: once begin() is
+// called, MAIL FROM is on its way.
+void ClientSession::State::finish(TimePoint now) {
+  done();
+  if (under_way_ > 0) {
+    if (front().waits) return start(now);
+    if (room()) notice_ = Notice::kRoom;
+    return;  // Its replies are to come.
+  }
   if (!needs_rset_ || pipelines()) return ready(now);
   put({"RSET"}, Step::kRset);
   enter(Step::kRset, now);
+}
+
+// The session ends. A message that was sent as a whole and not answered may have been taken, but for a server that says
+// that it is the one to stop; of one behind it, nothing but its envelope counts.
+void ClientSession::State::end_all(const Outcome& reason) {
+  for (bool first = true; under_way_ > 0; first = false) {
+    Outcome outcome = reason;
+    if (!first) outcome.stage = Stage::kMailFrom;
+    const Mailing& mailing = front();
+    if (mailing.message_put && mailing.end <= sent_ && reason.cause != Cause::kReply) outcome.stage = Stage::kFinalDot;
+    settle_all(outcome);
+    done();
+  }
 }
 
 }  // namespace mailsbuddy::smtp

@@ -2,6 +2,7 @@
 // takes for a line end would let a message end itself and smuggle a second one.
 #include <cstring>
 
+#include "core/base/text_scan.h"
 #include "mailsbuddy/smtp.h"
 
 namespace mailsbuddy::smtp {
@@ -15,11 +16,17 @@ const char* find(const char* from, const char* end, char c) noexcept {
 
 }  // namespace
 
-// Copies runs that need no change whole: a clean message is one copy. `lf` is looked for again only once passed, so
-// that a message of CRs alone is not quadratic.
-void dot_stuff(std::string_view message, std::string& out) {
+// A clean message, as nearly all are, is one look and one copy. Of others the runs that need no change are copied whole.
+// `lf` is looked for again only once passed, so that a message of CRs alone is not quadratic.
+bool dot_stuff(std::string_view message, std::string& out) {
   constexpr std::string_view kLineEnd = "\r\n";
   constexpr std::string_view kEndOfData = ".\r\n";
+  const TextScan scan = scan_text(message);
+  if (!scan.dot && !scan.bare && (message.empty() || message.ends_with(kLineEnd))) {
+    out.reserve(out.size() + message.size() + kEndOfData.size());
+    out.append(message).append(kEndOfData);
+    return scan.eight_bit;
+  }
   const char* const end = message.data() + message.size();
   const char* run = message.data();  // What is before it is in `out`.
   const char* line = run;
@@ -41,6 +48,7 @@ void dot_stuff(std::string_view message, std::string& out) {
     if (line > lf) lf = find(line, end, '\n');
   }
   out.append(run, end).append(kEndOfData);
+  return scan.eight_bit;
 }
 
 }  // namespace mailsbuddy::smtp

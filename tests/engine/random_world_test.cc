@@ -61,7 +61,10 @@ void fill_with_trouble(sim::World& world, Random& random, int domains) {
     world.mx[domain] = {{10, host}};
     world.addresses[host] = {*net::IpAddress::parse(ip)};
     sim::Receiver& receiver = world.receivers[ip];
-    receiver.pipelining = random.below(2) == 0;
+    receiver.pipelining = random.below(3) != 0;
+    receiver.chunking = random.below(2) == 0;
+    receiver.splits_replies = random.below(2) == 0;
+    receiver.hates_overlap = random.below(4) == 0;
     receiver.start_tls = random.below(3) == 0;
     receiver.messages_per_connection = static_cast<int>(random.below(5));
     receiver.connections_max = static_cast<int>(random.below(3));
@@ -79,7 +82,8 @@ void run(std::uint64_t seed) {
   sim::World world;
   fill_with_trouble(world, random, 5);
   auto engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
-                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7, .messages_per_second = 20},
+                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7, .messages_per_second = 20,
+                                                         .messages_in_flight = 1 + static_cast<int>(random.below(4))},
                                .runtime = sim::make_runtime(world, seed)});
   auto collector = std::make_shared<Collector>();
   engine->subscribe(collector);

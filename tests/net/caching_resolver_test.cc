@@ -102,6 +102,27 @@ const std::vector<Kept> kKept = {
     {"a failure, for seconds", {DnsStatus::kFailed, {}, seconds(0), "no answer"}, kFailureTtl},
 };
 
+BOOST_AUTO_TEST_CASE(an_address_is_its_own_answer) {
+  for (const char* text : {"192.0.2.1", "2001:db8::1"}) {
+    Fixture f;
+    std::vector<DnsAnswer<IpAddress>> answers;
+    f.resolver->addresses(text, [&](const DnsAnswer<IpAddress>& answer) { answers.push_back(answer); });
+    BOOST_TEST(answers.empty());  // Never from inside.
+    f.loop.turn();
+    BOOST_REQUIRE(answers.size() == 1U);
+    BOOST_TEST((answers[0].status == DnsStatus::kOk));
+    BOOST_TEST(answers[0].records.at(0).str() == text);
+    BOOST_TEST(f.source->asked.empty());
+    f.resolver->addresses(text, [&](const DnsAnswer<IpAddress>& answer) { answers.push_back(answer); });
+    f.resolver.reset();
+    f.loop.turn();
+    BOOST_TEST(answers.size() == 1U);  // The resolver went first.
+  }
+  Fixture f;
+  f.resolver->addresses("192.0.2", [](const DnsAnswer<IpAddress>&) {});
+  BOOST_TEST(f.source->asked == "192.0.2");
+}
+
 BOOST_AUTO_TEST_CASE(how_long_answers_are_kept) {
   for (const Kept& c : kKept) BOOST_TEST_CONTEXT(c.name) {
       Fixture f;

@@ -235,6 +235,49 @@ BOOST_AUTO_TEST_CASE(a_slow_reader_slows_the_writer_down) {
   net.let_go(client);
 }
 
+// In pieces of many sizes, more of them than one system call takes, to a reader that is slow at first.
+BOOST_AUTO_TEST_CASE(pieces_arrive_in_their_order) {
+  const std::string sent = pattern(3'000'000);
+  std::vector<std::string_view> pieces;
+  for (std::size_t at = 0, size = 0; at < sent.size(); at += pieces.back().size()) {
+    size = (size * 7 + 13) % 40'000;
+    pieces.push_back(std::string_view(sent).substr(at, size));
+  }
+  Latch stuck;
+  std::string received;
+  Latch done;
+  Server server(
+      [&](Fd peer) {
+        stuck.wait();
+        received = peer.receive(sent.size());
+        done.open();
+      },
+      16 * 1024);
+  Recorder client;
+  Net net;
+  bool first = true;
+  const auto push = [&] {
+    for (bool full = false; !full && !pieces.empty();) {
+      const std::span<const std::string_view> some(pieces.data(), std::min<std::size_t>(pieces.size(), 40));
+      std::size_t size = 0;
+      for (const std::string_view piece : some) size += piece.size();
+      std::size_t taken = client.stream->write_pieces(some);
+      full = taken < size;
+      while (taken > 0 && taken >= pieces.front().size()) {
+        taken -= pieces.front().size();
+        pieces.erase(pieces.begin());
+      }
+      if (taken > 0) pieces.front().remove_prefix(taken);
+    }
+    if (std::exchange(first, false)) stuck.open();
+  };
+  client.when_connected = client.when_writable = push;
+  net.connect(client, server.endpoint());
+  done.wait();
+  BOOST_TEST((received == sent));
+  net.let_go(client);
+}
+
 BOOST_AUTO_TEST_CASE(a_flood_is_read_whole) {
   const std::string sent = pattern(3'000'000);
   Server server([&](Fd peer) { peer.send(sent); });

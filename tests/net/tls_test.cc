@@ -374,7 +374,13 @@ BOOST_FIXTURE_TEST_CASE(megabytes_both_ways_with_a_slow_reader, Fixture) {
   std::size_t at = 0;
   bool waited = false;
   client.when_tls = client.when_writable = [&] {
-    at += client.stream->write(std::string_view(sent).substr(at));
+    std::string_view rest = std::string_view(sent).substr(at);
+    std::vector<std::string_view> pieces;  // As a message and an envelope: long ones and short ones.
+    for (std::size_t size = 0; !rest.empty(); rest.remove_prefix(pieces.back().size())) {
+      size = (size * 7 + 13) % 70'000;
+      pieces.push_back(rest.substr(0, size));
+    }
+    at += client.stream->write_pieces(pieces);
     if (at < sent.size() && !std::exchange(waited, true)) stuck.open();
   };
   net.connect(client, server.endpoint());

@@ -207,6 +207,8 @@ class Runner {
         options_.limits->connections = static_cast<int>(number(value));
       } else if (name == "messages-per-connection") {
         options_.limits->messages_per_connection = static_cast<int>(number(value));
+      } else if (name == "in-flight") {
+        options_.limits->messages_in_flight = static_cast<int>(number(value));
       } else if (name == "rate") {
         options_.limits->messages_per_second = static_cast<double>(number(value));
       } else if (name == "burst") {
@@ -280,6 +282,10 @@ class Runner {
         host.start_tls = true;
       } else if (words[0] == "no-pipelining") {
         host.pipelining = false;
+      } else if (words[0] == "chunking") {
+        host.chunking = true;
+      } else if (words[0] == "hates-overlap") {
+        host.hates_overlap = true;
       } else if (words[0] == "latency") {
         host.latency = duration(words.at(1));
       } else if (words[0] == "connections") {

@@ -74,6 +74,8 @@ struct Link {
 
   // Server's state.
   std::string input;
+  bool reading = false;     // Replies gather in `says`.
+  std::string says;
   bool tls = false;
   bool mute = false;        // It fell silent.
   bool in_data = false;
@@ -81,6 +83,8 @@ struct Link {
   std::string mail_from;
   std::string rcpt_to;
   std::string data;
+  std::size_t chunk = 0;    // Octets of a BDAT that are still to come.
+  bool overlapped = false;  // There was more behind the message when it was answered.
   int mails = 0;
 
   Link(World& w, Receiver& r) : world(w), receiver(r) {}
@@ -91,8 +95,16 @@ void note(const Link& link, std::string_view who, std::string_view bytes) {
   if (link.world.trace) link.world.trace(fmt::format("{} {} {}: {}", link.client, link.server, who, bytes));
 }
 
+void flush_replies(const LinkPtr& link) {
+  if (link->says.empty()) return;
+  link->world.loop.after(link->receiver.latency, [link, wire = std::exchange(link->says, {})] {
+    if (link->handler != nullptr) link->handler->on_data(wire);
+  });
+}
+
 void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
   if (!link->server_open) return;
+  flush_replies(link);
   link->server_open = false;
   --link->receiver.connections;
   link->world.loop.after(link->receiver.latency, [link, code, why] {
@@ -101,16 +113,13 @@ void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
 }
 
 void server_says(const LinkPtr& link, const std::string& reply) {
-  std::string wire;
   for (std::size_t at = 0; at <= reply.size();) {
     const std::size_t bar = std::min(reply.find('|', at), reply.size());
-    wire += reply.substr(at, bar - at) + "\r\n";
+    link->says += reply.substr(at, bar - at) + "\r\n";
     at = bar + 1;
   }
   note(*link, "S", reply);
-  link->world.loop.after(link->receiver.latency, [link, wire = std::move(wire)] {
-    if (link->handler != nullptr) link->handler->on_data(wire);
-  });
+  if (!link->reading || link->receiver.splits_replies) flush_replies(link);
 }
 
 // True: the action was a reply that lets the session go on (its first digit decides what the caller does).
@@ -138,6 +147,7 @@ std::string bracketed(std::string_view line) {
 void on_ehlo(const LinkPtr& link) {
   std::string greeting = "250-receiver.test";
   if (link->receiver.pipelining) greeting += "|250-PIPELINING";
+  if (link->receiver.chunking) greeting += "|250-CHUNKING";
   if (link->receiver.start_tls && !link->tls) greeting += "|250-STARTTLS";
   greeting += "|250-8BITMIME|250-ENHANCEDSTATUSCODES|250 SIZE 10000000";
   act(link, link->receiver.next("EHLO", greeting));
@@ -148,6 +158,9 @@ void on_mail(const LinkPtr& link, const std::string& line) {
   if (receiver.messages_per_connection > 0 && link->mails >= receiver.messages_per_connection) {
     act(link, {Action::Kind::kReply, "421 4.7.0 Too many messages on this connection"});
     return;
+  }
+  if (receiver.hates_overlap && std::exchange(link->overlapped, false)) {
+    return server_says(link, "503 5.5.0 Wait for my reply");
   }
   link->rcpt_to.clear();
   link->mail_from = bracketed(line);
@@ -173,6 +186,7 @@ void on_data_command(const LinkPtr& link) {
 
 void on_dot(const LinkPtr& link) {
   link->in_data = link->in_mail = false;
+  link->overlapped = !link->input.empty();
   const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
   if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
     link->receiver.mails.push_back(
@@ -180,7 +194,14 @@ void on_dot(const LinkPtr& link) {
   }
   ++link->mails;
   link->data.clear();
+  link->rcpt_to.clear();
   act(link, action);
+}
+
+void on_bdat(const LinkPtr& link) {
+  if (!link->rcpt_to.empty()) return on_dot(link);
+  link->data.clear();
+  server_says(link, "503 5.5.1 No valid recipients");
 }
 
 void on_line(const LinkPtr& link, const std::string& line) {
@@ -196,7 +217,12 @@ void on_line(const LinkPtr& link, const std::string& line) {
   if (verb == "MAIL") return on_mail(link, line);
   if (verb == "RCPT") return on_rcpt(link, line);
   if (verb == "DATA") return on_data_command(link);
+  if (verb == "BDAT") {
+    link->chunk = std::stoul(line.substr(5));
+    return;
+  }
   if (verb == "STARTTLS") return static_cast<void>(act(link, link->receiver.next("STARTTLS", "220 2.0.0 Ready")));
+  if (verb == "RSET") link->rcpt_to.clear();
   if (verb == "RSET" || verb == "NOOP") return server_says(link, "250 2.0.0 Ok");
   if (verb == "QUIT") {
     server_says(link, "221 2.0.0 Bye");
@@ -205,16 +231,29 @@ void on_line(const LinkPtr& link, const std::string& line) {
   server_says(link, "500 5.5.2 What?");
 }
 
-void server_reads(const LinkPtr& link, const std::string& bytes) {
-  if (!link->server_open) return;
-  link->input += bytes;
+void read_lines(const LinkPtr& link) {
   for (;;) {
+    if (link->chunk > 0) {
+      if (link->input.size() < link->chunk || !link->server_open || link->mute) return;
+      link->data = link->input.substr(0, link->chunk);
+      link->input.erase(0, std::exchange(link->chunk, 0));
+      on_bdat(link);
+    }
     const std::size_t end = link->input.find("\r\n");
     if (end == std::string::npos || !link->server_open || link->mute) return;
     const std::string line = link->input.substr(0, end);
     link->input.erase(0, end + 2);
     on_line(link, line);
   }
+}
+
+void server_reads(const LinkPtr& link, const std::string& bytes) {
+  if (!link->server_open) return;
+  link->input += bytes;
+  link->reading = true;
+  read_lines(link);
+  link->reading = false;
+  flush_replies(link);
 }
 
 void server_accepts(const LinkPtr& link) {

@@ -55,6 +55,9 @@ struct Receiver {
   std::map<std::string, Action> by_recipient;   // RCPT replies for one address, before the script.
   bool start_tls = false;
   bool pipelining = true;
+  bool chunking = false;
+  bool splits_replies = false;                  // Each in a packet of its own, also those to commands that came together.
+  bool hates_overlap = false;                   // 503 to a MAIL that was there before the reply to the message.
   Duration latency = kLatency;
   int connections_max = 0;                      // 0: no limit; beyond it 421 at the greeting.
   int messages_per_connection = 0;              // 0: no limit; beyond it 421 at MAIL.
@@ -63,7 +66,7 @@ struct Receiver {
     std::string client;                         // IP address it came from.
     std::string from;
     std::string to;
-    std::string data;                           // As on the wire: dot-stuffed.
+    std::string data;                           // As on the wire: after DATA it is dot-stuffed.
     bool tls = false;
     TimePoint at{};
   };

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,7 +33,7 @@ class Chaos {
     }
     session_.on_disconnect(Cause::kConnectionLost, "end", now_);
     events();
-    require(closed_ && !in_transaction_, "not closed after the connection was lost");
+    require(closed_ && begun_.empty(), "not closed after the connection was lost");
     session_.feed("250 Ok\r\n", now_);
     session_.on_timeout(now_ + std::chrono::hours(24));
     require(!session_.poll() && session_.output().empty(), "something follows kClosed");
@@ -40,16 +42,26 @@ class Chaos {
   int delivered = 0;
   int refused = 0;
   int transactions = 0;
+  int overlapping = 0;
 
  private:
+  struct Begun {
+    std::vector<std::string> recipients;
+    std::vector<std::string_view> views;
+    std::vector<int> settled;
+  };
+
   static void require(bool holds, const char* promise) {
     if (!holds) throw std::runtime_error(promise);
   }
   bool one_in(std::size_t n) { return choose_(n) == 0; }
 
   smtp::SessionOptions options() {
-    return {
-        .ehlo_name = "me", .tls = static_cast<smtp::TlsPolicy>(choose_(3)), .timeouts = {}, .pipelining = !one_in(4)};
+    return {.ehlo_name = "me",
+            .tls = static_cast<smtp::TlsPolicy>(choose_(3)),
+            .timeouts = {},
+            .pipelining = !one_in(4),
+            .messages_in_flight = 1 + static_cast<int>(choose_(4))};
   }
 
   void act() {
@@ -90,17 +102,25 @@ class Chaos {
 
   void begin() {
     ready_ = false;
-    in_transaction_ = true;
+    overlapping += begun_.empty() ? 0 : 1;
     ++transactions;
-    recipients_.clear();
-    static constexpr std::array<std::string_view, 4> kAddresses = {"a@b", "b@b", "c@b", "bad\r\n@b"};
-    for (std::size_t i = choose_(5); i > 0; --i) recipients_.push_back(kAddresses[one_in(20) ? 3 : choose_(3)]);
-    settled_.assign(recipients_.size(), 0);
-    accepted_.clear();
+    Begun& begun = begun_.emplace_back();
+    for (std::size_t i = choose_(5); i > 0; --i) {
+      begun.recipients.push_back(one_in(20) ? "bad\r\n@b" : "r" + std::to_string(++addresses_) + "@b");
+    }
+    begun.views.assign(begun.recipients.begin(), begun.recipients.end());
+    begun.settled.assign(begun.recipients.size(), 0);
+    const bool empty = one_in(10);
+    const bool stuffed = one_in(2);  // Then it is longer than the message, and no BDAT has it.
     session_.begin({.mail_from = "me@a",
-                    .rcpt_to = recipients_,
-                    .data = one_in(10) ? ".\r\n" : "Subject: x\r\n\r\n..\r\n.\r\n",
-                    .message_bytes = one_in(20) ? 2000U : 4U,
+                    .rcpt_to = begun.views,
+                    .data = empty     ? ".\r\n"
+                            : stuffed ? "Subject: x\r\n\r\n..\r\n.\r\n"
+                                      : "Subject: x\r\n\r\nMAIL\r\n.\r\n",
+                    .message_bytes = one_in(20) ? 2000U
+                                     : empty    ? 0U
+                                     : stuffed  ? 17U
+                                                : 20U,
                     .eight_bit = one_in(3),
                     .smtputf8 = one_in(20)},
                    now_);
@@ -116,36 +136,58 @@ class Chaos {
 
   // Answers every line it has, and the message.
   void answer() {
-    for (std::size_t end = heard_.find("\r\n"); end != std::string::npos; end = heard_.find("\r\n")) {
+    while (!shut_) {
+      if (chunk_ > 0) {
+        const std::size_t count = std::min(chunk_, heard_.size());
+        heard_.erase(0, count);
+        chunk_ -= count;
+        if (chunk_ > 0) return;
+        says_ += accepted_.empty() ? "503 For nobody\r\n" : final_reply();
+        shut_ = shut_ || says_.find("421 ") != std::string::npos;
+        continue;
+      }
+      const std::size_t end = heard_.find("\r\n");
+      if (end == std::string::npos) return;
       const std::string line = heard_.substr(0, end);
       heard_.erase(0, end + 2);
-      require(line.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos,
-              "a control character on the wire");
-      if (in_data_) {
-        if (line != ".") {
-          require(lies_ || !accepted_.empty(), "a message for nobody");
-          continue;
-        }
-        in_data_ = false;
-        says_ += final_reply();
-      } else {
-        says_ += command_reply(line);
-      }
+      on_line(line);
+      shut_ = shut_ || says_.find("421 ") != std::string::npos;  // It means it.
+    }
+  }
+
+  void on_line(const std::string& line) {
+    require(line.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos, "a control character on the wire");
+    if (line.starts_with("BDAT ") && !in_data_) {
+      chunk_ = std::stoul(line.substr(5));
+    } else if (!in_data_) {
+      says_ += command_reply(line);
+    } else if (line == ".") {
+      in_data_ = false;
+      says_ += final_reply();
+    } else {
+      require(lies_ || !accepted_.empty(), "a message for nobody");
     }
   }
 
   std::string command_reply(std::string_view line) {
     const bool odd = one_in(12);
     if (line.starts_with("EHLO") && !odd) {
-      return one_in(2) ? "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n" : "250-mx\r\n250 STARTTLS\r\n";
+      static constexpr std::array<std::string_view, 3> kOffers = {
+          "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n", "250-mx\r\n250 STARTTLS\r\n",
+          "250-mx\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 SMTPUTF8\r\n"};
+      return std::string(kOffers[choose_(kOffers.size())]);
     }
     if (line == "STARTTLS" && !odd) return "220 Go\r\n";
     if (line == "DATA" && !(accepted_.empty() ? one_in(2) : odd)) {
       in_data_ = true;
       return "354 Go\r\n";
     }
-    if (line == "RSET" || line.starts_with("MAIL")) accepted_.clear();
-    const std::string said = odd ? reply() : "250 Ok\r\n";
+    const bool envelope = line == "RSET" || line.starts_with("MAIL");
+    if (envelope) accepted_.clear();
+    const std::string said = line.starts_with("RCPT") && !in_mail_ ? "503 MAIL first\r\n"
+                             : odd                                 ? reply()
+                                                                   : "250 Ok\r\n";
+    if (envelope) in_mail_ = line != "RSET" && said.starts_with('2');
     if (line == "DATA" && said.starts_with("354")) in_data_ = true;
     if (line.starts_with("RCPT TO:<") && said.starts_with('2'))
       accepted_.emplace_back(line.substr(9, line.size() - 10));
@@ -154,7 +196,9 @@ class Chaos {
 
   std::string final_reply() {
     const std::string said = one_in(6) ? reply() : "250 Queued\r\n";
-    taken_ = said.starts_with('2') ? accepted_ : std::vector<std::string>();
+    if (said.starts_with('2')) taken_.insert(accepted_.begin(), accepted_.end());
+    accepted_.clear();
+    in_mail_ = false;
     return said;
   }
 
@@ -185,45 +229,51 @@ class Chaos {
           in_handshake_ = true;
           break;
         case smtp::SessionEvent::Kind::kReady:
-          require(!in_transaction_, "ready inside a transaction");
+          require(begun_.empty(), "ready inside a transaction");
           ready_ = true;
           break;
         case smtp::SessionEvent::Kind::kRecipient:
           on_recipient(*event);
           break;
         case smtp::SessionEvent::Kind::kTransactionDone:
-          require(in_transaction_, "done twice");
-          require(std::ranges::count(settled_, 1) == std::ssize(settled_),
+          require(!begun_.empty(), "done twice");
+          require(std::ranges::count(begun_.front().settled, 1) == std::ssize(begun_.front().settled),
                   "done before every recipient had its outcome");
-          in_transaction_ = false;
+          begun_.pop_front();
           break;
+        case smtp::SessionEvent::Kind::kSending:
+        case smtp::SessionEvent::Kind::kRoom:
+          break;  // Below one is begun whenever there is room, offered or not.
         case smtp::SessionEvent::Kind::kClosed:
-          require(!in_transaction_, "closed inside a transaction");
+          require(begun_.empty(), "closed inside a transaction");
           closed_ = true;
       }
+      if (!closed_ && session_.room() && one_in(2)) begin();
     }
   }
 
   void on_recipient(const smtp::SessionEvent& event) {
-    require(in_transaction_ && event.recipient < settled_.size(), "an outcome for nobody");
-    require(++settled_[event.recipient] == 1, "two outcomes for one recipient");
+    require(!begun_.empty() && event.recipient < begun_.front().settled.size(), "an outcome for nobody");
+    require(++begun_.front().settled[event.recipient] == 1, "two outcomes for one recipient");
     ++(event.outcome.delivered() ? delivered : refused);
-    if (!event.outcome.delivered() || lies_) return;
-    require(std::ranges::find(taken_, recipients_[event.recipient]) != taken_.end(),
-            "delivered, but the server did not take it");
+    if (lies_) return;
+    const bool taken = taken_.contains(begun_.front().recipients[event.recipient]);
+    require(taken || !event.outcome.delivered(), "delivered, but the server did not take it");
+    require(!taken || event.outcome.delivered() || event.outcome.unknown(), "taken by the server, and said not to be");
   }
 
   Choose choose_;
   smtp::ClientSession session_;
   TimePoint now_{std::chrono::hours(24)};
   bool greeted_ = false, ready_ = false, in_handshake_ = false, closed_ = false;
-  bool in_transaction_ = false;
-  std::vector<std::string_view> recipients_;
-  std::vector<int> settled_;
+  std::deque<Begun> begun_;  // In the order of their ends.
+  int addresses_ = 0;
   // The server's side.
-  bool in_data_ = false, lies_ = false;
+  bool in_mail_ = false, in_data_ = false, lies_ = false, shut_ = false;
   std::string heard_, says_;
-  std::vector<std::string> accepted_, taken_;
+  std::size_t chunk_ = 0;  // Octets of a BDAT that are still to come.
+  std::vector<std::string> accepted_;
+  std::set<std::string> taken_;
 };
 
 }  // namespace mailsbuddy::test

@@ -21,10 +21,11 @@ struct Mail {
   bool smtputf8 = false;
 };
 
-// Begins the next mail at each kReady; shakes hands at kStartTls.
+// Begins the next mail at each kReady, and `ahead` at each kSending too; shakes hands at kStartTls.
 class Play {
  public:
-  Play(smtp::SessionOptions options, std::vector<Mail> mails) : session(std::move(options)), mails_(std::move(mails)) {
+  Play(smtp::SessionOptions options, std::vector<Mail> mails, bool ahead = false)
+      : session(std::move(options)), mails_(std::move(mails)), ahead_(ahead) {
     session.connected(now);
   }
 
@@ -97,10 +98,15 @@ class Play {
 
  private:
   void drain() {
+    using Kind = smtp::SessionEvent::Kind;
     while (const auto event = session.poll()) {
-      events.push_back(words(*event));
-      if (event->kind == smtp::SessionEvent::Kind::kStartTls) session.tls_started(now);
-      if (event->kind == smtp::SessionEvent::Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
+      const bool offer = event->kind == Kind::kSending || event->kind == Kind::kRoom;
+      if (!offer) events.push_back(words(*event));
+      if (event->kind == Kind::kStartTls) session.tls_started(now);
+      if (offer) BOOST_TEST(session.room());
+      if (event->kind == Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
+      const bool more = ahead_ && (offer || event->kind == Kind::kReady);
+      while (more && session.room() && next_ < mails_.size()) begin(mails_[next_++]);
     }
   }
 
@@ -116,6 +122,7 @@ class Play {
 
   std::vector<Mail> mails_;
   std::size_t next_ = 0;
+  bool ahead_;
 };
 
 }  // namespace mailsbuddy::test

@@ -19,7 +19,7 @@ inline std::string words(const Outcome& outcome) {
   return text;
 }
 
-// "0: rcpt_to reply 550 No", "done", "ready", "tls", "closed: greeting timeout (no greeting in 300 s)"
+// "0: rcpt_to reply 550 No", "done", "ready", "sending", "tls", "closed: greeting timeout (no greeting in 300 s)"
 inline std::string words(const smtp::SessionEvent& event) {
   switch (event.kind) {
     case smtp::SessionEvent::Kind::kStartTls:
@@ -30,6 +30,10 @@ inline std::string words(const smtp::SessionEvent& event) {
       return fmt::format("{}: {}", event.recipient, words(event.outcome));
     case smtp::SessionEvent::Kind::kTransactionDone:
       return "done";
+    case smtp::SessionEvent::Kind::kSending:
+      return "sending";
+    case smtp::SessionEvent::Kind::kRoom:
+      return "room";
     case smtp::SessionEvent::Kind::kClosed:
       break;
   }

@@ -6,7 +6,7 @@ using namespace mailsbuddy;
 
 // 20,000 sessions with a server that answers at random, cuts its words anywhere, and breaks off.
 BOOST_AUTO_TEST_CASE(promises_hold_whatever_the_server_says) {
-  int delivered = 0, refused = 0, transactions = 0;
+  int delivered = 0, refused = 0, transactions = 0, overlapping = 0;
   for (std::uint64_t seed = 1; seed <= 20'000; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Random random(seed);
@@ -19,10 +19,12 @@ BOOST_AUTO_TEST_CASE(promises_hold_whatever_the_server_says) {
       delivered += chaos.delivered;
       refused += chaos.refused;
       transactions += chaos.transactions;
+      overlapping += chaos.overlapping;
     }
   }
   // Else nothing was tested.
   BOOST_TEST(delivered > 10'000);
   BOOST_TEST(refused > 10'000);
   BOOST_TEST(transactions > 20'000);
+  BOOST_TEST(overlapping > 5'000);
 }

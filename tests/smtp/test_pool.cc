@@ -30,6 +30,9 @@ class Lane final : public smtp::PoolHandler {
     note(fmt::format("{} {}: {}", id, recipient, words(outcome)));
   }
   void on_transaction_done(Pool&, ConnectionId id) override { note(fmt::format("done {}", id)); }
+  void on_sending(Pool&, ConnectionId id) override {
+    if (when_sending) when_sending(id);
+  }
   void on_closed(Pool&, ConnectionId id, const Outcome& reason) override {
     note(fmt::format("closed {}: {}", id, words(reason)));
   }
@@ -87,6 +90,7 @@ class Lane final : public smtp::PoolHandler {
   std::optional<Pool> pool;
   std::vector<std::string> events;
   std::function<void(const std::string&)> then;  // Called at each event.
+  std::function<void(ConnectionId)> when_sending;
 
  private:
   void note(std::string event) {
@@ -192,6 +196,107 @@ BOOST_AUTO_TEST_CASE(quits_after_so_many_messages) {
   lane.expect({"closed 1: mail_from reply 221 Bye"});
   BOOST_TEST(!lane.peer().open());
   BOOST_TEST(lane.pool->can_open());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages that overlap
+
+namespace {
+
+const smtp::Transaction kMail{
+    .mail_from = "me@a.example", .rcpt_to = {&kTo, 1}, .data = "Hi\r\n.\r\n", .message_bytes = 4};
+constexpr std::string_view kGroup = "MAIL FROM:<me@a.example>\r\nRCPT TO:<you@b.example>\r\nDATA\r\n";
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_next_envelope_leaves_with_the_message) {
+  Lane lane({{10, "mx"}}, {.connections_max = 1, .messages_per_connection = 2});
+  int offered = 0;
+  lane.when_sending = [&](ConnectionId id) {
+    ++offered;
+    if (!lane.pool->room(id)) return;
+    lane.pool->send(id, kMail);
+    BOOST_TEST(!lane.pool->room(id));
+    BOOST_TEST(lane.pool->busy_connections() == 1);
+  };
+  lane.open();
+  lane.greet();
+  BOOST_TEST(!lane.pool->room(1));  // It is ready, and no message is under way.
+  lane.send(1);
+  BOOST_TEST(!lane.pool->room(1));
+  BOOST_TEST(lane.peer().heard() == kGroup);
+  lane.peer().says("250 Ok\r\n250 Ok\r\n354 Go\r\n");
+  BOOST_TEST(lane.peer().heard() == "Hi\r\n.\r\n" + std::string(kGroup));
+  lane.peer().says("250 Queued\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n");
+  lane.expect({"ready 1", "1 0: final_dot reply 250 Queued", "done 1"});  // The third would be one too many.
+  BOOST_TEST(offered == 2);
+  BOOST_TEST(lane.pool->busy_connections() == 1);
+  BOOST_TEST(lane.peer().heard() == "Hi\r\n.\r\n");
+  lane.peer().says("250 Queued\r\n");
+  lane.expect({"1 0: final_dot reply 250 Queued", "done 1"});
+  BOOST_TEST(lane.pool->busy_connections() == 0);
+  BOOST_TEST(lane.peer().heard() == "QUIT\r\n");
+}
+
+BOOST_AUTO_TEST_CASE(both_have_their_outcome_when_the_connection_ends) {
+  Lane lane;
+  lane.when_sending = [&](ConnectionId id) { lane.pool->send(id, kMail); };
+  lane.open();
+  lane.greet();
+  lane.send(1);
+  lane.peer().says("250 Ok\r\n250 Ok\r\n354 Go\r\n");
+  lane.peer().closes("gone");
+  lane.expect({"ready 1", "1 0: final_dot connection_lost (gone)", "done 1", "1 0: mail_from connection_lost (gone)",
+               "done 1", "closed 1: final_dot connection_lost (gone)"});
+  BOOST_TEST(lane.pool->busy_connections() == 0);
+  BOOST_TEST(lane.pool->open_connections() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(dropped_before_the_message_is_sent) {
+  for (const bool destroyed : {false, true}) {
+    Lane lane;
+    lane.when_sending = [&](ConnectionId id) {
+      lane.pool->drop(id);
+      if (destroyed) lane.pool.reset();
+    };
+    lane.open();
+    lane.greet();
+    lane.send(1);
+    BOOST_TEST(lane.peer().heard() == kGroup);
+    lane.peer().says("250 Ok\r\n250 Ok\r\n354 Go\r\n");
+    BOOST_TEST(lane.peer().heard().empty());
+    BOOST_TEST(!lane.peer().open());
+    lane.expect({"ready 1"});
+    if (destroyed) continue;
+    BOOST_TEST(lane.pool->open_connections() == 0);
+    BOOST_TEST(lane.pool->busy_connections() == 0);
+    BOOST_TEST(!lane.pool->room(1));
+    lane.open();
+    BOOST_TEST(lane.transport.peers.size() == 2U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_slow_peer_takes_message_and_envelope_in_pieces) {
+  Lane lane;
+  bool begun = false;
+  lane.when_sending = [&](ConnectionId id) {
+    if (!std::exchange(begun, true)) lane.pool->send(id, kMail);
+  };
+  lane.open();
+  lane.greet();
+  lane.send(1);
+  BOOST_TEST(lane.peer().heard() == kGroup);
+  lane.peer().room = 3;
+  lane.peer().says("250 Ok\r\n250 Ok\r\n354 Go\r\n");
+  BOOST_TEST(lane.peer().heard() == "Hi\r");
+  lane.peer().makes_room(5);
+  BOOST_TEST(lane.peer().heard() == "\n.\r\nM");
+  lane.peer().makes_room(SIZE_MAX);
+  BOOST_TEST(lane.peer().heard() == kGroup.substr(1));
+  lane.peer().says("250 Queued\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n");
+  lane.peer().says("250 Queued\r\n");
+  lane.expect(
+      {"ready 1", "1 0: final_dot reply 250 Queued", "done 1", "1 0: final_dot reply 250 Queued", "done 1", "ready 1"});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
