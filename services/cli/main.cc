@@ -4,6 +4,7 @@
 #include <string>
 
 #include "mailsbuddy/base.h"
+#include "services/cli/bounce_command.h"
 #include "services/cli/dkim_command.h"
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);
   mailsbuddy::cli::add_address_command(app, run);
+  mailsbuddy::cli::add_bounce_command(app, run);
   mailsbuddy::cli::add_completion_command(app, run);
   try {
     app.parse(argc, argv);
