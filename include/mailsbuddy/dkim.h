@@ -220,8 +220,7 @@ enum class Status : std::uint8_t {
   kTempError,  // A key could not be had now; later it may.
   kPermError,  // The signature or its key cannot be used, now or ever (PERMFAIL of RFC 6376 6.1).
 };
-std::string_view to_string(
-    Status status) noexcept;  // "none", "pass", "fail", "policy", "neutral", "temperror", "permerror"
+std::string_view to_string(Status status) noexcept;  // "none", "pass", "fail", "policy", "neutral", "temperror", ...
 
 // Why a signature has its status: one value for every way in which RFC 6376 6.1 can end, and for each cap.
 enum class Reason : std::uint8_t {
@@ -271,10 +270,9 @@ std::string_view describe(Reason reason) noexcept;   // For people: "the body wa
 
 inline constexpr std::size_t kSignaturesMaxDefault = 10;  // Customer's and platform's, twice each, and some lists'.
 inline constexpr std::size_t kHeaderFieldsMax = 4000;     // The longest that are lawful mail have a few hundred.
-inline constexpr std::size_t kSignedNamesMax =
-    2000;                                         // Names in one h=; each costs a look-up, whether it is there or not.
-inline constexpr std::size_t kKeyRecordsMax = 8;  // Records tried under one name (RFC 6376 6.1.2 step 4).
-inline constexpr int kRsaVerifyBitsMax = 8192;    // RFC 8301 3.2 asks for 4096; cost grows with the square.
+inline constexpr std::size_t kSignedNamesMax = 2000;      // In one h=; each is looked for, whether it is there or not.
+inline constexpr std::size_t kKeyRecordsMax = 8;          // Records tried under one name (RFC 6376 6.1.2 step 4).
+inline constexpr int kRsaVerifyBitsMax = 8192;            // RFC 8301 3.2 asks for 4096; cost grows with the square.
 
 // What DNS says about one name.
 struct KeyAnswer {
@@ -288,8 +286,8 @@ struct KeyAnswer {
 using KeyLookup = std::function<KeyAnswer(std::string_view name)>;
 
 // Public keys by the text of their record, parsed once; the one not used longest leaves first. For whoever verifies
-// many messages of few signers: parsing costs about as much as verifying. What a name's record is, is asked anew each
-// time. Threads: any number at once. Ownership: outlives the verify() that uses it.
+// many messages of few signers: parsing an RSA key costs several times as much as verifying with it. What a name's record
+// is, is asked anew each time. A record has at most 16 KB, so a full cache is of bounded size. Threads: any number at once. Ownership: outlives the verify() that uses it.
 class KeyCache {
  public:
   explicit KeyCache(std::size_t keys_max = 1024);
@@ -297,8 +295,8 @@ class KeyCache {
   KeyCache(const KeyCache&) = delete;
   KeyCache& operator=(const KeyCache&) = delete;
 
-  struct Impl;
-  Impl& impl() noexcept { return *impl_; }
+  struct Impl;                              // Private to the room,
+  Impl& impl() noexcept { return *impl_; }  // as is this.
 
  private:
   std::unique_ptr<Impl> impl_;
@@ -309,8 +307,8 @@ struct VerifyOptions {
   bool allow_sha1 = false;               // rsa-sha1, as RFC 6376 had it; RFC 8301 3.1 forbids it.
   int rsa_bits_min = kRsaBitsMin;        // RFC 8301 3.2; RFC 6376 took 512.
   std::chrono::seconds clock_skew{300};  // How far the signer's clock and ours may be apart.
-  std::size_t signatures_max =
-      kSignaturesMaxDefault;  // From the top, where the last signer put his; the others are kPolicy.
+  // From the top, where the last signer put his; the others are kPolicy, in one result.
+  std::size_t signatures_max = kSignaturesMaxDefault;
   Backend backend = Backend::kNative;
   KeyCache* key_cache = nullptr;  // Null: each key is parsed anew. kLibopendkim makes no use of it.
 };

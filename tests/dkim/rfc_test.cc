@@ -136,5 +136,25 @@ BOOST_AUTO_TEST_CASE(examples_are_signed_as_the_rfcs_have_them) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(examples_verify) {
+  for (const Example& e : examples()) {
+    BOOST_TEST_CONTEXT(e.name) {
+      const std::string record = PrivateKey::parse(e.key, {.allow_short_rsa = true}).value().record().str();
+      const KeyLookup lookup = [&](std::string_view) {
+        return KeyAnswer{.kind = KeyAnswer::Kind::kFound, .records = {record}};
+      };
+      const std::string message = "DKIM-Signature:" + std::string(e.unsigned_value) + std::string(e.signature) +
+                                  std::string(e.after) + "\r\n" + e.header + std::string(e.body);
+      const VerifyOptions options{.now = TimePoint(std::chrono::seconds(1'790'000'000))};
+      const Verification got = verify(message, lookup, options);
+      BOOST_REQUIRE(got.signatures.size() == 1U);
+      BOOST_TEST(to_string(got.signatures.front().reason) == "ok");
+      std::string changed = message;
+      changed.replace(changed.find("dinner"), 6, "supper");
+      BOOST_TEST(to_string(verify(changed, lookup, options).signatures.front().reason) == "signature-mismatch");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mailsbuddy::dkim

@@ -10,6 +10,7 @@
 
 #include "mailsbuddy/dkim.h"
 #include "services/cli/key_records.h"
+#include "tests/dkim/known_leak.h"
 
 namespace mailsbuddy::dkim {
 namespace {
@@ -167,6 +168,7 @@ BOOST_AUTO_TEST_CASE(libopendkim_agrees) {
     BOOST_TEST_MESSAGE("skipped: libopendkim is not in this build");
     return;
   }
+  const KnownLeak leak;
   for_each_vector([](const Vector& vector) {
     for (const bool old : {false, true}) {
       VerifyOptions options{.now = kNow};
