@@ -94,6 +94,9 @@ void settle(Verdict& verdict, Action action) {
 
 }  // namespace
 
+// Some say the cause in the last of many lines, after they said it in the sender's language.
+constexpr std::size_t kJudgedMax = 8 * 1024;
+
 Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action) {
   if (action == Action::kDelivered || action == Action::kRelayed || action == Action::kExpanded) {
     return verdict_of(Class::kDelivered, "delivered");
@@ -109,7 +112,7 @@ Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_vi
   bool known = said && told(recipient.diagnostic, {});
   known = known || (!near.empty() && told(reply_in(near), {}));
   known = known || told(recipient.diagnostic, recipient.status);
-  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i]), recipient.status);
+  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i], kJudgedMax), recipient.status);
   if (!known) told(recipient.diagnostic, recipient.status);
   settle(verdict, action);
   return verdict;

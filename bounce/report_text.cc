@@ -118,6 +118,7 @@ Line read_line(std::string_view line) {
   if (!found || is_other_field(line)) return {};
   const std::string_view prefix = line.substr(0, found->from);
   const std::string_view rest = line.substr(found->to);
+  if (is_code(prefix)) return {Place::kLead, found->text, line};
   if (is_bullet(prefix)) {
     const std::string_view after = strip_front(rest, ">\"')");
     if (is_punctuation(after) || repeats(rest, found->text)) return {Place::kWhole, found->text, {}};
@@ -129,7 +130,6 @@ Line read_line(std::string_view line) {
       return {Place::kLead, found->text, strip_front(after, ":;,. \t")};
     }
   }
-  if (is_code(prefix)) return {Place::kLead, found->text, line};
   for (auto each = found; each; each = next_address(line, each->to)) {
     if (is_label(line.substr(0, each->from))) return {Place::kLabel, each->text, line};
   }
@@ -374,7 +374,7 @@ FoundStatus find_status(std::string_view text) noexcept {
 
 }  // namespace
 
-Reply reply_in(std::string_view text) {
+Reply reply_in(std::string_view text, std::size_t text_max) {
   text = ascii::trim(text);
   Reply reply;
   FoundCode code = find_code(text, '5');
@@ -388,7 +388,7 @@ Reply reply_in(std::string_view text) {
     reply.enhanced = find_status(said).status;
     if (!reply.enhanced && code.code != 0) reply.enhanced = find_status(text.substr(0, code.from)).status;
   }
-  reply.text = said.substr(0, kDiagnosticMax);
+  reply.text = said.substr(0, text_max);
   return reply;
 }
 

@@ -35,7 +35,7 @@ Json told(const bounce::ReportedRecipient& recipient) {
   json["reaction"] = to_string(recipient.verdict.reaction);
   json["scope"] = to_string(recipient.verdict.scope);
   json["rule"] = recipient.verdict.rule;
-  json["diagnostic"] = recipient.diagnostic.str();
+  json["diagnostic"] = recipient.diagnostic.code == 0 ? recipient.diagnostic.text : recipient.diagnostic.str();
   return json;
 }
 
