@@ -15,11 +15,43 @@ namespace mailsbuddy::bounce {
 // What happened. The names and their meaning are in docs/bounces.md; one row a class in bounce/classes.cc.
 enum class Class : std::uint8_t {
   kDelivered,
-  kUserUnknown, kMailboxDisabled, kMailboxMoved, kMailboxFull, kRecipientFiltered, kRecipientRate, kSuppressed,
-  kDomainUnknown, kNullMx, kDnsFailure, kRoutingError, kNoAnswer, kConnectionError, kTlsFailure, kTlsRequired,
-  kProtocolError, kRemoteConfig, kRemoteSystemFull, kExpired, kRateLimited, kTooManyConnections, kTooManyRecipients,
-  kGreylisted, kIpReputation, kIpBlocklisted, kDomainReputation, kPtrMissing, kAuthFailed, kSenderInvalid, kRelayDenied,
-  kContentSpam, kContentPolicy, kRfcNoncompliant, kAttachmentRejected, kVirus, kTooLarge, kUndetermined,
+  kUserUnknown,
+  kMailboxDisabled,
+  kMailboxMoved,
+  kMailboxFull,
+  kRecipientFiltered,
+  kRecipientRate,
+  kSuppressed,
+  kDomainUnknown,
+  kNullMx,
+  kDnsFailure,
+  kRoutingError,
+  kNoAnswer,
+  kConnectionError,
+  kTlsFailure,
+  kTlsRequired,
+  kProtocolError,
+  kRemoteConfig,
+  kRemoteSystemFull,
+  kExpired,
+  kRateLimited,
+  kTooManyConnections,
+  kTooManyRecipients,
+  kGreylisted,
+  kIpReputation,
+  kIpBlocklisted,
+  kDomainReputation,
+  kPtrMissing,
+  kAuthFailed,
+  kSenderInvalid,
+  kRelayDenied,
+  kContentSpam,
+  kContentPolicy,
+  kRfcNoncompliant,
+  kAttachmentRejected,
+  kVirus,
+  kTooLarge,
+  kUndetermined,
 };
 std::string_view to_string(Class value) noexcept;  // "user_unknown", ...
 
@@ -40,8 +72,8 @@ struct Verdict {
   std::string_view rule;  // The id of the rule that decided; static storage.
 };
 
-// What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by cause.
-// Threads: any. Cost: independent of the provider; one pass over the reply's text.
+// What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by
+// cause. Threads: any. Cost: independent of the provider; one pass over the reply's text.
 Verdict classify(const Outcome& outcome, const ProviderId& provider);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -74,14 +106,16 @@ enum class ReportKind : std::uint8_t {
   kAutoReply,    // Vacation notes (RFC 3834), challenges, receipts of reading (RFC 8098).
   kUnsubscribe,  // By mail (RFC 2369 3.2).
 };
-std::string_view to_string(ReportKind value) noexcept;  // "none", "dsn", "delay", "success", "arf", "auto_reply", "unsubscribe"
+std::string_view to_string(
+    ReportKind value) noexcept;  // "none", "dsn", "delay", "success", "arf", "auto_reply", "unsubscribe"
 
 enum class Action : std::uint8_t { kNone, kFailed, kDelayed, kDelivered, kRelayed, kExpanded };  // RFC 3464 2.3.3
 std::string_view to_string(Action value) noexcept;  // "none", "failed", ...
 
 struct ReportedRecipient {
-  std::string address;          // Original-Recipient, else Final-Recipient, else what the text says; empty: only the token tells.
-  std::string final_recipient;  // Where the address led to, if a report says so and it is another.
+  std::string
+      address;  // Original-Recipient, else Final-Recipient, else what the text says; empty: only the token tells.
+  std::string final_recipient;         // Where the address led to, if a report says so and it is another.
   Action action = Action::kNone;       // kNone: no delivery status.
   std::optional<EnhancedCode> status;  // RFC 3464 2.3.4, or from the diagnostic.
   Reply diagnostic;                    // What was said, in UTF-8; code 0: it had no code.
@@ -96,16 +130,16 @@ struct Complaint {
   std::string source_ip;
   std::optional<TimePoint> arrival;
   std::string original_mail_from;
-  std::string feedback_id;    // Of the message complained about: what its sender put there.
+  std::string feedback_id;  // Of the message complained about: what its sender put there.
 };
 
 struct Report {
   ReportKind kind = ReportKind::kNone;
   std::vector<ReportedRecipient> recipients;
-  std::string original_message_id;   // Without its angle brackets.
-  std::optional<VerpToken> token;    // Ours, with a good signature: what the report is about, whatever its text says.
+  std::string original_message_id;  // Without its angle brackets.
+  std::optional<VerpToken> token;   // Ours, with a good signature: what the report is about, whatever its text says.
   std::optional<Complaint> complaint;
-  std::string_view sign;             // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
+  std::string_view sign;  // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
 };
 
 struct ParseOptions {
