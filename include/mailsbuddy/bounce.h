@@ -15,43 +15,11 @@ namespace mailsbuddy::bounce {
 // What happened. The names and their meaning are in docs/bounces.md; one row a class in bounce/classes.cc.
 enum class Class : std::uint8_t {
   kDelivered,
-  kUserUnknown,
-  kMailboxDisabled,
-  kMailboxMoved,
-  kMailboxFull,
-  kRecipientFiltered,
-  kRecipientRate,
-  kSuppressed,
-  kDomainUnknown,
-  kNullMx,
-  kDnsFailure,
-  kRoutingError,
-  kNoAnswer,
-  kConnectionError,
-  kTlsFailure,
-  kTlsRequired,
-  kProtocolError,
-  kRemoteConfig,
-  kRemoteSystemFull,
-  kExpired,
-  kRateLimited,
-  kTooManyConnections,
-  kTooManyRecipients,
-  kGreylisted,
-  kIpReputation,
-  kIpBlocklisted,
-  kDomainReputation,
-  kPtrMissing,
-  kAuthFailed,
-  kSenderInvalid,
-  kRelayDenied,
-  kContentSpam,
-  kContentPolicy,
-  kRfcNoncompliant,
-  kAttachmentRejected,
-  kVirus,
-  kTooLarge,
-  kUndetermined,
+  kUserUnknown, kMailboxDisabled, kMailboxMoved, kMailboxFull, kRecipientFiltered, kRecipientRate, kSuppressed,
+  kDomainUnknown, kNullMx, kDnsFailure, kRoutingError, kNoAnswer, kConnectionError, kTlsFailure, kTlsRequired,
+  kProtocolError, kRemoteConfig, kRemoteSystemFull, kExpired, kRateLimited, kTooManyConnections, kTooManyRecipients,
+  kGreylisted, kIpReputation, kIpBlocklisted, kDomainReputation, kPtrMissing, kAuthFailed, kSenderInvalid, kRelayDenied,
+  kContentSpam, kContentPolicy, kRfcNoncompliant, kAttachmentRejected, kVirus, kTooLarge, kUndetermined,
 };
 std::string_view to_string(Class value) noexcept;  // "user_unknown", ...
 
@@ -72,8 +40,8 @@ struct Verdict {
   std::string_view rule;  // The id of the rule that decided; static storage.
 };
 
-// What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by
-// cause. Threads: any. Cost: independent of the provider; one pass over the reply's text.
+// What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by cause.
+// Threads: any. Cost: independent of the provider; one pass over the reply's text.
 Verdict classify(const Outcome& outcome, const ProviderId& provider);
 
 // ---------------------------------------------------------------------------------------------------------------------
