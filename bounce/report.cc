@@ -242,6 +242,7 @@ std::optional<Report> read_word_report(const Mail& mail, bool inner);
 
 // A relay's report around another's: the inner one knows whom it is about.
 std::optional<Report> read_inner_report(const Mail& mail) {
+  if (mail.returned.empty()) return std::nullopt;
   const Mail within(mail.returned);
   if (!within.from_daemon) return std::nullopt;
   auto report = read_status_report(within);
@@ -250,6 +251,9 @@ std::optional<Report> read_inner_report(const Mail& mail) {
 
 std::optional<Report> read_word_report(const Mail& mail, bool inner) {
   if (mail.failed_recipients.empty() && !speaks_of_delivery(mail)) return std::nullopt;
+  if (!inner) {
+    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
+  }
   Report report{.kind = ReportKind::kDsn,
                 .recipients = read_words(mail),
                 .original_message_id = {},
@@ -263,9 +267,6 @@ std::optional<Report> read_word_report(const Mail& mail, bool inner) {
                                   [&](const std::string& f) { return same_address(f, r.address); });
     });
     add_failed_recipients(report, mail);
-  }
-  if (report.recipients.empty() && !inner) {
-    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
   }
   if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle))
     return std::nullopt;

@@ -31,7 +31,7 @@ std::size_t local_begin(std::string_view line, std::size_t at) noexcept {
   while (from > 0 && at - from < kLocalMax && is_local(line[from - 1])) --from;
   // What stands before an address more often than at its beginning.
   while (from < at && std::string_view("'`*=|.&/#?").find(line[from]) != std::string_view::npos) ++from;
-  for (const std::string_view key : {"to=", "for=", "rcpt=", "address=", "email=", "recipient="}) {
+  for (const std::string_view key : {"to=", "smtp=", "for=", "rcpt=", "address=", "email=", "recipient="}) {
     if (ascii::istarts_with(line.substr(from, at - from), key)) return from + key.size();
   }
   return from;

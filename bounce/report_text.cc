@@ -12,6 +12,7 @@
 // addresses are those of helpers and senders; one alone, if it is neither, is taken.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "bounce/report.h"
 #include "bounce/report_address.h"
@@ -25,7 +26,8 @@ enum class Place : std::uint8_t { kNone, kInside, kLabel, kLead, kWhole };
 struct Line {
   Place place = Place::kNone;
   std::string_view address;
-  std::string_view about;  // What the line says about it.
+  std::string_view about;     // What the line says about it.
+  std::string_view original;  // "(expanded from <...>)": where the mail was sent.
 };
 
 bool is_word(char c) noexcept { return ascii::is_alnum(c) || static_cast<unsigned char>(c) >= 0x80; }
@@ -157,9 +159,21 @@ bool is_titled(std::string_view prefix) noexcept {
          std::ranges::none_of(kOthers, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
+// The address in "(expanded from: <ann@example.net>)", which Sendmail and Postfix write after that of a member.
+std::string_view expanded_from(std::string_view text) noexcept {
+  const std::size_t at = text.find("(expanded from");
+  if (at == std::string_view::npos) return {};
+  const auto found = next_address(text, at);
+  return found ? found->text : std::string_view();
+}
+
 Line read_line(std::string_view line) {
   const auto found = next_address(line, 0);
   if (!found || is_other_field(line)) return {};
+  if (const std::string_view original = expanded_from(line); !original.empty()) {
+    const bool alone = original.data() == found->text.data();
+    return {Place::kLead, alone ? std::string_view() : found->text, strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
+  }
   const std::string_view prefix = line.substr(0, found->from);
   const std::string_view rest = line.substr(found->to);
   if (is_code(prefix)) return {Place::kLead, found->text, line};
@@ -187,6 +201,7 @@ Line read_line(std::string_view line) {
 struct Named {
   std::string address;
   std::string about;
+  std::string final;  // Whom an alias led to.
 };
 
 void add_line(std::string& text, std::string_view line) {
@@ -197,7 +212,7 @@ void add_line(std::string& text, std::string_view line) {
 
 Named& named(std::vector<Named>& all, std::string_view address) {
   const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address); });
-  return found != all.end() ? *found : all.emplace_back(Named{std::string(address), {}});
+  return found != all.end() ? *found : all.emplace_back(Named{std::string(address), {}, {}});
 }
 
 // A line of dashes, or of a title between dashes, ends what is said about one recipient.
@@ -235,7 +250,21 @@ class Collector {
  private:
   static constexpr std::size_t kNobody = std::string::npos;
 
+  // An alias is whom the mail was sent to; its member only says where that led.
+  void rename(const Line& line) {
+    if (line.address.empty() && current_ != kNobody) {
+      all_[current_].final = std::exchange(all_[current_].address, std::string(line.original));
+      add_line(all_[current_].about, line.about);
+      return;
+    }
+    Named& one = named(all_, line.original);
+    one.final = line.address;
+    add_line(one.about, line.about);
+    current_ = static_cast<std::size_t>(&one - all_.data());
+  }
+
   void begin(const Line& line, std::string_view text) {
+    if (!line.original.empty()) return rename(line);
     Named& one = named(all_, line.address);
     const bool transcript = line.place == Place::kLead && line.about.data() == text.data();
     if (transcript && !answer_.empty()) add_line(one.about, answer_);
@@ -332,6 +361,7 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
   for (Named& each : find_named(mail)) {
     ReportedRecipient& recipient = recipients.emplace_back();
     recipient.address = std::move(each.address);
+    recipient.final_recipient = std::move(each.final);
     recipient.diagnostic = reply_in(each.about);
     recipient.status = recipient.diagnostic.enhanced;
   }
@@ -340,7 +370,7 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
 
 std::string words_about(const ReportText& words, std::string_view address) {
   std::vector<Named> all = collect(words, Place::kLead);
-  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address); });
+  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
   if (found != all.end() && !found->about.empty()) return std::move(found->about);
   std::string about;
   bool near = false;

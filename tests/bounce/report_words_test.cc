@@ -267,6 +267,27 @@ constexpr Case kCases[] = {
      "Your message was successfully delivered to the destination(s) listed below.\n\n<ann@example.net>: delivery via "
      "mx.example.net[192.0.2.1]:25: 250 Ok\n",
      "success", "ann@example.net"},
+    {"an alias of Sendmail", "MAILER-DAEMON@example.org", "Returned mail: User unknown",
+     "   ----- The following addresses had permanent fatal errors -----\n<bob@example.org>\n    (expanded from: "
+     "<ann@example.net>)\n\n   ----- Transcript of session follows -----\n550 5.1.1 User unknown\n",
+     "dsn", "ann@example.net"},
+    {"an alias of Postfix", "MAILER-DAEMON@example.org", "Undelivered Mail Returned to Sender",
+     "your message could not\nbe delivered.\n\n<bob@example.org> (expanded from <ann@example.net>): host x said: 550 No\n", "dsn",
+     "ann@example.net"},
+    {"a list behind marks", "postmaster@example.org", "Mail failure",
+     "The following addresses did NOT receive a copy of your message:\n\n> ann@example.net\n\n--- Session Transcript ---\n> MAIL "
+     "From:<news@shop.example>\n",
+     "dsn", "ann@example.net"},
+    {"an address in another notation", "postmaster@example.org", "Delivery failure",
+     "Message could not be delivered to some recipients.\n\nRecipient: [SMTP:ann@example.net]\nReason: Unknown\n", "dsn",
+     "ann@example.net"},
+    {"an address in Exchange's notation", "System Administrator <postmaster@example.org>", "Undeliverable: Offers",
+     "did not reach the following recipient(s):\n\nc=US;a= ;p=Org;SMTP=ann@example.net; on Mon, 23 Nov 2026\n    Unknown Recipient\n", "dsn",
+     "ann@example.net"},
+    {"a rejection by Dovecot", "Mail Delivery Subsystem <postmaster@example.org>", "Rejected: Offers",
+     "Your message to <ann@example.net> was automatically rejected:\nQuota exceeded\n", "dsn", "ann@example.net"},
+    {"errors in fields", "postmaster@example.org", "Undeliverable",
+     "--> Error description:\n\nError-for:  ann@example.net\nError-Code: 550\nError-End:  One error reported.\n", "dsn", "ann@example.net"},
     // What is no report.
     {"a person", "Ann <ann@example.net>", "Re: Offers",
      "My order could not be delivered to ann@example.net. Please look.\n", "none", ""},
