@@ -101,10 +101,8 @@ const MimePart* find_part(const MimeTree& tree, std::string_view type) noexcept 
 // RFC 5965 7.3 and what was sent before it. Who was defrauded or annoyed wants no more mail; what a virus scanner, an
 // authentication check or a person who likes the mail says is no such wish.
 Verdict complaint_verdict(std::string_view feedback_type, std::string_view rule) {
-  Verdict verdict = verdict_of(Class::kUndetermined, rule);
-  verdict.permanence = Permanence::kNone;
-  verdict.scope = Scope::kRecipient;
-  verdict.reaction = feedback_type == "abuse" || feedback_type == "fraud" ? Reaction::kSuppress : Reaction::kNone;
+  Verdict verdict = verdict_of(Class::kComplaint, rule);
+  if (feedback_type != "abuse" && feedback_type != "fraud") verdict.reaction = Reaction::kNone;
   return verdict;
 }
 

@@ -8,15 +8,12 @@
 namespace mailsbuddy::bounce {
 namespace {
 
-Report from_sender(const Mail& mail, ReportKind kind, std::string_view sign, Reaction reaction) {
+Report from_sender(const Mail& mail, ReportKind kind, std::string_view sign, Class klass) {
   Report report{.kind = kind, .recipients = {}, .original_message_id = {}, .token = {}, .complaint = {}, .sign = sign};
   if (mail.from.empty()) return report;
   ReportedRecipient& recipient = report.recipients.emplace_back();
   recipient.address = mail.from;
-  recipient.verdict = verdict_of(Class::kUndetermined, sign);
-  recipient.verdict.permanence = Permanence::kNone;
-  recipient.verdict.scope = Scope::kRecipient;
-  recipient.verdict.reaction = reaction;
+  recipient.verdict = verdict_of(klass, sign);
   return report;
 }
 
@@ -30,12 +27,13 @@ bool is_reply(std::string_view subject) noexcept {
 
 std::optional<Report> read_auto_reply(const Mail& mail) {
   const auto found = [&](std::string_view sign) {
-    return from_sender(mail, ReportKind::kAutoReply, sign, Reaction::kNone);
+    return from_sender(mail, ReportKind::kAutoReply, sign, Class::kAutoReply);
   };
+  const auto challenge = [&] { return from_sender(mail, ReportKind::kAutoReply, "challenge", Class::kChallenge); };
   for (const MimePart& part : mail.tree.parts) {
     if (part.type.value == "message/disposition-notification") return found("disposition_notification");
   }
-  if (mail.challenge_header || has(mail.subject_signs, Sign::kChallenge)) return found("challenge");
+  if (mail.challenge_header || has(mail.subject_signs, Sign::kChallenge)) return challenge();
   if (mail.auto_submitted.starts_with("auto-replied")) return found("auto_submitted");
   if (mail.auto_header) return found("auto_field");
   const bool says_so = has(mail.signs, Sign::kAutoReplyText);
@@ -44,7 +42,7 @@ std::optional<Report> read_auto_reply(const Mail& mail) {
     return found("auto_subject");
   const bool automatic = mail.return_path == "<>" || !mail.auto_submitted.empty();
   if (says_so && (automatic || mail.auto_submitted.starts_with("auto-"))) return found("auto_text");
-  if (has(mail.signs, Sign::kChallenge) && (automatic || is_reply(mail.subject_folded))) return found("challenge");
+  if (has(mail.signs, Sign::kChallenge) && (automatic || is_reply(mail.subject_folded))) return challenge();
   return std::nullopt;
 }
 
@@ -70,7 +68,7 @@ std::optional<Report> read_unsubscribe(const Mail& mail, std::string_view envelo
                      addressed ? "unsubscribe_address"
                      : titled  ? "unsubscribe_subject"
                                : "unsubscribe_body",
-                     Reaction::kSuppress);
+                     Class::kUnsubscribe);
 }
 
 }  // namespace mailsbuddy::bounce
