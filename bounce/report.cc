@@ -162,15 +162,26 @@ ReportKind kind_of(std::span<const ReportedRecipient> recipients, Action otherwi
   return any(Action::kDelayed) ? ReportKind::kDelay : ReportKind::kSuccess;
 }
 
+// Google Groups says in some forty languages that a group may not exist, or may take mail of its members only; what is the same
+// in all is the address of its help. That is no reason to suppress anybody.
+bool is_group_refusal(const Mail& mail) {
+  return mail.words.words.find("groups.google.com/support") != std::string_view::npos;
+}
+
 void judge_all(Report& report, const Mail& mail) {
+  const bool group = is_group_refusal(mail);
   for (ReportedRecipient& recipient : report.recipients) {
+    if (group && recipient.action == Action::kFailed) {
+      recipient.verdict = verdict_of(Class::kRecipientFiltered, "report.google_group");
+      continue;
+    }
     std::string about = words_about(mail.words, recipient.address);
     if (about.empty() && !recipient.final_recipient.empty()) about = words_about(mail.words, recipient.final_recipient);
     if (recipient.diagnostic.text.empty() && recipient.diagnostic.code == 0 && !about.empty())
       recipient.diagnostic = reply_in(about);
     const bool alone = report.recipients.size() == 1;
-    const std::array<std::string_view, 3> texts = {about, alone ? std::string_view(mail.subject) : std::string_view(),
-                                                   alone ? mail.words.words : std::string_view()};
+    const std::array<std::string_view, 3> texts = {about, alone ? mail.words.words : std::string_view(),
+                                                   alone ? std::string_view(mail.subject) : std::string_view()};
     recipient.verdict = judge(recipient, texts, recipient.action);
   }
 }

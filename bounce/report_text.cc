@@ -226,6 +226,12 @@ bool is_command(std::string_view line) noexcept {
   return line.starts_with(">>>") || ascii::istarts_with(strip_front(line, ". "), "while talking");
 }
 
+// Titles and promises, whose words ("temporary failure") would pass for a cause.
+bool is_boilerplate(std::string_view line) {
+  if (ascii::istarts_with(line, "technical details of")) return true;
+  return !line.empty() && has(signs_in(folded(line)), Sign::kDelay);
+}
+
 class Collector {
  public:
   explicit Collector(Place least) noexcept : least_(least) {}
@@ -241,7 +247,9 @@ class Collector {
       if (all_.size() < kReportRecipientsMax) begin(line, text);
     } else if (is_rule(text)) {
       current_ = kNobody;
-    } else if (current_ != kNobody) {
+    } else if (current_ != kNobody && text.empty() && closed_) {
+      current_ = kNobody;
+    } else if (current_ != kNobody && !is_boilerplate(text)) {
       add_line(all_[current_].about, text);
     }
   }
@@ -270,12 +278,14 @@ class Collector {
     if (transcript && !answer_.empty()) add_line(one.about, answer_);
     add_line(one.about, line.about);
     current_ = transcript ? kNobody : static_cast<std::size_t>(&one - all_.data());
+    closed_ = line.place == Place::kLead && !line.about.empty();
     if (transcript) answer_.clear();
   }
 
   Place least_;
   std::vector<Named> all_;
   std::size_t current_ = kNobody;
+  bool closed_ = false;  // What is said about that one began beside its address: it ends with its paragraph.
   std::string answer_;
 };
 

@@ -353,6 +353,15 @@ BOOST_AUTO_TEST_CASE(a_transcript_answers_for_the_address_after_it) {
   BOOST_TEST((report.recipients[1].verdict.klass == Class::kUserUnknown));
 }
 
+BOOST_AUTO_TEST_CASE(a_group_that_may_take_members_only_is_not_suppressed) {
+  const Case words = {"", "mailer-daemon@googlemail.com", "Delivery Status Notification (Failure)",
+                      "Le groupe (offers) n'existe pas.\n\nhttps://groups.google.com/support/.\n\n----- Original message -----\n", "", ""};
+  const Report report = parse(message_of(words, "X-Failed-Recipients: offers@groups.example\r\n"));
+  BOOST_REQUIRE(report.recipients.size() == 1U);
+  BOOST_TEST((report.recipients[0].verdict.klass == Class::kRecipientFiltered));
+  BOOST_TEST((report.recipients[0].verdict.reaction == Reaction::kFailMessage));
+}
+
 BOOST_AUTO_TEST_CASE(html_alone_is_read) {
   const std::string message =
       "From: postmaster@example.org\nSubject: Undeliverable: Offers\nContent-Type: text/html; "
