@@ -81,16 +81,10 @@ ProviderId provider_in(std::string_view host) {
 struct Context {
   Stage stage;
   ProviderId provider;
-  Action action;
 };
 
-// A text without a code is a failure's or a delay's all the same; a code that only says so stands for it.
 Verdict classify_said(Reply reply, const std::optional<EnhancedCode>& status, const Context& context) {
   if (!reply.enhanced) reply.enhanced = status;
-  if (reply.code < 400) {
-    const bool transient = context.action == Action::kDelayed || (reply.enhanced && reply.enhanced->klass == 4);
-    reply.code = transient ? 450 : 550;
-  }
   return classify({.stage = context.stage, .cause = Cause::kReply, .reply = std::move(reply), .detail = {}},
                   context.provider);
 }
@@ -119,7 +113,7 @@ Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_vi
   }
   const std::string_view near = texts.empty() ? std::string_view() : texts.front();
   const Context context{stage_in(folded(std::string(recipient.diagnostic.text) + ' ' + std::string(near))),
-                        provider_in(recipient.remote_mta), action};
+                        provider_in(recipient.remote_mta)};
   Verdict verdict;
   const auto told = [&](const Reply& reply, const std::optional<EnhancedCode>& status) {
     verdict = classify_said(reply, status, context);
@@ -162,10 +156,17 @@ ReportKind kind_of(std::span<const ReportedRecipient> recipients, Action otherwi
   return any(Action::kDelayed) ? ReportKind::kDelay : ReportKind::kSuccess;
 }
 
-// Google Groups says in some forty languages that a group may not exist, or may take mail of its members only; what is the same
-// in all is the address of its help. That is no reason to suppress anybody.
+// Google Groups says in some forty languages that a group may not exist, or may take mail of its members only; what is
+// the same in all is the address of its help. That is no reason to suppress anybody.
 bool is_group_refusal(const Mail& mail) {
   return mail.words.words.find("groups.google.com/support") != std::string_view::npos;
+}
+
+// "The account is disabled. <ann@example.net>: 550 User unknown": the reporter knows its users better than its reply
+// says.
+bool is_kinder(const Verdict& verdict, const Verdict& before) {
+  return verdict.klass == Class::kUserUnknown &&
+         (before.klass == Class::kMailboxDisabled || before.klass == Class::kMailboxFull);
 }
 
 void judge_all(Report& report, const Mail& mail) {
@@ -183,6 +184,10 @@ void judge_all(Report& report, const Mail& mail) {
     const std::array<std::string_view, 3> texts = {about, alone ? mail.words.words : std::string_view(),
                                                    alone ? std::string_view(mail.subject) : std::string_view()};
     recipient.verdict = judge(recipient, texts, recipient.action);
+    if (recipient.verdict.klass != Class::kUserUnknown || !alone) continue;
+    const std::string before = words_before(mail.words);
+    const Verdict kinder = judge({.diagnostic = {.code = 0, .enhanced = {}, .text = before}}, {}, recipient.action);
+    if (!before.empty() && is_kinder(recipient.verdict, kinder)) recipient.verdict = kinder;
   }
 }
 

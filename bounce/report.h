@@ -72,6 +72,8 @@ std::optional<DeliveryStatus> read_delivery_status(const Mail& mail);
 std::vector<ReportedRecipient> read_words(const Mail& mail);
 // What the words say about one recipient, whom another part names.
 std::string words_about(const ReportText& words, std::string_view address);
+// What the words say before they name the first recipient by a line of its own.
+std::string words_before(const ReportText& words);
 // A reply in a text: "host x said: 550 5.1.1 No such user (in reply to RCPT TO)". Code 0: no reply in it; the text is
 // all.
 Reply reply_in(std::string_view text, std::size_t text_max = kDiagnosticMax);

@@ -172,7 +172,8 @@ Line read_line(std::string_view line) {
   if (!found || is_other_field(line)) return {};
   if (const std::string_view original = expanded_from(line); !original.empty()) {
     const bool alone = original.data() == found->text.data();
-    return {Place::kLead, alone ? std::string_view() : found->text, strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
+    return {Place::kLead, alone ? std::string_view() : found->text,
+            strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
   }
   const std::string_view prefix = line.substr(0, found->from);
   const std::string_view rest = line.substr(found->to);
@@ -378,9 +379,19 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
   return recipients;
 }
 
+std::string words_before(const ReportText& words) {
+  std::string before;
+  for (const std::string_view line : words.lines) {
+    if (read_line(line).place >= Place::kLead) return before;
+    if (!is_boilerplate(line)) add_line(before, line);
+  }
+  return {};
+}
+
 std::string words_about(const ReportText& words, std::string_view address) {
   std::vector<Named> all = collect(words, Place::kLead);
-  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
+  const auto found = std::ranges::find_if(
+      all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
   if (found != all.end() && !found->about.empty()) return std::move(found->about);
   std::string about;
   bool near = false;
