@@ -199,12 +199,6 @@ Line read_line(std::string_view line) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The recipients
 
-struct Named {
-  std::string address;
-  std::string about;
-  std::string final;  // Whom an alias led to.
-};
-
 void add_line(std::string& text, std::string_view line) {
   if (line.empty() || text.size() >= kDiagnosticMax) return;
   if (!text.empty()) text += '\n';
@@ -388,14 +382,12 @@ std::string words_before(const ReportText& words) {
   return {};
 }
 
-std::string words_about(const ReportText& words, std::string_view address) {
-  std::vector<Named> all = collect(words, Place::kLead);
-  const auto found = std::ranges::find_if(
-      all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
-  if (found != all.end() && !found->about.empty()) return std::move(found->about);
+std::vector<Named> statements(const ReportText& words) { return collect(words, Place::kLead); }
+
+std::string paragraphs_about(const ReportText& words, std::string_view address) {
   std::string about;
   bool near = false;
-  for (const std::string_view line : words.lines) {  // Else the paragraphs that have it.
+  for (const std::string_view line : words.lines) {
     if (line.empty()) near = false;
     for (auto each = next_address(line, 0); each && !near; each = next_address(line, each->to)) {
       near = same_address(each->text, address);
