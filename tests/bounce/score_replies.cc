@@ -1,6 +1,7 @@
 // Our verdicts against the labels that other projects gave to replies: accuracy for each label, the table of
 // confusions, and the rows that differ. labels.tsv says what their labels mean in our words, and why.
-//   score_replies REPLIES.tsv LABELS.tsv
+//   score_replies REPLIES.tsv LABELS.tsv [BOUNCES]
+// BOUNCES is the folder of labelled reports: their Diagnostic-Code fields are held to the second bound alone.
 // Exit status 1: below the bounds, or a recipient would be suppressed for what is our fault. 77: there is no such file.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/ascii.h"
 #include "mailsbuddy/bounce.h"
 
 namespace mailsbuddy::bounce {
@@ -63,11 +65,13 @@ Meaning meaning_of(const Labels& labels, const std::string& taxonomy, std::strin
   return all;
 }
 
-// Labels about us or the message only: none may end in a suppressed recipient.
+// Labels of blocks, content, policy and reputation, and of nothing that a recipient is: none may end in a suppressed
+// one.
 bool about_us(const Meaning& meaning) {
   static const std::set<std::string_view> kRecipient{
       "user_unknown", "mailbox_disabled", "mailbox_moved", "mailbox_full", "domain_unknown", "null_mx", "suppressed"};
-  return std::ranges::none_of(meaning.classes, [](const std::string& one) { return kRecipient.contains(one); });
+  return meaning.permanences.contains("block") &&
+         std::ranges::none_of(meaning.classes, [](const std::string& one) { return kRecipient.contains(one); });
 }
 
 struct Row {
@@ -90,10 +94,15 @@ class Score {
       fmt::print("differs  {} {}: {} {} by {}: {:.110}\n", row.taxonomy, row.label, klass, permanence, verdict.rule,
                  row.reply);
     }
-    if (verdict.reaction == Reaction::kSuppress && about_us(meaning)) {
-      ++falsely_suppressed_;
-      fmt::print("FALSELY SUPPRESSED  {} {} by {}: {}\n", row.taxonomy, row.label, verdict.rule, row.reply);
-    }
+    hold(row, meaning, verdict);
+  }
+
+  // The second bound alone.
+  void add_diagnostic(const Row& row, const Meaning& meaning) {
+    const Reply reply = parse_reply_line(row.reply);
+    ++diagnostics_;
+    hold(row, meaning,
+         classify({.stage = likely_stage(reply), .cause = Cause::kReply, .reply = reply, .detail = {}}, {}));
   }
 
   // Whether it is above the bounds.
@@ -107,7 +116,7 @@ class Score {
       for (const auto& [klass, rows] : classes) cells.push_back(fmt::format("{} {}", klass, rows));
       fmt::print("{:55} {}\n", label, fmt::join(cells, ", "));
     }
-    fmt::print("\nfalsely suppressed: {}\n", falsely_suppressed_);
+    fmt::print("\n{} diagnostics beside them; falsely suppressed: {}\n", diagnostics_, falsely_suppressed_);
     return falsely_suppressed_ == 0 && all_.rows > 0 && share(all_.classes, all_) >= kClassMin &&
            share(all_.permanences, all_) >= kPermanenceMin;
   }
@@ -120,6 +129,12 @@ class Score {
   static void print(std::string_view label, const Tally& tally) {
     fmt::print("{:55} {:5} {:5.1f}% {:10.1f}%\n", label, tally.rows, 100 * share(tally.classes, tally),
                100 * share(tally.permanences, tally));
+  }
+
+  void hold(const Row& row, const Meaning& meaning, const Verdict& verdict) {
+    if (verdict.reaction != Reaction::kSuppress || !about_us(meaning)) return;
+    ++falsely_suppressed_;
+    fmt::print("FALSELY SUPPRESSED  {} {} by {}: {}\n", row.taxonomy, row.label, verdict.rule, row.reply);
   }
 
   void count(const Row& row, const std::string& klass, bool class_right, bool permanence_right) {
@@ -135,11 +150,45 @@ class Score {
   Tally all_;
   std::map<std::string, Tally> by_label_;
   std::map<std::string, std::map<std::string, int>> confusion_;
+  int diagnostics_ = 0;
   int falsely_suppressed_ = 0;
 };
 
-int score(std::ifstream& replies, const Labels& labels) {
+// The Diagnostic-Code fields (RFC 3464 2.3.6) of a message, unfolded. As they stand: no MIME is decoded.
+std::vector<std::string> diagnostics_of(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<std::string> found;
+  bool within = false;
+  for (std::string line; std::getline(stream, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    constexpr std::string_view kName = "diagnostic-code:";
+    const bool folded = within && (line.starts_with(' ') || line.starts_with('\t'));
+    within = folded || ascii::istarts_with(line, kName);
+    if (folded) {
+      found.back() += line;
+    } else if (within) {
+      found.push_back(line.substr(kName.size()));
+    }
+  }
+  return found;
+}
+
+void add_diagnostics(const std::string& folder, const Labels& labels, Score& score) {
+  std::ifstream rows(folder + "/labels.tsv");
+  std::string line;
+  std::getline(rows, line);  // Column names.
+  while (std::getline(rows, line)) {
+    const auto columns = split(line, '\t');
+    const Meaning meaning = meaning_of(labels, columns.at(2), columns.at(4));
+    for (const std::string& text : diagnostics_of(folder + '/' + columns.at(0))) {
+      if (!meaning.classes.empty()) score.add_diagnostic({text, columns.at(2), columns.at(4)}, meaning);
+    }
+  }
+}
+
+int score(std::ifstream& replies, const Labels& labels, const char* bounces) {
   Score score;
+  if (bounces != nullptr) add_diagnostics(bounces, labels, score);
   int unmapped = 0;
   std::string line;
   std::getline(replies, line);  // Column names.
@@ -161,8 +210,8 @@ int score(std::ifstream& replies, const Labels& labels) {
 }  // namespace mailsbuddy::bounce
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: score_replies REPLIES.tsv LABELS.tsv\n");
+  if (argc < 3 || argc > 4) {
+    fmt::print(stderr, "usage: score_replies REPLIES.tsv LABELS.tsv [BOUNCES]\n");
     return 2;
   }
   std::ifstream replies(argv[1]), mapping(argv[2]);
@@ -170,5 +219,5 @@ int main(int argc, char** argv) {
     fmt::print("skipped: no {}\n", argv[replies ? 2 : 1]);
     return mailsbuddy::bounce::kSkipped;
   }
-  return mailsbuddy::bounce::score(replies, mailsbuddy::bounce::read_labels(mapping));
+  return mailsbuddy::bounce::score(replies, mailsbuddy::bounce::read_labels(mapping), argc == 4 ? argv[3] : nullptr);
 }
