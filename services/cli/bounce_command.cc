@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mailsbuddy/bounce.h"
+#include "services/cli/bounce_parse_command.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -187,8 +188,9 @@ void add_rules(CLI::App& bounce, std::function<int()>& run) {
 
 void add_bounce_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* bounce =
-      app.add_subcommand("bounce", "What refusals mean, and what to do about them")->require_subcommand(1);
+      app.add_subcommand("bounce", "What refusals and reports mean, and what to do about them")->require_subcommand(1);
   add_classify(*bounce, run);
+  add_bounce_parse_command(*bounce, run);
   add_rules(*bounce, run);
 }
 
