@@ -188,20 +188,20 @@ std::optional<Report> read_notice(const Mail& mail, const Classifier& rules) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The message that it is about
 
-std::optional<VerpToken> token_in(std::string_view address, std::string_view key) {
-  std::string_view local = address.substr(0, address.find('@'));
-  constexpr std::size_t kTokenBytes =
-      50;  // "b-" and 48 characters; a word and a sign may stand before: "unsubscribe+b-...".
-  if (local.size() < kTokenBytes) return std::nullopt;
-  const auto token = verp_decode(local.substr(local.size() - kTokenBytes), key);
+// A word and a sign may stand before it: "unsubscribe+b-...".
+std::optional<VerpToken> token_in(std::string_view address, const ParseOptions& options) {
+  const std::string_view local = address.substr(0, address.find('@'));
+  if (local.size() < kVerpBytes) return std::nullopt;
+  const auto token =
+      options.verp_key->decode(local.substr(local.size() - kVerpBytes), options.today, options.verp_days_max);
   return token ? std::optional(*token) : std::nullopt;
 }
 
 std::optional<VerpToken> find_token(const Mail& mail, const ParseOptions& options, const Report& report) {
-  if (options.verp_key.empty()) return std::nullopt;
-  if (auto token = token_in(options.envelope_recipient, options.verp_key)) return token;
+  if (options.verp_key == nullptr) return std::nullopt;
+  if (auto token = token_in(options.envelope_recipient, options)) return token;
   if (report.complaint) {
-    if (auto token = token_in(report.complaint->original_mail_from, options.verp_key)) return token;
+    if (auto token = token_in(report.complaint->original_mail_from, options)) return token;
   }
   constexpr std::string_view kFields[] = {"To",          "Delivered-To",    "X-Original-To", "Envelope-To",
                                           "Return-Path", "X-Envelope-From", "Errors-To",     "List-Unsubscribe"};
@@ -212,7 +212,7 @@ std::optional<VerpToken> find_token(const Mail& mail, const ParseOptions& option
       if (std::ranges::none_of(kFields, [&](std::string_view name) { return ascii::iequals(field->name, name); }))
         continue;
       for (auto found = next_address(field->value, 0); found; found = next_address(field->value, found->to)) {
-        if (auto token = token_in(found->text, options.verp_key)) return token;
+        if (auto token = token_in(found->text, options)) return token;
       }
     }
   }

@@ -173,14 +173,16 @@ struct Report {
   ReportKind kind = ReportKind::kNone;
   std::vector<ReportedRecipient> recipients;
   std::string original_message_id;  // Without its angle brackets.
-  std::optional<VerpToken> token;   // Ours, with a good signature: what the report is about, whatever its text says.
+  std::optional<VerpToken> token;   // Ours, with a good signature, not too old: what the report is about, whatever its text says.
   std::optional<Complaint> complaint;
   std::string_view sign;  // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
 };
 
 struct ParseOptions {
-  std::string_view verp_key{};            // Empty: no tokens are looked for.
-  std::string_view envelope_recipient{};  // RCPT TO that the report came to, if known.
+  const VerpKey* verp_key = nullptr;       // Null: no tokens are looked for.
+  std::uint32_t today = 0;                 // Days since 1970-01-01, and how old a token may be: for verp_key.
+  std::uint32_t verp_days_max = 90;
+  std::string_view envelope_recipient{};   // RCPT TO that the report came to, if known.
   const Classifier* classifier = nullptr;  // Null: the shipped rules. Must outlive the verdicts' rule ids.
 };
 

@@ -8,8 +8,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mailsbuddy::bounce;
-  const Report report =
-      parse({reinterpret_cast<const char*>(data), size}, {.verp_key = "0123456789abcdef", .envelope_recipient = {}});
+  static const VerpKey key = VerpKey::make("0123456789abcdef").value();
+  const Report report = parse({reinterpret_cast<const char*>(data), size}, {.verp_key = &key, .today = 20780});
   if (report.recipients.size() > kReportRecipientsMax) std::abort();
   for (const ReportedRecipient& r : report.recipients) {
     if (r.address.empty()) std::abort();

@@ -360,25 +360,32 @@ BOOST_AUTO_TEST_CASE(replies_are_told_apart) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Tokens
 
-constexpr std::string_view kKey = "0123456789abcdef";
+const VerpKey kKey = VerpKey::make("0123456789abcdef").value();
+const VerpKey kOtherKey = VerpKey::make("fedcba9876543210").value();
 constexpr VerpToken kToken = {.campaign = 7, .recipient = 1234567, .day = 20780};
 
+std::optional<VerpToken> token_of(std::string_view message, std::string_view envelope_recipient = {},
+                                  const VerpKey* key = &kKey, std::uint32_t today = kToken.day + 1) {
+  return parse(message, {.verp_key = key, .today = today, .envelope_recipient = envelope_recipient}).token;
+}
+
 BOOST_AUTO_TEST_CASE(tokens_are_found) {
-  const std::string local = verp_encode(kToken, kKey).value();
+  std::string local;
+  kKey.encode(kToken, local);
   const std::string address = local + "@shop.example";
   const std::string status = "Final-Recipient: rfc822; ann@example.net\nAction: failed\nStatus: 5.1.1\n";
-  BOOST_TEST(
-      (parse(report_of("message/delivery-status", status), {.verp_key = kKey, .envelope_recipient = address}).token ==
-       kToken));
+  BOOST_TEST((token_of(report_of("message/delivery-status", status), address) == kToken));
   const std::string returned = "Return-Path: <" + address + ">\nTo: ann@example.net\n\nx\n";
   const std::string message = report_of("message/delivery-status", status, "x", returned);
-  BOOST_TEST((parse(message, {.verp_key = kKey}).token == kToken));
+  BOOST_TEST((token_of(message) == kToken));
   BOOST_TEST(!parse(message).token);
-  BOOST_TEST(!parse(message, {.verp_key = "fedcba9876543210"}).token);
   const std::string wish = "From: ann@example.net\nTo: unsubscribe+" + local + "@shop.example\nSubject: x\n\n";
-  BOOST_TEST((parse(wish, {.verp_key = kKey}).token == kToken));
+  BOOST_TEST((token_of(wish) == kToken));
   const std::string complaint = "Feedback-Type: abuse\nOriginal-Mail-From: <" + address + ">\n";
-  BOOST_TEST((parse(report_of("message/feedback-report", complaint), {.verp_key = kKey}).token == kToken));
+  BOOST_TEST((token_of(report_of("message/feedback-report", complaint)) == kToken));
+
+  BOOST_TEST(!token_of(message, {}, &kOtherKey));
+  BOOST_TEST(!token_of(message, {}, &kKey, kToken.day + ParseOptions().verp_days_max + 1));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

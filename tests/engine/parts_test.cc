@@ -86,6 +86,30 @@ BOOST_AUTO_TEST_CASE(setting_aside_grows_to_its_limit) {
   BOOST_TEST((RetrySchedule(10min).after_failures(1'000'000) == 15min));
 }
 
+BOOST_AUTO_TEST_CASE(make_cost) {
+  const auto count = [](MakeCost& cost, int times, Duration took) {
+    for (int i = 0; i < times; ++i) cost.count(took);
+  };
+  MakeCost cost;
+  BOOST_TEST(!cost.small());  // Nothing is known.
+  count(cost, 10, 5us);
+  BOOST_TEST(!cost.small());
+  count(cost, 50, 5us);
+  BOOST_TEST(cost.small());
+  cost.count(1s);  // Not the template's fault.
+  BOOST_TEST(cost.small());
+  count(cost, 20, 300us);
+  BOOST_TEST(!cost.small());
+  count(cost, 100, 5us);
+  BOOST_TEST(cost.small());
+  for (int i = 0; i < 50; ++i) count(cost, 1, 5us), count(cost, 1, 1ms);  // Every other one is slow.
+  BOOST_TEST(!cost.small());
+  count(cost, 1000, 0ns);
+  BOOST_TEST(cost.small());
+  count(cost, 100, 1ms);
+  BOOST_TEST(!cost.small());
+}
+
 BOOST_AUTO_TEST_CASE(the_rate_is_that_of_the_last_ten_seconds) {
   SettleRate rate;
   const TimePoint start(1'000'000s);
