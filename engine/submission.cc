@@ -28,7 +28,7 @@ Reply refusal_of(const Error& error) {
   }
 }
 
-class SubmissionHandler final : public ListenHandler {
+class SubmissionHandler final : public ListenHandler, public std::enable_shared_from_this<SubmissionHandler> {
  public:
   SubmissionHandler(Engine& engine, SubmissionOptions options) : engine_(engine), options_(std::move(options)) {}
 
@@ -42,9 +42,8 @@ class SubmissionHandler final : public ListenHandler {
       return options_.inbound(std::move(submission), std::move(done));
     }
     if (options_.executor == nullptr) return done(submit(std::move(submission)));
-    options_.executor->post([this, submission = std::move(submission), done = std::move(done)]() mutable {
-      done(submit(std::move(submission)));
-    });
+    options_.executor->post([self = shared_from_this(), submission = std::move(submission),
+                             done = std::move(done)]() mutable { done(self->submit(std::move(submission))); });
   }
 
   Reply on_recipient(const smtp::Identity&, const Address& address, bool inbound) override {

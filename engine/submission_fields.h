@@ -2,11 +2,12 @@
 //
 //   field    = "X-MB-Campaign:" word / "X-MB-Pool:" word
 //            / "X-MB-Priority:" ( "transactional" / "bulk" )
-//            / "X-MB-Schedule:" ( date-time / "+" 1*9DIGIT ( "s" / "m" / "h" / "d" ) )   ; RFC 3339 5.6; with "Z" or an offset
+//            / "X-MB-Schedule:" ( date-time / "+" 1*9DIGIT ( "s" / "m" / "h" / "d" ) )   ; RFC 3339 5.6; with "Z" or an
+//            offset
 //   word     = 1*64( ALPHA / DIGIT / "-" / "_" / "." )
 //
-// Each may stand once. Letter case of names does not matter. Another X-MB- field is a slip and refused: sent on unread, a
-// misspelt schedule would be a mail that went out at once.
+// Each may stand once. Letter case of names does not matter. Another X-MB- field is a slip and refused: sent on unread,
+// a misspelt schedule would be a mail that went out at once.
 #pragma once
 
 #include <optional>

@@ -22,8 +22,8 @@ struct ClientKey {
   bool operator==(const ClientKey&) const = default;
 };
 
-// Counts in windows: at most `count` in each span of `per`, the first of which begins with the first event. A client can
-// do twice as much around the end of one; in exchange a count is sixteen octets.
+// Counts in windows: at most `count` in each span of `per`, the first of which begins with the first event. A client
+// can do twice as much around the end of one; in exchange a count is sixteen octets.
 class WindowCount {
  public:
   bool full(const ListenRate& rate, TimePoint now) const noexcept;

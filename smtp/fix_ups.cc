@@ -12,9 +12,10 @@ namespace {
 
 // What a client calls itself is its own choice: only what can be a name or a literal is repeated.
 std::string_view printable_name(std::string_view hello) noexcept {
-  const bool plain = !hello.empty() && hello.size() <= kDomainMax && std::all_of(hello.begin(), hello.end(), [](char c) {
-    return ascii::is_alnum(c) || c == '-' || c == '.' || c == '[' || c == ']' || c == ':' || c == '_';
-  });
+  const bool plain =
+      !hello.empty() && hello.size() <= kDomainMax && std::all_of(hello.begin(), hello.end(), [](char c) {
+        return ascii::is_alnum(c) || c == '-' || c == '.' || c == '[' || c == ']' || c == ':' || c == '_';
+      });
   return plain ? hello : "unknown";
 }
 

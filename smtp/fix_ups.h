@@ -11,7 +11,7 @@ namespace mailsbuddy::smtp {
 // RFC 5321 6.3: a message that has passed so many hosts goes in circles. Its "at least 100" is what all others take.
 inline constexpr int kReceivedMax = 100;
 
-struct MessageHead {  // What a message's header says, as far as is asked here.
+struct MessageHead {    // What a message's header says, as far as is asked here.
   bool fields = false;  // It begins with a header field or with the empty line.
   bool date = false;
   bool message_id = false;

@@ -1,5 +1,5 @@
-// listen_session.h - what a listener does with one connection, without I/O: a ServerSession with an envelope, an identity,
-// limits and times around it. Octets and times in, octets out.
+// listen_session.h - what a listener does with one connection, without I/O: a ServerSession with an envelope, an
+// identity, limits and times around it. Octets and times in, octets out.
 #pragma once
 
 #include <functional>
@@ -15,16 +15,16 @@ namespace mailsbuddy::smtp {
 
 // Use: begin() once; then after each call: say output(), then look at take_tls() and over(), and be called again at
 // deadline(). Feed nothing while waiting(): that is the back-pressure, and what bounds the memory.
-// Threads: its loop's. Ownership: `shared`, `random` and `home`'s loop outlive it; answers that come when it is gone are
-// dropped. Invariants: each message has exactly one reply; 250 only after the handler's.
+// Threads: its loop's. Ownership: `shared`, `random` and `home`'s loop outlive it; answers that come when it is gone
+// are dropped. Invariants: each message has exactly one reply; 250 only after the handler's.
 class ListenSession {
  public:
   struct Connection {
     std::size_t endpoint = 0;  // Index into ListenOptions::endpoints.
     net::Endpoint peer;
     std::shared_ptr<ListenHome> home;
-    std::function<void()> progress;   // An answer has come: there is output.
-    std::function<TimePoint()> now;   // When it came.
+    std::function<void()> progress;  // An answer has come: there is output.
+    std::function<TimePoint()> now;  // When it came.
   };
 
   ListenSession(ListenShared& shared, Connection connection, Random& random);

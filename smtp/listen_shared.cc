@@ -34,8 +34,8 @@ Result<void> check(const ListenLimits& limits) {
        {limits.connections_per_client, limits.messages_per_client, limits.auth_failures_per_client})
     if (rate.per <= Duration{0}) return invalid("limits: the time of a rate must be above zero");
   if (limits.command_line_bytes_max < kCommandLineMin || limits.command_line_bytes_max > kCommandLineLargest)
-    return invalid(fmt::format("limits: command_line_bytes_max is not between {} and {}", kCommandLineMin,
-                               kCommandLineLargest));
+    return invalid(
+        fmt::format("limits: command_line_bytes_max is not between {} and {}", kCommandLineMin, kCommandLineLargest));
   return {};
 }
 
@@ -45,9 +45,9 @@ ServerOptions server_options(const ListenOptions& options, const ListenEndpoint&
           .start_tls = endpoint.tls == ListenTls::kStartTls,
           .chunking = true,
           .dsn = true,
-          .auth = !auth                     ? AuthOffer::kNever
+          .auth = !auth                   ? AuthOffer::kNever
                   : options.auth_in_clear ? AuthOffer::kAlways
-                                            : AuthOffer::kUnderTls,
+                                          : AuthOffer::kUnderTls,
           .auth_required = auth && options.auth_required,
           .bare_line_ends = options.bare_line_ends == BareLineEnds::kNormalise,
           .size_max = options.limits.message_bytes_max,

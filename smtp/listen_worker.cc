@@ -7,8 +7,7 @@
 
 namespace mailsbuddy::smtp {
 
-Result<std::unique_ptr<ListenWorker>> ListenWorker::make(ListenShared& shared, const Clock& clock,
-                                                         std::uint64_t seed) {
+Result<std::unique_ptr<ListenWorker>> ListenWorker::make(ListenShared& shared, const Clock& clock, std::uint64_t seed) {
   auto loop = net::UvLoop::make(clock);
   if (!loop) return loop.error();
   return std::unique_ptr<ListenWorker>(new ListenWorker(shared, seed, std::move(*loop)));

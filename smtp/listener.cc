@@ -27,9 +27,9 @@ struct Listener::State {
 
   SystemClock clock{};
   std::unique_ptr<ListenShared> shared;
-  std::vector<std::unique_ptr<Acceptor>> acceptors;     // In the order of ListenOptions::endpoints.
-  std::vector<std::unique_ptr<ListenWorker>> workers;   // The first one accepts for all.
-  std::size_t next_worker = 0;                          // The first worker's thread.
+  std::vector<std::unique_ptr<Acceptor>> acceptors;    // In the order of ListenOptions::endpoints.
+  std::vector<std::unique_ptr<ListenWorker>> workers;  // The first one accepts for all.
+  std::size_t next_worker = 0;                         // The first worker's thread.
 };
 
 Result<void> Listener::State::listen() {

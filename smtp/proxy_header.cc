@@ -69,7 +69,8 @@ std::uint16_t number(std::string_view bytes, std::size_t at) noexcept {
 template <std::size_t kSize>
 std::array<std::uint8_t, kSize> take_octets(std::string_view bytes) noexcept {
   std::array<std::uint8_t, kSize> octets;
-  std::transform(bytes.begin(), bytes.begin() + kSize, octets.begin(), [](char c) { return static_cast<std::uint8_t>(c); });
+  std::transform(bytes.begin(), bytes.begin() + kSize, octets.begin(),
+                 [](char c) { return static_cast<std::uint8_t>(c); });
   return octets;
 }
 

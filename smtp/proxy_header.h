@@ -25,8 +25,9 @@ inline constexpr std::size_t kProxyV2Max = 2048;  // 536 are guaranteed to arriv
 struct ProxyHeader {
   enum class Status : unsigned char { kIncomplete, kBad, kDone };
   Status status = Status::kIncomplete;
-  std::size_t size = 0;                 // Of the header, when kDone.
-  std::optional<net::Endpoint> source;  // Empty: the connection is the proxy's own (a health check), or it does not know.
+  std::size_t size = 0;  // Of the header, when kDone.
+  std::optional<net::Endpoint>
+      source;  // Empty: the connection is the proxy's own (a health check), or it does not know.
 };
 
 // `bytes`: what has come of the connection from its first octet. kIncomplete: call again with more; never of more than

@@ -142,9 +142,8 @@ void ServerSocket::flush() {
 void ServerSocket::write_rest() {
   writing_.swap(wire_);
   const uv_buf_t rest = buffer_of(writing_);
-  const int status = uv_write(&write_request_, stream(), &rest, 1, [](uv_write_t* request, int result) noexcept {
-    of(request->data).on_written(result);
-  });
+  const int status = uv_write(&write_request_, stream(), &rest, 1,
+                              [](uv_write_t* request, int result) noexcept { of(request->data).on_written(result); });
   if (status < 0) close();
 }
 

@@ -25,8 +25,8 @@ struct ReadBuffers {
 };
 
 // Threads: its loop's. Ownership: its user's, who destroys it in on_closed() and not before, once open() was called.
-// Invariants: a peer that does not read its replies is not waited for longer than finish() says, and holds what was said
-// since its last read.
+// Invariants: a peer that does not read its replies is not waited for longer than finish() says, and holds what was
+// said since its last read.
 class ServerSocket final : private net::HandleOwner {
  public:
   class User {
@@ -57,9 +57,9 @@ class ServerSocket final : private net::HandleOwner {
   void say(std::string_view bytes);  // Goes out with flush().
   void flush();
   bool unsent() const noexcept { return !wire_.empty() || !writing_.empty(); }
-  // No input is looked at any longer. After the next flush(): when all is sent our side is shut, and soon after, or when
-  // the peer has shut its own, the socket closed. Closing at once would be a reset while the peer is still sending, and a
-  // reset can take our last reply with it.
+  // No input is looked at any longer. After the next flush(): when all is sent our side is shut, and soon after, or
+  // when the peer has shut its own, the socket closed. Closing at once would be a reset while the peer is still
+  // sending, and a reset can take our last reply with it.
   void finish();
   bool finishing() const noexcept { return finishing_; }
   void close() noexcept;  // At once.

@@ -19,8 +19,8 @@ struct Sink::State {
 
   SinkShared shared;
   std::vector<std::unique_ptr<Acceptor>> acceptors;  // In the order of SinkOptions::listeners.
-  std::vector<std::unique_ptr<SinkWorker>> workers;      // The first one accepts for all.
-  std::size_t next_worker = 0;                           // The first worker's thread.
+  std::vector<std::unique_ptr<SinkWorker>> workers;  // The first one accepts for all.
+  std::size_t next_worker = 0;                       // The first worker's thread.
 };
 
 Sink::State::~State() {

@@ -44,7 +44,7 @@ class SinkConnection final : private ServerSocket::User {
   bool wants_content();
   bool store();  // False: it could not be kept.
 
-  void reply();  // What the session has to say, now or after the profile's latency.
+  void reply();      // What the session has to say, now or after the profile's latency.
   void hand_over();  // The session's output to the socket.
   void give_back_slot() noexcept;
 

@@ -51,7 +51,7 @@ struct ServerEvent {
     kContent,  // `text` is the next piece of the message, dots unstuffed.
     kMessage,  // The message is complete: answer().
     kReset,  // The transaction ended without kMessage: what was collected of it is void. (kStartTls, kClose: likewise.)
-    kAuth,      // credentials() are to be judged: answer(). What is not 2yz leaves the client as it was.
+    kAuth,   // credentials() are to be judged: answer(). What is not 2yz leaves the client as it was.
     kXclient,   // xclient() from a trusted peer: answer(). 2yz, the greeting: all starts anew, but for TLS.
     kStartTls,  // Send output(), then do the handshake, then call tls_started().
     kClose,     // Send output(), then close. Nothing follows.
@@ -63,15 +63,15 @@ struct ServerEvent {
 // Use: after feed(), answer(), greet(), refuse(): poll() until empty, then send output(). The replies to all commands
 // of one feed() are in one output() (RFC 2920 3.2). The caller stops feeding while output() is not sent or an answer()
 // is owed: that is what bounds the memory. Threads: one owner. Ownership: `options` outlives it. Invariants: after
-// kMail, kRcpt, kMessage, kAuth and kXclient nothing is read until answer(). A message is handed on in kContent only between DATA or
-// BDAT with at least one accepted recipient and kMessage or kReset. Nothing is allocated per command once its buffers
-// have grown.
+// kMail, kRcpt, kMessage, kAuth and kXclient nothing is read until answer(). A message is handed on in kContent only
+// between DATA or BDAT with at least one accepted recipient and kMessage or kReset. Nothing is allocated per command
+// once its buffers have grown.
 class ServerSession {
  public:
   explicit ServerSession(const ServerOptions& options) : options_(&options) {}
 
-  void greet();                         // The connection is up: 220.
-  void refuse(std::string_view reply);  // Say this and close: kClose follows. At any time.
+  void greet();                                               // The connection is up: 220.
+  void refuse(std::string_view reply);                        // Say this and close: kClose follows. At any time.
   void trust_xclient() noexcept { xclient_trusted_ = true; }  // Before greet().
   // Takes what the client sent. `bytes` must live until poll() is empty; what an owed answer() keeps from being read
   // then is copied.
@@ -103,7 +103,13 @@ class ServerSession {
   std::uint64_t protocol_errors() const noexcept { return errors_; }       // Bad syntax and bad sequence, so far.
 
  private:
-  enum class Reading : std::uint8_t { kCommands, kResponse, kData, kChunk, kNothing };  // kResponse: to an AUTH challenge.
+  enum class Reading : std::uint8_t {
+    kCommands,
+    kResponse,
+    kData,
+    kChunk,
+    kNothing
+  };  // kResponse: to an AUTH challenge.
   enum class Asked : std::uint8_t { kNothing, kMail, kRcpt, kMessage, kAuth, kXclient };
   using Event = std::optional<ServerEvent>;
 

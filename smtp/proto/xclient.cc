@@ -37,9 +37,8 @@ std::optional<Xclient> parse_xclient(std::string_view argument) {
   if (argument.empty()) return std::nullopt;
   while (!argument.empty()) {
     const Parameter parameter = take_parameter(argument);
-    const auto* const row = std::find_if(kAttributes.begin(), kAttributes.end(), [&](const Row& each) {
-      return ascii::iequals(each.name, parameter.keyword);
-    });
+    const auto* const row = std::find_if(kAttributes.begin(), kAttributes.end(),
+                                         [&](const Row& each) { return ascii::iequals(each.name, parameter.keyword); });
     if (row == kAttributes.end()) return std::nullopt;
     const auto index = static_cast<std::size_t>(row - kAttributes.begin());
     if (seen.test(index) || !take_value(parameter.value, xclient.*row->value)) return std::nullopt;

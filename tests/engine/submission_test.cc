@@ -26,7 +26,8 @@ BOOST_AUTO_TEST_CASE(schedules) {
       {"2027-01-15t09:00:30.5z", 3630s},
       {"2027-01-15T10:00:00+01:00", 1h},
       {"2027-01-15T04:30:00-05:30", 2h},
-      {"2020-01-01T00:00:00Z", std::chrono::sys_days(std::chrono::January / 1 / 2020) - std::chrono::floor<std::chrono::seconds>(kNow)},
+      {"2020-01-01T00:00:00Z",
+       std::chrono::sys_days(std::chrono::January / 1 / 2020) - std::chrono::floor<std::chrono::seconds>(kNow)},
       {"+90s", 90s},
       {"+90m", 90min},
       {"+3h", 3h},
@@ -62,8 +63,9 @@ BOOST_AUTO_TEST_CASE(schedules) {
 }
 
 BOOST_AUTO_TEST_CASE(routing_fields_are_read_and_taken_out) {
-  std::string message = "X-MB-Pool: warm\r\nFrom: a@b.example\r\nx-mb-campaign:\r\n spring-27\r\nX-Mbx: kept\r\n"
-                        "X-MB-PRIORITY: Bulk\r\nX-MB-Schedule: +1h\r\n\r\nX-MB-Pool: body\r\n";
+  std::string message =
+      "X-MB-Pool: warm\r\nFrom: a@b.example\r\nx-mb-campaign:\r\n spring-27\r\nX-Mbx: kept\r\n"
+      "X-MB-PRIORITY: Bulk\r\nX-MB-Schedule: +1h\r\n\r\nX-MB-Pool: body\r\n";
   const auto fields = take_routing_fields(message, kNow);
   BOOST_REQUIRE(fields.has_value());
   BOOST_TEST(fields->pool == "warm");
@@ -74,8 +76,8 @@ BOOST_AUTO_TEST_CASE(routing_fields_are_read_and_taken_out) {
 }
 
 BOOST_AUTO_TEST_CASE(a_message_without_them_is_as_it_was) {
-  for (const std::string_view whole : {"From: a@b.example\r\n\r\nb\r\n", "From: a@b.example\r\n", "", "no header\r\n", "\r\nb",
-                                       "From: a@b.example\r\nno field\r\nX-MB-Pool: body\r\n"}) {
+  for (const std::string_view whole : {"From: a@b.example\r\n\r\nb\r\n", "From: a@b.example\r\n", "", "no header\r\n",
+                                       "\r\nb", "From: a@b.example\r\nno field\r\nX-MB-Pool: body\r\n"}) {
     std::string message(whole);
     const auto fields = take_routing_fields(message, kNow);
     BOOST_REQUIRE(fields.has_value());
@@ -86,11 +88,10 @@ BOOST_AUTO_TEST_CASE(a_message_without_them_is_as_it_was) {
 
 BOOST_AUTO_TEST_CASE(routing_fields_that_say_nothing_sensible) {
   const std::string long_word = "X-MB-Campaign: " + std::string(kRoutingWordMax + 1, 'x') + "\r\n";
-  for (const std::string_view bad :
-       std::initializer_list<std::string_view>{"X-MB-Pool: a\r\nX-MB-Pool: b\r\n", "X-MB-Pool:\r\n", "X-MB-Pool: a b\r\n",
-                                               "X-MB-Campaign: a/b\r\n", long_word, "X-MB-Priority: high\r\n",
-                                               "X-MB-Schedule: soon\r\n", "X-MB-Schedul: +1h\r\n", "X-MB-: x\r\n",
-                                               "X-MB-Schedule: +1h\r\nX-MB-Schedule: +1h\r\n"}) {
+  for (const std::string_view bad : std::initializer_list<std::string_view>{
+           "X-MB-Pool: a\r\nX-MB-Pool: b\r\n", "X-MB-Pool:\r\n", "X-MB-Pool: a b\r\n", "X-MB-Campaign: a/b\r\n",
+           long_word, "X-MB-Priority: high\r\n", "X-MB-Schedule: soon\r\n", "X-MB-Schedul: +1h\r\n", "X-MB-: x\r\n",
+           "X-MB-Schedule: +1h\r\nX-MB-Schedule: +1h\r\n"}) {
     BOOST_TEST_CONTEXT(bad) {
       std::string message = headers(bad);
       const auto fields = take_routing_fields(message, kNow);
@@ -161,7 +162,8 @@ BOOST_AUTO_TEST_CASE(what_the_client_is_told) {
   const Case kCases[] = {
       {"may not route", headers("X-MB-Pool: warm\r\n"), false, false,
        "550 5.7.1 X-MB- header fields are not allowed to this sender"},
-      {"no such pool", headers("X-MB-Pool: other\r\n"), true, false, "550 5.6.0 message: no egress IP is in pool 'other'"},
+      {"no such pool", headers("X-MB-Pool: other\r\n"), true, false,
+       "550 5.6.0 message: no egress IP is in pool 'other'"},
       {"a field that is none", headers("X-MB-Pol: warm\r\n"), true, false,
        "550 5.6.0 X-MB-Pol: not known, twice, or not a value of it"},
       {"no From", "Subject: x\r\n\r\n", true, false, "550 5.6.0 message: it has no From header"},

@@ -62,15 +62,16 @@ class PlayedHandler final : public ListenHandler {
 };
 
 inline ListenOptions play_options() {
-  ListenOptions options{.endpoints = {{.endpoint = endpoint("127.0.0.1:0")},
-                                      {.endpoint = endpoint("127.0.0.1:0"), .inbound = true},
-                                      {.endpoint = endpoint("127.0.0.1:0"), .proxy = true},
-                                      {.endpoint = endpoint("127.0.0.1:0"), .tls = ListenTls::kImplicit},
-                                      {.endpoint = endpoint("127.0.0.1:0"), .tls = ListenTls::kImplicit, .proxy = true}},
-                        .host = "mx.example",
-                        .auth_in_clear = true,
-                        .trusted = {"198.51.100.0/24"},
-                        .inbound_domains = {"bounce.example"}};
+  ListenOptions options{
+      .endpoints = {{.endpoint = endpoint("127.0.0.1:0")},
+                    {.endpoint = endpoint("127.0.0.1:0"), .inbound = true},
+                    {.endpoint = endpoint("127.0.0.1:0"), .proxy = true},
+                    {.endpoint = endpoint("127.0.0.1:0"), .tls = ListenTls::kImplicit},
+                    {.endpoint = endpoint("127.0.0.1:0"), .tls = ListenTls::kImplicit, .proxy = true}},
+      .host = "mx.example",
+      .auth_in_clear = true,
+      .trusted = {"198.51.100.0/24"},
+      .inbound_domains = {"bounce.example"}};
   options.fix_ups = {.add_received = false, .add_date = false, .add_message_id = false};
   return options;
 }

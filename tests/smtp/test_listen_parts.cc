@@ -41,8 +41,8 @@ const Header kHeaders[] = {
     {"version 2, local", kSignature + "\x20\0\0\0"s, Status::kDone},
     {"version 2, a Unix socket", kSignature + "\x21\x31\0\2ab"s, Status::kDone},
     {"version 2, UDP: not a stream", kSignature + "\x21\x12\0\x0c"s + std::string(12, 'x'), Status::kDone},
-    {"version 2, with a TLV", kSignature + "\x21\x11\0\x10\xc0\0\2\1\xc6\x33\x64\1\x30\x39\0\x19\4\0\1x"s, Status::kDone,
-     "192.0.2.1:12345"},
+    {"version 2, with a TLV", kSignature + "\x21\x11\0\x10\xc0\0\2\1\xc6\x33\x64\1\x30\x39\0\x19\4\0\1x"s,
+     Status::kDone, "192.0.2.1:12345"},
     {"nothing", "", Status::kIncomplete},
     {"SMTP", "EHLO me\r\n", Status::kBad},
     {"lower case", "proxy TCP4 192.0.2.1 198.51.100.1 1 1\r\n", Status::kBad},
@@ -92,11 +92,16 @@ BOOST_AUTO_TEST_CASE(ranges) {
     bool contained;
   };
   constexpr Case kCases[] = {
-      {"192.0.2.0/24", "192.0.2.255", true},   {"192.0.2.0/24", "192.0.3.0", false},
-      {"192.0.2.1", "192.0.2.1", true},        {"192.0.2.1", "192.0.2.2", false},
-      {"0.0.0.0/0", "203.0.113.9", true},      {"0.0.0.0/0", "::1", false},
-      {"192.0.2.128/25", "192.0.2.127", false}, {"2001:db8::/33", "2001:db8:7fff::1", true},
-      {"2001:db8::/33", "2001:db8:8000::1", false}, {"::/0", "192.0.2.1", false},
+      {"192.0.2.0/24", "192.0.2.255", true},
+      {"192.0.2.0/24", "192.0.3.0", false},
+      {"192.0.2.1", "192.0.2.1", true},
+      {"192.0.2.1", "192.0.2.2", false},
+      {"0.0.0.0/0", "203.0.113.9", true},
+      {"0.0.0.0/0", "::1", false},
+      {"192.0.2.128/25", "192.0.2.127", false},
+      {"2001:db8::/33", "2001:db8:7fff::1", true},
+      {"2001:db8::/33", "2001:db8:8000::1", false},
+      {"::/0", "192.0.2.1", false},
       {"192.0.2.0/24", "::ffff:192.0.2.9", true},
   };
   for (const Case& c : kCases) {
@@ -120,20 +125,22 @@ BOOST_AUTO_TEST_CASE(a_client_has_so_many_connections_and_no_more) {
   limits.connections_per_client = {.count = 3, .per = 60s};
   ClientTable table(limits, 1);
   using Verdict = ClientTable::Verdict;
-  const auto take = [&](std::string_view address, TimePoint now) { return table.take_connection(ip(address), false, now); };
+  const auto take = [&](std::string_view address, TimePoint now) {
+    return table.take_connection(ip(address), false, now);
+  };
   BOOST_TEST((take("2001:db8::1", kStart) == Verdict::kTaken));
-  BOOST_TEST((take("2001:db8::2", kStart) == Verdict::kTaken));            // The same /64.
+  BOOST_TEST((take("2001:db8::2", kStart) == Verdict::kTaken));  // The same /64.
   BOOST_TEST((take("2001:db8::3", kStart) == Verdict::kTooManyOfClient));
-  BOOST_TEST((take("2001:db8:0:1::1", kStart) == Verdict::kTaken));        // Another.
+  BOOST_TEST((take("2001:db8:0:1::1", kStart) == Verdict::kTaken));  // Another.
   table.release_connection(ip("2001:db8::2"), false);
-  BOOST_TEST((take("2001:db8::4", kStart + 59s) == Verdict::kTaken));      // The third within the minute.
+  BOOST_TEST((take("2001:db8::4", kStart + 59s) == Verdict::kTaken));  // The third within the minute.
   table.release_connection(ip("2001:db8::4"), false);
   BOOST_TEST((take("2001:db8::4", kStart + 59s) == Verdict::kTooFast));
   BOOST_TEST((take("2001:db8::4", kStart + 60s) == Verdict::kTaken));
   BOOST_TEST((table.take_connection(ip("192.0.2.1"), true, kStart + 60s) == Verdict::kTaken));
   BOOST_TEST((table.take_connection(ip("192.0.2.1"), true, kStart + 60s) == Verdict::kTooManyInAll));
-  BOOST_TEST((table.rename_connection(ip("192.0.2.1"), true, ip("2001:db8::9"), kStart + 60s) ==
-              Verdict::kTooManyOfClient));
+  BOOST_TEST(
+      (table.rename_connection(ip("192.0.2.1"), true, ip("2001:db8::9"), kStart + 60s) == Verdict::kTooManyOfClient));
   BOOST_TEST(table.open() == 4U);
 }
 
@@ -193,10 +200,12 @@ BOOST_AUTO_TEST_CASE(fix_ups_add_what_is_missing) {
     bool inbound = false;
   };
   const std::string received =
-      "Received: from client.example ([IPv6:2001:db8::1])\r\n by mx.example with ESMTPSA id 00000000000000000000000001;\r\n"
+      "Received: from client.example ([IPv6:2001:db8::1])\r\n by mx.example with ESMTPSA id "
+      "00000000000000000000000001;\r\n"
       " Fri, 15 Jan 2027 08:00:00 +0000\r\n";
   const std::string from_outside =
-      "Received: from client.example ([IPv6:2001:db8::1])\r\n by mx.example with ESMTPS id 00000000000000000000000001;\r\n"
+      "Received: from client.example ([IPv6:2001:db8::1])\r\n by mx.example with ESMTPS id "
+      "00000000000000000000000001;\r\n"
       " Fri, 15 Jan 2027 08:00:00 +0000\r\n";
   const std::string date = "Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n";
   const std::string id = "Message-ID: <00000000000000000000000001@mx.example>\r\n";
@@ -216,8 +225,12 @@ BOOST_AUTO_TEST_CASE(fix_ups_add_what_is_missing) {
   };
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.name) {
-      Submission submission{.id = {0, 1}, .data = std::string(c.data), .inbound = c.inbound,
-                            .client = ip("2001:db8::1"), .hello = "client.example", .tls = true};
+      Submission submission{.id = {0, 1},
+                            .data = std::string(c.data),
+                            .inbound = c.inbound,
+                            .client = ip("2001:db8::1"),
+                            .hello = "client.example",
+                            .tls = true};
       if (!c.inbound) submission.identity.user = "ann";
       apply_fix_ups(submission, {}, "mx.example", true, kStart);
       BOOST_TEST(submission.data == c.expected);

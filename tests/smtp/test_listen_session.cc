@@ -17,8 +17,8 @@ constexpr std::string_view kMailRcpt = "MAIL FROM:<a@b.example>\r\nRCPT TO:<d@e.
 
 struct StageRow {
   std::string_view name;
-  std::string script;      // Said to come there.
-  bool silent = false;     // The handler's answer is owed.
+  std::string script;   // Said to come there.
+  bool silent = false;  // The handler's answer is owed.
   std::string_view silence;
   std::string_view garbage;
   std::string_view too_long;
@@ -38,30 +38,96 @@ constexpr std::string_view kBadRubbish = "501 5.5.2 Bad response\r\n500 5.5.1 Co
 const std::string kIn(kLogIn);
 const std::string kToRcpt = kIn + std::string(kMailRcpt);
 const StageRow kStages[] = {
-    {.name = "greeting", .script = "", .silence = kIdle, .garbage = kGarbage, .too_long = kTooLong,
-     .wrong = "DATA\r\n", .wrong_reply = "503 5.5.1 Send RCPT first\r\n", .rubbish = kRubbish},
-    {.name = "EHLO", .script = "EHLO c\r\n", .silence = kIdle, .garbage = kGarbage, .too_long = kTooLong,
-     .wrong = "MAIL FROM:<a@b.example>\r\n", .wrong_reply = "530 5.7.0 Authentication required\r\n", .rubbish = kRubbish},
-    {.name = "AUTH challenge", .script = "EHLO c\r\nAUTH LOGIN\r\n", .silence = kIdle, .garbage = kBad,
-     .too_long = kTooLong, .wrong = "MAIL FROM:<a@b.example>\r\n", .wrong_reply = kBad, .rubbish = kBadRubbish},
-    {.name = "AUTH done", .script = kIn, .silence = kIdle, .garbage = kGarbage, .too_long = kTooLong,
-     .wrong = "RCPT TO:<d@e.example>\r\n", .wrong_reply = "503 5.5.1 Send MAIL first\r\n", .rubbish = kRubbish},
-    {.name = "MAIL", .script = kIn + "MAIL FROM:<a@b.example>\r\n", .silence = kIdle, .garbage = kGarbage,
-     .too_long = kTooLong, .wrong = "MAIL FROM:<a@b.example>\r\n", .wrong_reply = "503 5.5.1 Nested MAIL\r\n",
+    {.name = "greeting",
+     .script = "",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "DATA\r\n",
+     .wrong_reply = "503 5.5.1 Send RCPT first\r\n",
      .rubbish = kRubbish},
-    {.name = "RCPT", .script = kToRcpt, .silence = kIdle, .garbage = kGarbage, .too_long = kTooLong,
-     .wrong = "AUTH PLAIN\r\n", .wrong_reply = "503 5.5.1 Authenticated already\r\n", .rubbish = kRubbish},
-    {.name = "DATA", .script = kToRcpt + "DATA\r\nSubject: x\r\n", .silence = kIdle, .garbage = "", .too_long = "",
-     .wrong = "QUIT\r\n", .wrong_reply = "", .rubbish = ""},
-    {.name = "BDAT", .script = kToRcpt + "BDAT 5000\r\nSubject: x\r\n", .silence = kIdle, .garbage = "", .too_long = "",
-     .wrong = "QUIT\r\n", .wrong_reply = "", .rubbish = ""},
-    {.name = "between chunks", .script = kToRcpt + "BDAT 3\r\nabc", .silence = kIdle, .garbage = kGarbage,
-     .too_long = kTooLong, .wrong = "DATA\r\n", .wrong_reply = "503 5.5.1 Send RCPT first\r\n", .rubbish = kRubbish},
-    {.name = "end of data", .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n", .silent = true,
-     .silence = "451 4.3.0 No answer in time, try again later\r\n", .garbage = "", .too_long = "", .wrong = "DATA\r\n",
-     .wrong_reply = "", .rubbish = "", .messages = 1},
-    {.name = "message taken", .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n", .silence = kIdle, .garbage = kGarbage,
-     .too_long = kTooLong, .wrong = "DATA\r\n", .wrong_reply = "503 5.5.1 Send RCPT first\r\n", .rubbish = kRubbish,
+    {.name = "EHLO",
+     .script = "EHLO c\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "MAIL FROM:<a@b.example>\r\n",
+     .wrong_reply = "530 5.7.0 Authentication required\r\n",
+     .rubbish = kRubbish},
+    {.name = "AUTH challenge",
+     .script = "EHLO c\r\nAUTH LOGIN\r\n",
+     .silence = kIdle,
+     .garbage = kBad,
+     .too_long = kTooLong,
+     .wrong = "MAIL FROM:<a@b.example>\r\n",
+     .wrong_reply = kBad,
+     .rubbish = kBadRubbish},
+    {.name = "AUTH done",
+     .script = kIn,
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "RCPT TO:<d@e.example>\r\n",
+     .wrong_reply = "503 5.5.1 Send MAIL first\r\n",
+     .rubbish = kRubbish},
+    {.name = "MAIL",
+     .script = kIn + "MAIL FROM:<a@b.example>\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "MAIL FROM:<a@b.example>\r\n",
+     .wrong_reply = "503 5.5.1 Nested MAIL\r\n",
+     .rubbish = kRubbish},
+    {.name = "RCPT",
+     .script = kToRcpt,
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "AUTH PLAIN\r\n",
+     .wrong_reply = "503 5.5.1 Authenticated already\r\n",
+     .rubbish = kRubbish},
+    {.name = "DATA",
+     .script = kToRcpt + "DATA\r\nSubject: x\r\n",
+     .silence = kIdle,
+     .garbage = "",
+     .too_long = "",
+     .wrong = "QUIT\r\n",
+     .wrong_reply = "",
+     .rubbish = ""},
+    {.name = "BDAT",
+     .script = kToRcpt + "BDAT 5000\r\nSubject: x\r\n",
+     .silence = kIdle,
+     .garbage = "",
+     .too_long = "",
+     .wrong = "QUIT\r\n",
+     .wrong_reply = "",
+     .rubbish = ""},
+    {.name = "between chunks",
+     .script = kToRcpt + "BDAT 3\r\nabc",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "DATA\r\n",
+     .wrong_reply = "503 5.5.1 Send RCPT first\r\n",
+     .rubbish = kRubbish},
+    {.name = "end of data",
+     .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n",
+     .silent = true,
+     .silence = "451 4.3.0 No answer in time, try again later\r\n",
+     .garbage = "",
+     .too_long = "",
+     .wrong = "DATA\r\n",
+     .wrong_reply = "",
+     .rubbish = "",
+     .messages = 1},
+    {.name = "message taken",
+     .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "DATA\r\n",
+     .wrong_reply = "503 5.5.1 Send RCPT first\r\n",
+     .rubbish = kRubbish,
      .messages = 1},
 };
 
@@ -174,9 +240,10 @@ BOOST_AUTO_TEST_CASE(early_talk_to_each_stage) {
 
 BOOST_AUTO_TEST_CASE(everything_cut_at_every_octet) {
   const std::string script =
-      kIn + "MAIL FROM:<a@b.example> RET=FULL ENVID=e1 BODY=8BITMIME\r\nRCPT TO:<d@e.example> NOTIFY=DELAY\r\n"
-            "RCPT TO:<nobody@e.example>\r\nDATA\r\nx: y\r\n\r\n..dot\r\n.\r\n"
-            "MAIL FROM:<>\r\nRCPT TO:<f@g.example>\r\nBDAT 3\r\nx: BDAT 2 LAST\r\nyzQUIT\r\n";
+      kIn +
+      "MAIL FROM:<a@b.example> RET=FULL ENVID=e1 BODY=8BITMIME\r\nRCPT TO:<d@e.example> NOTIFY=DELAY\r\n"
+      "RCPT TO:<nobody@e.example>\r\nDATA\r\nx: y\r\n\r\n..dot\r\n.\r\n"
+      "MAIL FROM:<>\r\nRCPT TO:<f@g.example>\r\nBDAT 3\r\nx: BDAT 2 LAST\r\nyzQUIT\r\n";
   std::string expected;
   for (std::size_t cut = 0; cut <= script.size(); ++cut) {
     BOOST_TEST_CONTEXT("cut at " << cut) {
@@ -203,9 +270,10 @@ BOOST_AUTO_TEST_CASE(everything_cut_at_every_octet) {
       BOOST_TEST(second.envelope.envid == "");
     }
   }
-  BOOST_TEST(expected.ends_with("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n550 5.1.1 No such user\r\n354 End data with "
-                                "<CR><LF>.<CR><LF>\r\n250 2.0.0 Taken\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
-                                "250 2.0.0 Chunk taken\r\n250 2.0.0 Taken\r\n221 2.0.0 Bye\r\n"));
+  BOOST_TEST(
+      expected.ends_with("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n550 5.1.1 No such user\r\n354 End data with "
+                         "<CR><LF>.<CR><LF>\r\n250 2.0.0 Taken\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
+                         "250 2.0.0 Chunk taken\r\n250 2.0.0 Taken\r\n221 2.0.0 Bye\r\n"));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -22,13 +22,13 @@ const ServerOptions kNoAuth{.host = "mx.example"};
 const ServerOptions kStrict{.host = "mx.example", .chunking = true, .bare_line_ends = false};
 
 #define EHLO "EHLO me\r\n"
-#define EHLO_AUTH                                                                                              \
+#define EHLO_AUTH                                                                                            \
   "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-AUTH PLAIN LOGIN\r\n250-SMTPUTF8\r\n250-8BITMIME\r\n" \
   "250 ENHANCEDSTATUSCODES\r\n"
-#define EHLO_NO_AUTH                                                                       \
+#define EHLO_NO_AUTH                                                                 \
   "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-SMTPUTF8\r\n250-8BITMIME\r\n" \
   "250 ENHANCEDSTATUSCODES\r\n"
-#define EHLO_XCLIENT                                                                                             \
+#define EHLO_XCLIENT                                                                                          \
   "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-SMTPUTF8\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n" \
   "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
 
@@ -205,10 +205,31 @@ const Parameters kRcpt[] = {
 // The public smuggling forms: what some server has taken, or takes, for the end of a message (SEC Consult, "SMTP
 // Smuggling", 2023, and what was found after it), and its kin. Behind each stands a transaction that must not be run.
 const std::string_view kEnds[] = {
-    "\n.\n"sv,       "\n.\r\n"sv,     "\r\n.\n"sv,     "\r.\r"sv,          "\r.\r\n"sv,      "\r\n.\r"sv,    "\r.\n"sv,
-    "\n.\r"sv,       "\r\n.\r\r\n"sv, "\r\r\n.\r\r\n"sv, "\r\n\0.\r\n"sv, "\r\n.\0\r\n"sv, "\0\r\n.\0\r\n"sv,
-    "\n\n.\r\n"sv,   "\r\n\r.\r\n"sv, "\r\n.\r\0\n"sv, "\r\n .\r\n"sv,     "\r\n. \r\n"sv,   "\r\n.\t\r\n"sv, "\x85.\x85"sv,
-    "\r\n.\x0b\r\n"sv, "\r\n.\x0c\r\n"sv, "\r\n\xe3\x80\x82\r\n"sv, "\n.\n\r"sv, "\r\n.\n\n"sv,
+    "\n.\n"sv,
+    "\n.\r\n"sv,
+    "\r\n.\n"sv,
+    "\r.\r"sv,
+    "\r.\r\n"sv,
+    "\r\n.\r"sv,
+    "\r.\n"sv,
+    "\n.\r"sv,
+    "\r\n.\r\r\n"sv,
+    "\r\r\n.\r\r\n"sv,
+    "\r\n\0.\r\n"sv,
+    "\r\n.\0\r\n"sv,
+    "\0\r\n.\0\r\n"sv,
+    "\n\n.\r\n"sv,
+    "\r\n\r.\r\n"sv,
+    "\r\n.\r\0\n"sv,
+    "\r\n .\r\n"sv,
+    "\r\n. \r\n"sv,
+    "\r\n.\t\r\n"sv,
+    "\x85.\x85"sv,
+    "\r\n.\x0b\r\n"sv,
+    "\r\n.\x0c\r\n"sv,
+    "\r\n\xe3\x80\x82\r\n"sv,
+    "\n.\n\r"sv,
+    "\r\n.\n\n"sv,
 };
 constexpr std::string_view kSmuggled = "MAIL FROM:<evil@b.c>\r\nRCPT TO:<victim@e.f>\r\nDATA\r\nevil\r\n.\r\nNOOP\r\n";
 
@@ -271,8 +292,8 @@ BOOST_AUTO_TEST_CASE(plain_messages) {
       BOOST_TEST((exchange.start(AuthMechanism::kPlain, base64) == AuthExchange::Step::kDone) == c.taken);
       BOOST_TEST((exchange.start(AuthMechanism::kPlain, std::nullopt) == AuthExchange::Step::kChallenge));
       BOOST_TEST((exchange.respond(base64) == AuthExchange::Step::kDone) == c.taken);
-      BOOST_TEST((exchange.respond("AGFubgBzZWNyZXQ") == AuthExchange::Step::kBad));     // Padding is missing.
-      BOOST_TEST((exchange.respond("AGFubgBzZWNyZXQ= ") == AuthExchange::Step::kBad));   // Something behind it.
+      BOOST_TEST((exchange.respond("AGFubgBzZWNyZXQ") == AuthExchange::Step::kBad));    // Padding is missing.
+      BOOST_TEST((exchange.respond("AGFubgBzZWNyZXQ= ") == AuthExchange::Step::kBad));  // Something behind it.
     }
   }
 }
@@ -336,8 +357,9 @@ BOOST_AUTO_TEST_CASE(no_smuggled_transaction_is_run) {
 BOOST_AUTO_TEST_CASE(lone_line_ends_in_chunks_are_refused_too) {
   Receiver receiver(kStrict);
   receiver.feed("HELO me\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nBDAT 2\r\na\rBDAT 3 LAST\r\n\nb\nNOOP\r\n");
-  BOOST_TEST(receiver.output == "250 mx.example\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Chunk taken\r\n"
-                                "550 5.6.11 CR or LF alone in the message\r\n250 2.0.0 Ok\r\n");
+  BOOST_TEST(receiver.output ==
+             "250 mx.example\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Chunk taken\r\n"
+             "550 5.6.11 CR or LF alone in the message\r\n250 2.0.0 Ok\r\n");
   receiver.output.clear();
   receiver.feed("MAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nBDAT 2\r\na\rBDAT 2 LAST\r\n\nb");  // A CRLF in two chunks.
   BOOST_TEST(receiver.output == "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Chunk taken\r\n250 2.0.0 Taken\r\n");
@@ -363,8 +385,8 @@ BOOST_AUTO_TEST_CASE(line_ends_cut_anywhere) {
 BOOST_AUTO_TEST_CASE(an_auth_line_too_long_ends_the_exchange) {
   Receiver receiver(kAuth);
   receiver.feed(EHLO "AUTH PLAIN\r\n" + std::string(kCommandLineMax, 'A') + "\r\nAGFubgBzZWNyZXQ=\r\nNOOP\r\n");
-  BOOST_TEST(receiver.output ==
-             EHLO_AUTH "334 \r\n500 5.5.2 Line too long\r\n500 5.5.1 Command not known\r\n250 2.0.0 Ok\r\n");
+  BOOST_TEST(receiver.output == EHLO_AUTH
+             "334 \r\n500 5.5.2 Line too long\r\n500 5.5.1 Command not known\r\n250 2.0.0 Ok\r\n");
   BOOST_TEST(receiver.log.empty());
 }
 
