@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "core/base/ascii.h"
+#include "core/mail/header.h"
 #include "engine/submission_fields.h"
 #include "mailsbuddy/engine.h"
 
@@ -26,6 +28,21 @@ Reply refusal_of(const Error& error) {
     default:
       return refusal(451, {4, 3, 0}, "Cannot store the message now");
   }
+}
+
+// The engine signs for the domain of From: who may not send as it must not write as it (RFC 6409 6.1).
+std::optional<Reply> refuse_author(const smtp::Submission& submission) {
+  int froms = 0;
+  for (std::string_view rest = submission.data; const auto field = next_field(rest);) {
+    if (field->name.empty()) break;  // The body has begun.
+    if (!ascii::iequals(field->name, "From")) continue;
+    if (++froms > 1) return refusal(550, {5, 6, 0}, "More than one From");
+    if (submission.identity.senders.empty()) continue;
+    const auto from = NamedAddress::parse(decode_header(field->value));
+    if (!from || !submission.identity.may_send_as(from->address))
+      return refusal(550, {5, 7, 1}, "Not allowed to write as this From");
+  }
+  return std::nullopt;
 }
 
 class SubmissionHandler final : public ListenHandler, public std::enable_shared_from_this<SubmissionHandler> {
@@ -63,6 +80,7 @@ class SubmissionHandler final : public ListenHandler, public std::enable_shared_
     if (!fields) return refusal_of(fields.error());
     if (fields->any && !submission.identity.may_route)
       return refusal(550, {5, 7, 1}, "X-MB- header fields are not allowed to this sender");
+    if (auto refused = refuse_author(submission)) return *std::move(refused);
     Message message{.sender = submission.envelope.sender.value_or(Address()),
                     .recipients = {},
                     .data = std::move(submission.data),

@@ -23,6 +23,12 @@ bool qualified(const Address& address) noexcept {
 
 }  // namespace
 
+bool Identity::may_send_as(const Address& address) const noexcept {
+  return senders.empty() || std::any_of(senders.begin(), senders.end(), [&](const std::string& each) {
+           return ascii::iequals(each, address.str()) || ascii::iequals(each, address.domain());
+         });
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Envelope
 
@@ -56,27 +62,16 @@ std::string ListenSession::refuse_mail(std::string_view mail_from) {
     auto address = Address::parse(mail_from);
     if (!address) return "501 5.1.7 Bad sender address";
     if (!endpoint().inbound && !qualified(*address)) return "550 5.1.8 Sender's domain is not fully qualified";
-    if (!may_send_as(*address)) return "550 5.7.1 Not allowed to send as this address";  // RFC 6409 6.1.
+    if (!identity_.may_send_as(*address)) return "550 5.7.1 Not allowed to send as this address";  // RFC 6409 6.1.
     message_.envelope.sender = *std::move(address);
   }
   if (!shared_.clients.take_message(client_, now_)) return "450 4.7.1 Too many messages, slow down";
   return {};
 }
 
-bool ListenSession::may_send_as(const Address& sender) const noexcept {
-  const auto& senders = identity_.senders;
-  return senders.empty() || std::any_of(senders.begin(), senders.end(), [&](const std::string& each) {
-           return ascii::iequals(each, sender.str()) || ascii::iequals(each, sender.domain());
-         });
-}
-
 void ListenSession::on_rcpt(std::string_view recipient) {
   const std::string refusal = refuse_rcpt(recipient);
-  if (!refusal.empty()) return answer(refusal);
-  EnvelopeRecipient& taken = message_.envelope.recipients.back();
-  taken.notify = session_.rcpt_parameters().notify;
-  taken.orcpt = session_.rcpt_parameters().orcpt;
-  answer("250 2.1.5 Ok");
+  answer(refusal.empty() ? "250 2.1.5 Ok" : std::string_view(refusal));
 }
 
 // Empty: the recipient is in the envelope.
@@ -89,7 +84,11 @@ std::string ListenSession::refuse_rcpt(std::string_view recipient) {
   if (!endpoint().inbound && !qualified(*address)) return "550 5.1.2 Recipient's domain is not fully qualified";
   const Reply reply = shared_.handler->on_recipient(identity_, *address, endpoint().inbound);
   if (reply.code / 100 != 2) return reply_line(reply, "451 4.3.0 Try again later");
-  message_.envelope.recipients.push_back({.address = *std::move(address)});
+  const RcptParameters& parameters = session_.rcpt_parameters();
+  if (!hold(sizeof(EnvelopeRecipient) + address->str().size() + parameters.orcpt.size()))
+    return "452 4.3.1 Insufficient memory";
+  message_.envelope.recipients.push_back(
+      {.address = *std::move(address), .notify = parameters.notify, .orcpt = parameters.orcpt});
   return {};
 }
 
@@ -98,19 +97,26 @@ std::string ListenSession::refuse_rcpt(std::string_view recipient) {
 
 void ListenSession::on_content(std::string_view piece) {
   if (no_room_) return;
-  if (!shared_.clients.hold(piece.size())) {
-    no_room_ = true;
-    std::string().swap(message_.data);
-    shared_.clients.let_go(std::exchange(held_, 0));
+  if (hold(piece.size())) {
+    message_.data.append(piece);
     return;
   }
-  held_ += piece.size();
-  message_.data.append(piece);
+  no_room_ = true;
+  const std::uint64_t kept = held_ - message_.data.size();  // The recipients'.
+  shared_.clients.let_go(std::exchange(held_, kept) - kept);
+  std::string().swap(message_.data);
+}
+
+bool ListenSession::hold(std::uint64_t bytes) noexcept {
+  const bool held = shared_.clients.hold(bytes);
+  held_ += held ? bytes : 0;
+  return held;
 }
 
 void ListenSession::drop_message() noexcept {
   message_.data.clear();
-  message_.envelope.recipients.clear();
+  if (message_.data.capacity() > kReserveMax) std::string().swap(message_.data);  // What is not counted is not kept.
+  decltype(message_.envelope.recipients)().swap(message_.envelope.recipients);
   message_.envelope.sender.reset();
   shared_.clients.let_go(std::exchange(held_, 0));
   no_room_ = false;
@@ -160,6 +166,7 @@ void ListenSession::on_message() {
   }
   asked_at_ = now_;
   ++question_;
+  message_bytes_ = message_.data.size();
   Submission submission = make_submission();
   message_.id = submission.id;
   shared_.handler->on_message(std::move(submission), message_answer());
@@ -172,7 +179,7 @@ void ListenSession::message_answered(std::uint64_t question, const Reply& reply)
   const std::string line = reply_line(reply, "451 4.3.0 Try again later", message_.id);
   const bool taken = line.front() == '2';
   ListenCounters::add(taken ? shared_.counters.messages : shared_.counters.messages_refused);
-  if (taken) ListenCounters::add(shared_.counters.bytes, held_);
+  if (taken) ListenCounters::add(shared_.counters.bytes, message_bytes_);
   if (shared_.options.log)
     log(taken ? LogLevel::kInfo : LogLevel::kWarning, fmt::format("message {}: {}", message_.id.str(), line));
   drop_message();

@@ -69,10 +69,10 @@ class ListenSession {
   void on_xclient();
 
   std::string refuse_mail(std::string_view mail_from);  // The refusal; empty: it may go on.
-  bool may_send_as(const Address& sender) const noexcept;
   std::string refuse_rcpt(std::string_view recipient);
   std::string refuse_message();
   Submission make_submission();
+  bool hold(std::uint64_t bytes) noexcept;  // False: there is no room for them.
   void drop_message() noexcept;
 
   ListenHandler::Answered message_answer();
@@ -100,8 +100,9 @@ class ListenSession {
   Identity identity_;
   std::string xclient_hello_;
   Submission message_;
-  std::uint64_t held_ = 0;  // Octets counted in the table.
-  bool no_room_ = false;    // Some of the message was thrown away for want of it.
+  std::uint64_t held_ = 0;           // Octets counted in the table.
+  std::uint64_t message_bytes_ = 0;  // Of the message that the handler has.
+  bool no_room_ = false;             // Some of the message was thrown away for want of it.
   int auth_failures_ = 0;
 
   std::uint64_t question_ = 0;  // The last one put to the handler.

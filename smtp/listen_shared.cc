@@ -49,6 +49,7 @@ ServerOptions server_options(const ListenOptions& options, const ListenEndpoint&
                   : options.auth_in_clear ? AuthOffer::kAlways
                                           : AuthOffer::kUnderTls,
           .auth_required = auth && options.auth_required,
+          .refusals_are_errors = endpoint.inbound,
           .bare_line_ends = options.bare_line_ends == BareLineEnds::kNormalise,
           .size_max = options.limits.message_bytes_max,
           .recipients_max = options.limits.recipients_max,

@@ -14,6 +14,8 @@ namespace {
 constexpr Duration kLingerMax = std::chrono::seconds(2);      // For the peer's end after ours.
 constexpr Duration kLastWordsMax = std::chrono::seconds(10);  // For a peer that does not read them.
 
+constexpr std::size_t kOutputKept = 16 << 10;  // Of a buffer that has done its work.
+
 uv_buf_t buffer_of(std::string& bytes) noexcept {
   return uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
 }
@@ -134,7 +136,10 @@ void ServerSocket::flush() {
     if (written < 0 && written != UV_EAGAIN) return close();
     wire_.erase(0, static_cast<std::size_t>(std::max(written, 0)));
   }
-  if (wire_.empty()) return sent();
+  if (wire_.empty()) {
+    if (wire_.capacity() > kOutputKept) std::string().swap(wire_);
+    return sent();
+  }
   if (finishing_) close_at(loop_.now() + kLastWordsMax);
   write_rest();
 }
@@ -150,7 +155,7 @@ void ServerSocket::write_rest() {
 void ServerSocket::on_written(int status) {
   if (closing_) return;
   if (status < 0) return close();
-  writing_.clear();
+  std::string().swap(writing_);
   flush();
 }
 

@@ -314,6 +314,7 @@ struct Identity {
   bool may_route = false;         // May choose campaign, pool and schedule in the message's headers.
   std::vector<std::string> senders{};  // Addresses and domains this user may send as (RFC 6409 6.1), in lower case; empty:
                                        // any. The null path is for all.
+  bool may_send_as(const Address& address) const noexcept;
 };
 
 struct Credentials {
@@ -399,7 +400,8 @@ struct ListenRate {
 
 // A client is an IPv4 address or an IPv6 /64: whoever has one IPv6 address has as many as that.
 struct ListenLimits {
-  int connections_max = 10'000;           // Beyond it: 421 at once. Each takes a descriptor and some 10 KB, 50 with TLS.
+  int connections_max = 10'000;           // Beyond it: 421 at once. Each takes a descriptor and some 10 KB, 50 with TLS, and up
+                                          // to 128 KB of what it pipelined while an answer is owed.
   int connections_per_client_max = 200;   // At once; trusted ranges are exempt, the clients behind them are not.
   ListenRate connections_per_client{.count = 3'000};  // New ones. Beyond: 421.
   ListenRate messages_per_client{};       // Beyond: 450 4.7.1 to MAIL.
@@ -409,8 +411,8 @@ struct ListenLimits {
   std::size_t command_line_bytes_max = 2048;  // RFC 5321 4.5.3.1.4: 512 and what extensions add. At least 1100, for AUTH.
   std::size_t recipients_max = 1000;      // Beyond: 452 4.5.3. RFC 5321 4.5.3.1.8: 100 at least.
   std::uint64_t message_bytes_max = 25u << 20;     // As announced by SIZE.
-  std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or waiting for the handler; then 452 4.3.1.
-  std::size_t errors_max = 20;            // Of one connection; then 421.
+  std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or waiting for the handler, with their envelopes; then 452 4.3.1.
+  std::size_t errors_max = 20;            // Of one connection; then 421. On inbound endpoints refused addresses count too.
   Duration header_time = std::chrono::seconds(10);     // For a PROXY header.
   Duration handshake_time = std::chrono::seconds(30);  // For TLS.
   Duration idle_time = std::chrono::minutes(5);        // Without an octet (RFC 5321 4.5.3.2.7). Then 421.

@@ -215,6 +215,10 @@ class Listen {
       const std::size_t equals = given.find('=');
       const std::string words = equals == std::string::npos ? "starttls" : given.substr(equals + 1);
       fmt::print(stderr, "listening on {} ({})\n", endpoints[i].str(), words);
+      const auto octets = endpoints[i].address.bytes();
+      const bool loopback = endpoints[i].address.is_v4() ? octets[0] == 127 : endpoints[i].address.str() == "::1";
+      if (arguments_.no_auth && !loopback && !arguments_.options.endpoints[i].inbound)
+        fmt::print(stderr, "warning: whoever can reach {} can send mail to anybody (--no-auth)\n", endpoints[i].str());
       lines += fmt::format("{} {}\n", endpoints[i].str(), words);
     }
     return arguments_.port_file.empty() ? Result<void>() : write_whole(arguments_.port_file, lines);

@@ -13,6 +13,11 @@ namespace mailsbuddy::smtp {
 
 using Kind = ServerEvent::Kind;
 
+namespace {
+// The replies to one read of short commands are hundreds of kilobytes: not to be kept for the connection's life.
+constexpr std::size_t kOutputKept = 16 << 10;
+}  // namespace
+
 void ServerSession::greet() { output_.append("220 ").append(options_->host).append(" ESMTP\r\n"); }
 
 void ServerSession::refuse(std::string_view reply) { close(reply); }
@@ -55,7 +60,12 @@ void ServerSession::answer(std::string_view reply) {
   if (asked == Asked::kAuth) auth_.wipe();
   if (reply.starts_with("421")) return close(reply);
   const bool accepted = reply.front() == '2';
-  say(reply);
+  const bool counts = options_->refusals_are_errors && (asked == Asked::kMail || asked == Asked::kRcpt);
+  if (accepted || !counts)
+    say(reply);
+  else
+    error(reply);
+  if (closed_) return;
   switch (asked) {
     case Asked::kMail:
       in_mail_ = accepted;
@@ -147,6 +157,11 @@ ServerSession::Event ServerSession::foreign(std::string_view line) {
   ++errors_;
   close("421 4.7.0 This is SMTP");
   return {};
+}
+
+void ServerSession::consume(std::size_t count) {
+  output_.erase(0, count);
+  if (output_.empty() && output_.capacity() > kOutputKept) std::string().swap(output_);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

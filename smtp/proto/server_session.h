@@ -37,6 +37,7 @@ struct ServerOptions {
   AuthOffer auth = AuthOffer::kNever;
   bool auth_required = false;         // For a transaction, or anything else that tells of mailboxes (RFC 6409 4.3).
   bool tls_required = false;          // For all but EHLO, NOOP, STARTTLS and QUIT (RFC 3207 4).
+  bool refusals_are_errors = false;   // Answers that refuse MAIL or RCPT count: who guesses addresses is stopped.
   bool bare_line_ends = true;         // False: a message with a CR or an LF that stands alone is refused.
   std::uint64_t size_max = 0;         // Of a message; 0: no limit.
   std::size_t recipients_max = 1000;  // Of a message. RFC 5321 4.5.3.1.8 asks for 100 at least.
@@ -83,7 +84,7 @@ class ServerSession {
   void tls_started() noexcept;  // Starts anew: RFC 3207 4.2.
 
   std::string_view output() const noexcept { return output_; }  // Valid until the next non-const call.
-  void consume(std::size_t count) { output_.erase(0, count); }
+  void consume(std::size_t count);
 
   bool tls() const noexcept { return tls_; }
   bool authenticated() const noexcept { return authenticated_; }

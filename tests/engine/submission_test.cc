@@ -120,11 +120,11 @@ struct House {
                   .clock = &world.loop,
                   .open_rows_max = 2});
   }
-  Reply submit(std::string data, bool may_route = true, bool inbound = false) {
+  Reply submit(std::string data, bool may_route = true, bool inbound = false, std::vector<std::string> senders = {}) {
     smtp::Submission submission{.data = std::move(data), .inbound = inbound};
     submission.envelope.sender = *Address::parse("a@b.example");
     submission.envelope.recipients = {{.address = *Address::parse("c@d.example")}};
-    submission.identity = {.user = "ann", .account = "acme", .may_route = may_route};
+    submission.identity = {.user = "ann", .account = "acme", .may_route = may_route, .senders = std::move(senders)};
     Reply told;
     handler->on_message(std::move(submission), [&told](Reply reply) { told = std::move(reply); });
     return told;
@@ -150,6 +150,30 @@ BOOST_AUTO_TEST_CASE(a_submission_is_sent_from_the_pool_and_at_the_time_it_names
   BOOST_TEST(mails[0].client == "192.0.2.2");
   BOOST_TEST(mails[0].data.find("X-MB") == std::string::npos);
   BOOST_TEST(house.engine->open_rows() == 0U);
+}
+
+// The engine signs as the domain of From.
+BOOST_AUTO_TEST_CASE(nobody_writes_as_another) {
+  struct Case {
+    std::string_view from, reply;
+  };
+  constexpr std::string_view kRefused = "550 5.7.1 Not allowed to write as this From";
+  const Case kCases[] = {
+      {"From: a@b.example\r\n", "250"},
+      {"from : News <x@B.example>\r\n", "250"},
+      {"From: a@c.example\r\n", kRefused},
+      {"From: \"a@b.example\" <a@c.example>\r\n", kRefused},
+      {"From: a@b.example, a@c.example\r\n", kRefused},
+      {"From:\r\n", kRefused},
+      {"From: a@b.example\r\nFROM: a@c.example\r\n", "550 5.6.0 More than one From"},
+  };
+  House house;
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.from) {
+      const Reply reply = house.submit(std::string(c.from) + "\r\nx\r\n", true, false, {"b.example"});
+      BOOST_TEST(reply.str().substr(0, c.reply.size()) == c.reply);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(what_the_client_is_told) {

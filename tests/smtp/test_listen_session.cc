@@ -567,7 +567,8 @@ BOOST_AUTO_TEST_CASE(back_pressure) {
 
 BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
   ListenOptions options = play_options();
-  options.limits.held_bytes_max = 100;
+  constexpr std::uint64_t kRecipient = sizeof(EnvelopeRecipient) + std::string_view("d@e.example").size();
+  options.limits.held_bytes_max = 2 * kRecipient + 100;
   PlayStage stage(std::move(options));
   Caller first(stage), second(stage);
   const std::string sixty(58, 'x');
@@ -575,12 +576,18 @@ BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
     caller->log_in();
     caller->say(std::string(kMailRcpt) + "DATA\r\n" + sixty + "\r\n");
   }
-  BOOST_TEST(stage.shared->clients.held() == 60U);
+  BOOST_TEST(stage.shared->clients.held() == 2 * kRecipient + 60);
   BOOST_TEST(second.say(".\r\n") == "452 4.3.1 Insufficient memory\r\n");
   BOOST_TEST(first.say(".\r\n") == "250 2.0.0 Taken\r\n");
   BOOST_TEST(stage.shared->clients.held() == 0U);
-  BOOST_TEST(first.say("MAIL FROM:<a@b.example> SIZE=101\r\n") == "452 4.3.1 Insufficient memory\r\n");
+  const std::string size = std::to_string(2 * kRecipient + 101);
+  BOOST_TEST(first.say("MAIL FROM:<a@b.example> SIZE=" + size + "\r\n") == "452 4.3.1 Insufficient memory\r\n");
+  first.say("MAIL FROM:<a@b.example>\r\n");
+  for (std::uint64_t i = 0; i < (2 * kRecipient + 100) / kRecipient; ++i)
+    BOOST_TEST(first.say("RCPT TO:<d@e.example>\r\n") == "250 2.1.5 Ok\r\n");
+  BOOST_TEST(first.say("RCPT TO:<d@e.example>\r\n") == "452 4.3.1 Insufficient memory\r\n");
   BOOST_TEST(stage.handler->submissions.size() == 1U);
+  BOOST_TEST(stage.shared->counters.bytes == 60U);
 }
 
 BOOST_AUTO_TEST_CASE(mail_that_goes_in_circles) {
@@ -658,6 +665,22 @@ BOOST_AUTO_TEST_CASE(too_many_errors) {
   BOOST_TEST(caller.say("FOO\r\nFOO\r\nFOO\r\nFOO\r\n") ==
              "500 5.5.1 Command not known\r\n500 5.5.1 Command not known\r\n421 4.7.0 Too many errors\r\n");
   BOOST_TEST(caller.session().over());
+}
+
+BOOST_AUTO_TEST_CASE(guessing_addresses_ends_the_connection) {
+  ListenOptions options = play_options();
+  options.limits.errors_max = 3;
+  PlayStage stage(std::move(options));
+  const std::string guess = "RCPT TO:<nobody@bounce.example>\r\n";
+  Caller guesser(stage, kInboundPort);
+  guesser.say("EHLO c\r\nMAIL FROM:<>\r\n");
+  BOOST_TEST(guesser.say(guess + guess + guess + guess) ==
+             "550 5.1.1 No such user\r\n550 5.1.1 No such user\r\n421 4.7.0 Too many errors\r\n");
+  BOOST_TEST(guesser.session().over());
+  Caller customer(stage);  // Its lists have such addresses, too.
+  customer.log_in();
+  customer.say("MAIL FROM:<a@b.example>\r\n");
+  for (int i = 0; i < 5; ++i) BOOST_TEST(customer.say(guess) == "550 5.1.1 No such user\r\n");
 }
 
 // One octet before each idle time is over: a command line and a message have a time of their own.
