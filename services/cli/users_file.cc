@@ -55,7 +55,9 @@ Result<UsersFile> UsersFile::parse(std::string_view text) {
     user.identity.account = take_part(line, ':');
     if (name.empty() || user.hash.empty()) return bad_line(number, "USER:HASH[:ACCOUNT[:RIGHTS]] is expected");
     // A hash that crypt(3) does not know would refuse everybody, and a password in clear would stand there unnoticed.
-    if (hash_of("", user.hash).empty() || hash_of("", user.hash).front() == '*')
+    // Without "$" it is of 1979's method, to which most words of eight letters are a hash.
+    const std::string made = hash_of("", user.hash);
+    if (user.hash.front() != '$' || made.empty() || made.front() == '*')
       return bad_line(number, "the hash is none that crypt(3) knows; openssl passwd -6 makes one");
     if (!take_rights(line, user.identity)) return bad_line(number, "a right is neither route nor from=DOMAIN");
     file.any_hash_ = user.hash;

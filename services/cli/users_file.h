@@ -1,7 +1,7 @@
 // users_file.h - who may submit, from a file:
 //
 //   line  = user ":" hash [ ":" account [ ":" right *( "," right ) ] ]     ; "#" begins a comment line
-//   hash  = what crypt(3) makes, of any method it has: openssl passwd -6, mkpasswd
+//   hash  = what crypt(3) makes, of any method with a "$": openssl passwd -6, mkpasswd
 //   right = "route"                     ; X-MB- header fields are heeded
 //         / "from=" ( domain / address ); may send as these alone; without any: as anybody
 #pragma once

@@ -319,6 +319,20 @@ class PostfixRelay(SubmissionTest):
         self.assertEqual((counts["messages"], counts["messages_refused"]), (1, 1))
 
 
+class OpenSmtpdRelay(SubmissionTest):
+    """OpenSMTPD hands all it takes to us, with STARTTLS and AUTH."""
+
+    def test_messages(self):
+        relay = servers.OpenSmtpdRelay(self.world.children, self.world.folder, "127.0.0.22", self.submission, "app", "secret")
+        recipients = {f"r{number}@away.example" for number in range(30)}
+        with smtplib.SMTP(relay.address, relay.port, timeout=30) as client:
+            for recipient in sorted(recipients):
+                client.sendmail("news@brand.example", [recipient], MESSAGE)
+        self.check_received_once(self.arrived(len(recipients)), recipients)
+        counts = self.listener.stop()
+        self.assertEqual((counts["messages"], counts["protocol_errors"]), (len(recipients), 0))
+
+
 NODE_MODULES = "/usr/share/nodejs"  # Debian's node-nodemailer.
 NODEMAILER = """
 const nodemailer = require("nodemailer");
