@@ -63,7 +63,7 @@ bool parse_orcpt(std::string_view value, bool smtputf8, RcptParameters& out) {
   out.orcpt.assign(value.substr(0, semicolon + 1));
   if (smtputf8 && !is_ascii(address) && ascii::iequals(value.substr(0, semicolon), "utf-8")) {
     out.orcpt.append(address);
-    return is_valid_utf8(address);
+    return is_valid_utf8(address) && std::none_of(address.begin(), address.end(), ascii::is_control);
   }
   const std::size_t before = out.orcpt.size();
   return decode_xtext(address, out.orcpt) && out.orcpt.size() != before &&

@@ -187,6 +187,7 @@ const Parameters kRcpt[] = {
     {"all three", "NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;ann+40x@b.c", ""},
     {"UTF-8 in ORCPT", "ORCPT=utf-8;\xc3\xa4@b.c", ""},
     {"UTF-8 in ORCPT of another type", "ORCPT=rfc822;\xc3\xa4@b.c", "501 5.5.4 Bad ORCPT"},
+    {"UTF-8 and a control character", "ORCPT=utf-8;\xc3\xa4\x17@b.c", "501 5.5.4 Bad ORCPT"},
     {"not UTF-8", "ORCPT=utf-8;\xc3@b.c", "501 5.5.4 Bad ORCPT"},
     {"an empty element", "NOTIFY=SUCCESS,", "501 5.5.4 Bad NOTIFY"},
     {"an empty list", "NOTIFY=", "501 5.5.4 Bad NOTIFY"},
