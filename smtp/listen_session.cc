@@ -213,10 +213,11 @@ void ListenSession::on_timeout(TimePoint now) {
   if (phase_ != Phase::kSession) return end_silently();
   if (session_.answer_owed()) {
     ++question_;  // What comes yet comes too late.
+    const bool judging = !session_.credentials().password().empty();
     drop_message();
     last_input_ = now;  // The client has its time again, for what it says next.
     log(LogLevel::kWarning, "no answer from the handler in time");
-    answer("451 4.3.0 No answer in time, try again later");
+    answer(judging ? "454 4.7.0 Cannot judge now, try again later" : "451 4.3.0 No answer in time, try again later");
   } else if (now >= last_input_ + limits().idle_time) {
     session_.refuse("421 4.4.2 Idle for too long");
   } else {

@@ -410,6 +410,10 @@ BOOST_AUTO_TEST_CASE(a_judgement_that_never_comes) {
   stage.handler->authentications.clear();  // Destroyed without an answer.
   BOOST_TEST(caller.heard() == "454 4.7.0 Cannot judge now, try again later\r\n");
   BOOST_TEST(caller.say("MAIL FROM:<a@b.example>\r\n") == "530 5.7.0 Authentication required\r\n");
+  caller.say("AUTH PLAIN AGFubgBzZWNyZXQ=\r\n");
+  BOOST_TEST(caller.wait() == "454 4.7.0 Cannot judge now, try again later\r\n");
+  stage.handler->authentications.front()(Identity{.user = "ann"});  // Too late.
+  BOOST_TEST(caller.say("MAIL FROM:<a@b.example>\r\n") == "530 5.7.0 Authentication required\r\n");
 }
 
 BOOST_AUTO_TEST_CASE(addresses_on_the_submission_port) {
