@@ -16,6 +16,8 @@
 namespace mailsbuddy {
 namespace {
 
+constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
+
 using engine::FeedPtr;
 using engine::Job;
 using engine::JobPtr;
@@ -214,6 +216,7 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
     return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
   }
   if (!has_pool(message.pool)) return invalid(fmt::format("message: no egress IP is in pool '{}'", message.pool));
+  if (message.not_before > now() + kNotBeforeMax) return invalid("message: not_before is more than a year ahead");
   auto job = std::make_shared<Job>();
   append_crlf(job->data, message.data);
   const auto from_value = find_header(job->data, "From");
@@ -230,6 +233,8 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   job->priority = message.priority;
   job->on_unknown = message.on_unknown;
   job->from_domain = from->address.domain();
+  job->tag = std::move(message.campaign);
+  job->not_before = message.not_before;
   job->sender = message.sender.str();
   const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
   job->smtputf8 = message.sender.needs_smtputf8() || !is_ascii(headers);
@@ -285,7 +290,7 @@ Result<MessageId> Engine::Core::submit(Message message) {
 }
 
 void Engine::Core::release(const JobPtr& job) {
-  job->expires = now() + options_.max_age;
+  job->expires = std::max(now(), job->not_before) + options_.max_age;
   add(job);
   for (auto& domain : spool().domains(job->number)) {
     auto feed = std::make_unique<engine::Feed>();
@@ -399,6 +404,8 @@ Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_vie
   });
   return open;
 }
+
+std::uint64_t Engine::Core::open_rows() const { return spool().open_rows(); }
 
 void Engine::Core::subscribe(std::shared_ptr<EventSink> sink) { events_.subscribe(std::move(sink)); }
 

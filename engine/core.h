@@ -31,6 +31,7 @@ class Engine::Core {
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
+  std::uint64_t open_rows() const;
 
  private:
   Core(EngineOptions options, std::vector<net::IpAddress> egress);

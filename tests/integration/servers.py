@@ -110,6 +110,30 @@ virtual_gid_maps = static:{nobody.pw_gid}
         return "\n".join(services) + "\n"
 
 
+class PostfixRelay(Postfix):
+    """Takes mail for everybody and hands all of it to one submission server, with STARTTLS and AUTH."""
+
+    def __init__(self, children, folder, address, to_port, user, password):
+        self.to_port, self.user, self.password = to_port, user, password
+        super().__init__(children, folder, address, "relay.example")
+
+    def main_cf(self):
+        if not pathlib.Path("/usr/lib/x86_64-linux-gnu/sasl2/libplain.so").exists():
+            raise unittest.SkipTest("libsasl2-modules is not installed: Postfix cannot AUTH")
+        (self.folder / "passwords").write_text(f"[127.0.0.1]:{self.to_port} {self.user}:{self.password}\n")
+        return super().main_cf() + f"""\
+relayhost = [127.0.0.1]:{self.to_port}
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtp_tls_security_level = encrypt
+smtp_tls_loglevel = 1
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = texthash:{self.folder}/passwords
+smtp_sasl_security_options = noanonymous
+smtp_host_lookup = native
+"""
+
+
 class OpenSmtpd:
     """Takes all mail for one domain, without TLS, into one maildir. Its paths are compiled in, so it runs in a mount
     namespace of its own in which those places are folders of ours."""
@@ -124,13 +148,9 @@ class OpenSmtpd:
         self.port = loopback.free_port([address])
         self.log = self.folder / "smtpd.log"
         self.maildir = self.folder / "mail/all"
+        self.address = address
         configuration = self.folder / "smtpd.conf"
-        configuration.write_text(f"""\
-table everyone {{ "@" = receiver }}
-listen on {address} port {self.port} hostname mx.{domain}
-action "keep" maildir "{self.maildir}" virtual <everyone>
-match from any for domain "{domain}" action "keep"
-""")
+        configuration.write_text(self.configuration(domain))
         mounts = self.lay_out()
         script = "".join(f"mount --bind {ours} {place} && " for place, ours in mounts.items())
         script += f"exec {OPENSMTPD}/usr/sbin/smtpd -d -f {configuration}"
@@ -138,6 +158,14 @@ match from any for domain "{domain}" action "keep"
             process = children.start(["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
                                      stdout=log, stderr=log)
         loopback.wait_until(lambda: greets(address, port=self.port), "OpenSMTPD", process, self.log)
+
+    def configuration(self, domain):
+        return f"""\
+table everyone {{ "@" = receiver }}
+listen on {self.address} port {self.port} hostname mx.{domain}
+action "keep" maildir "{self.maildir}" virtual <everyone>
+match from any for domain "{domain}" action "keep"
+"""
 
     def lay_out(self):
         """{a place as compiled in: the folder or file of ours to stand there}"""
@@ -152,3 +180,19 @@ match from any for domain "{domain}" action "keep"
         os.chown(self.folder / "mail", users["receiver"], users["receiver"])
         ours = {"/etc/passwd": "passwd", "/etc/group": "group", "/var/spool": "spool", "/run": "run", "/var/lib": "lib"}
         return {place: self.folder / name for place, name in ours.items()} | {"/usr/libexec": OPENSMTPD / "usr/libexec"}
+
+
+class OpenSmtpdRelay(OpenSmtpd):
+    """Takes mail for everybody and hands all of it to one submission server, with STARTTLS and AUTH."""
+
+    def __init__(self, children, folder, address, to_port, user, password):
+        self.to_port, self.user, self.password = to_port, user, password
+        super().__init__(children, folder, address, "relay.example")
+
+    def configuration(self, domain):
+        return f"""\
+table secrets {{ "submitter" = "{self.user}:{self.password}" }}
+listen on {self.address} port {self.port} hostname mx.{domain}
+action "relay" relay host smtp+tls://submitter@127.0.0.1:{self.to_port} auth <secrets> tls no-verify
+match from any for any action "relay"
+"""
