@@ -21,6 +21,37 @@ bool is_charset_name(std::string_view name) noexcept {
   });
 }
 
+// What programs call by a smaller charset's name and is a larger one in truth (WHATWG Encoding Standard 4.2), and names
+// that iconv does not know.
+struct Alias {
+  std::string_view name;
+  const char* truth;
+};
+constexpr Alias kAliases[] = {
+    {"iso-8859-1", "WINDOWS-1252"},
+    {"latin1", "WINDOWS-1252"},
+    {"iso-8859-9", "WINDOWS-1254"},
+    {"gb2312", "GBK"},
+    {"x-gbk", "GBK"},
+    {"shift_jis", "CP932"},
+    {"shift-jis", "CP932"},
+    {"x-sjis", "CP932"},
+    {"sjis", "CP932"},
+    {"x-euc-jp", "EUC-JP"},
+    {"euc-kr", "CP949"},
+    {"ks_c_5601-1987", "CP949"},
+    {"iso-8859-8-i", "ISO-8859-8"},
+    {"x-mac-roman", "MACINTOSH"},
+    {"unicode-1-1-utf-7", "UTF-7"},
+};
+
+std::string in_truth(std::string_view charset) {
+  for (const Alias& row : kAliases) {
+    if (ascii::iequals(charset, row.name)) return row.truth;
+  }
+  return std::string(charset);
+}
+
 std::string repair_utf8(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
@@ -76,9 +107,7 @@ std::optional<std::string> to_utf8(std::string_view charset, std::string_view by
     return is_valid_utf8(bytes) ? std::string(bytes) : repair_utf8(bytes);
   }
   if (!is_charset_name(charset)) return std::nullopt;
-  // What calls itself ISO-8859-1 and uses 0x80 to 0x9f is Windows-1252 in truth (WHATWG Encoding Standard).
-  const bool latin1 = ascii::iequals(charset, "iso-8859-1") || ascii::iequals(charset, "latin1");
-  Converter converter(latin1 ? "WINDOWS-1252" : std::string(charset));
+  Converter converter(in_truth(charset));
   if (!converter) return std::nullopt;
   std::string text = converter.convert(std::string(bytes));
   return is_valid_utf8(text) ? std::move(text) : repair_utf8(text);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mailsbuddy/base.h"
 #include "mailsbuddy/mail.h"
@@ -109,5 +110,64 @@ struct VerpToken {
 Result<std::string> verp_encode(const VerpToken& token, std::string_view key);
 // Errors: kInvalidArgument: not one of ours, or forged, or changed on the way.
 Result<VerpToken> verp_decode(std::string_view local_part, std::string_view key);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reports: what a message that came back says
+
+enum class ReportKind : std::uint8_t {
+  kNone,         // A person wrote it, or nobody can tell what it is.
+  kDsn,          // Something was not delivered: RFC 3464, or in a server's own words.
+  kDelay,        // It is still being tried.
+  kSuccess,      // It was delivered.
+  kArf,          // A complaint: RFC 5965, or in a provider's own form.
+  kAutoReply,    // Vacation notes (RFC 3834), challenges, receipts of reading (RFC 8098).
+  kUnsubscribe,  // By mail (RFC 2369 3.2).
+};
+std::string_view to_string(ReportKind value) noexcept;  // "none", "dsn", "delay", "success", "arf", "auto_reply", "unsubscribe"
+
+enum class Action : std::uint8_t { kNone, kFailed, kDelayed, kDelivered, kRelayed, kExpanded };  // RFC 3464 2.3.3
+std::string_view to_string(Action value) noexcept;  // "none", "failed", ...
+
+struct ReportedRecipient {
+  std::string address;          // Original-Recipient, else Final-Recipient, else what the text says; empty: only the token tells.
+  std::string final_recipient;  // Where the address led to, if a report says so and it is another.
+  Action action = Action::kNone;       // kNone: no delivery status.
+  std::optional<EnhancedCode> status;  // RFC 3464 2.3.4, or from the diagnostic.
+  Reply diagnostic;                    // What was said, in UTF-8; code 0: it had no code.
+  std::string remote_mta;              // The host that said so, if named.
+  Verdict verdict;
+};
+
+// What a feedback report says beside its recipients (RFC 5965 3). What is not there is empty.
+struct Complaint {
+  std::string feedback_type;  // In lower case: "abuse", "fraud", "not-spam", "auth-failure", ...
+  std::string user_agent;
+  std::string source_ip;
+  std::optional<TimePoint> arrival;
+  std::string original_mail_from;
+  std::string feedback_id;    // Of the message complained about: what its sender put there.
+};
+
+struct Report {
+  ReportKind kind = ReportKind::kNone;
+  std::vector<ReportedRecipient> recipients;
+  std::string original_message_id;   // Without its angle brackets.
+  std::optional<VerpToken> token;    // Ours, with a good signature: what the report is about, whatever its text says.
+  std::optional<Complaint> complaint;
+  std::string_view sign;             // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
+};
+
+struct ParseOptions {
+  std::string_view verp_key{};            // Empty: no tokens are looked for.
+  std::string_view envelope_recipient{};  // RCPT TO that the report came to, if known.
+};
+
+inline constexpr std::size_t kReportBytesMax = 2u << 20;  // What is said after so many octets decides nothing.
+inline constexpr std::size_t kReportRecipientsMax = 1000;
+
+// Reads one message, headers and body, with any line ends. Never fails: what nobody can read is kNone.
+// Only kDsn, kArf (abuse and fraud) and kUnsubscribe may have verdicts that suppress.
+// Threads: any. Cost: a few passes over the first kReportBytesMax octets.
+Report parse(std::string_view message, const ParseOptions& options = {});
 
 }  // namespace mailsbuddy::bounce

@@ -1,0 +1,301 @@
+// What a message is, from the surest sign to the weakest: a machine-readable complaint, a machine-readable delivery status, an
+// auto-responder's own field, a mail system's words, an auto-responder's words, a person's wish.
+#include <algorithm>
+#include <array>
+
+#include "bounce/classes.h"
+#include "bounce/report.h"
+#include "bounce/report_address.h"
+#include "core/base/ascii.h"
+
+namespace mailsbuddy::bounce {
+namespace {
+
+template <class Enum>
+struct Name {
+  Enum value;
+  std::string_view name;
+};
+constexpr Name<ReportKind> kKinds[] = {{ReportKind::kNone, "none"},       {ReportKind::kDsn, "dsn"},
+                                       {ReportKind::kDelay, "delay"},     {ReportKind::kSuccess, "success"},
+                                       {ReportKind::kArf, "arf"},         {ReportKind::kAutoReply, "auto_reply"},
+                                       {ReportKind::kUnsubscribe, "unsubscribe"}};
+constexpr Name<Action> kActions[] = {{Action::kNone, "none"},           {Action::kFailed, "failed"},   {Action::kDelayed, "delayed"},
+                                     {Action::kDelivered, "delivered"}, {Action::kRelayed, "relayed"}, {Action::kExpanded, "expanded"}};
+
+template <class Enum, std::size_t N>
+constexpr bool complete(const Name<Enum> (&rows)[N], Enum last) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (static_cast<std::size_t>(rows[i].value) != i) return false;
+  }
+  return N == static_cast<std::size_t>(last) + 1;
+}
+static_assert(complete(kKinds, ReportKind::kUnsubscribe));
+static_assert(complete(kActions, Action::kExpanded));
+
+}  // namespace
+
+std::string_view to_string(ReportKind value) noexcept { return kKinds[static_cast<std::size_t>(value)].name; }
+std::string_view to_string(Action value) noexcept { return kActions[static_cast<std::size_t>(value)].name; }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Verdicts
+
+Verdict verdict_of(Class klass, std::string_view rule) {
+  const ClassRow& row = row_of(klass);
+  return {row.klass, row.permanence, row.scope, row.reaction, rule};
+}
+
+namespace {
+
+// At which command a reply was given, as servers say it in their reports.
+Stage stage_in(std::string_view text) {
+  constexpr std::pair<std::string_view, Stage> kStages[] = {
+      {"end of data", Stage::kFinalDot},     {"after i sent the message", Stage::kFinalDot}, {"data command", Stage::kData},
+      {"after data", Stage::kFinalDot},      {"end-of-data", Stage::kFinalDot},              {"mail from", Stage::kMailFrom},
+      {"sender was rejected", Stage::kMailFrom}, {"helo", Stage::kEhlo},                     {"ehlo", Stage::kEhlo},
+      {"initial server greeting", Stage::kGreeting}, {"initial connection", Stage::kGreeting}, {"starttls", Stage::kStartTls}};
+  for (const auto& [words, stage] : kStages) {
+    if (text.find(words) != std::string_view::npos) return stage;
+  }
+  return Stage::kRcptTo;
+}
+
+ProviderId provider_in(std::string_view host) {
+  const bool name = host.find('.') != std::string_view::npos && host.find_first_of("[:") == std::string_view::npos && !ascii::is_digit(host.front());
+  return name ? provider_of(host) : ProviderId{};
+}
+
+struct Context {
+  Stage stage;
+  ProviderId provider;
+  Action action;
+};
+
+// A text without a code is a failure's or a delay's all the same; a code that only says so stands for it.
+Verdict classify_said(Reply reply, const std::optional<EnhancedCode>& status, const Context& context) {
+  if (!reply.enhanced) reply.enhanced = status;
+  if (reply.code < 400) {
+    const bool transient = context.action == Action::kDelayed || (reply.enhanced && reply.enhanced->klass == 4);
+    reply.code = transient ? 450 : 550;
+  }
+  return classify({.stage = context.stage, .cause = Cause::kReply, .reply = std::move(reply), .detail = {}}, context.provider);
+}
+
+// The message is out of our hands: nothing is to be tried again, and what is still being tried is not yet anything.
+void settle(Verdict& verdict, Action action) {
+  if (action == Action::kDelayed) {
+    if (verdict.permanence == Permanence::kHard || verdict.permanence == Permanence::kUndetermined) verdict.permanence = Permanence::kSoft;
+    if (verdict.reaction == Reaction::kSuppress || verdict.reaction == Reaction::kRetry || verdict.reaction == Reaction::kFailMessage) verdict.reaction = Reaction::kNone;
+  } else if (verdict.reaction == Reaction::kRetry) {
+    verdict.reaction = Reaction::kFailMessage;
+  }
+}
+
+}  // namespace
+
+Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action) {
+  if (action == Action::kDelivered || action == Action::kRelayed || action == Action::kExpanded) {
+    return verdict_of(Class::kDelivered, "delivered");
+  }
+  const std::string_view near = texts.empty() ? std::string_view() : texts.front();
+  const Context context{stage_in(folded(std::string(recipient.diagnostic.text) + ' ' + std::string(near))), provider_in(recipient.remote_mta), action};
+  Verdict verdict;
+  const auto told = [&](const Reply& reply, const std::optional<EnhancedCode>& status) {
+    verdict = classify_said(reply, status, context);
+    return verdict.klass != Class::kUndetermined;
+  };
+  const bool said = recipient.diagnostic.code != 0 || !recipient.diagnostic.text.empty();
+  bool known = said && told(recipient.diagnostic, {});
+  known = known || (!near.empty() && told(reply_in(near), {}));
+  known = known || told(recipient.diagnostic, recipient.status);
+  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i]), recipient.status);
+  if (!known) told(recipient.diagnostic, recipient.status);
+  settle(verdict, action);
+  return verdict;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Delivery reports
+
+namespace {
+
+Action action_by_signs(const Mail& mail) {
+  if (has(mail.subject_signs, Sign::kDelay)) return Action::kDelayed;
+  if (has(mail.subject_signs, Sign::kSuccess)) return Action::kDelivered;
+  if (has(mail.signs, Sign::kDelay) && !has(mail.signs, Sign::kFinal)) return Action::kDelayed;
+  if (has(mail.signs, Sign::kSuccess) && !has(mail.signs, Sign::kFailure) && !has(mail.subject_signs, Sign::kFailure)) return Action::kDelivered;
+  return Action::kFailed;
+}
+
+ReportKind kind_of(std::span<const ReportedRecipient> recipients, Action otherwise) {
+  const auto any = [&](Action action) { return std::ranges::any_of(recipients, [action](const ReportedRecipient& r) { return r.action == action; }); };
+  if (recipients.empty() || any(Action::kFailed)) {
+    return recipients.empty() && otherwise == Action::kDelayed     ? ReportKind::kDelay
+           : recipients.empty() && otherwise == Action::kDelivered ? ReportKind::kSuccess
+                                                                   : ReportKind::kDsn;
+  }
+  return any(Action::kDelayed) ? ReportKind::kDelay : ReportKind::kSuccess;
+}
+
+void judge_all(Report& report, const Mail& mail) {
+  for (ReportedRecipient& recipient : report.recipients) {
+    std::string about = words_about(mail.words, recipient.address);
+    if (about.empty() && !recipient.final_recipient.empty()) about = words_about(mail.words, recipient.final_recipient);
+    if (recipient.diagnostic.text.empty() && recipient.diagnostic.code == 0 && !about.empty()) recipient.diagnostic = reply_in(about);
+    const bool alone = report.recipients.size() == 1;
+    const std::array<std::string_view, 3> texts = {about, alone ? std::string_view(mail.subject) : std::string_view(),
+                                                   alone ? mail.words.words : std::string_view()};
+    recipient.verdict = judge(recipient, texts, recipient.action);
+  }
+}
+
+// The one whom the returned message was for, if it is one.
+std::string returned_recipient(const Mail& mail) {
+  const std::string to = find_header(mail.returned, "To").value_or(std::string());
+  const auto first = next_address(to, 0);
+  return first && !next_address(to, first->to) ? std::string(first->text) : std::string();
+}
+
+void add_failed_recipients(Report& report, const Mail& mail) {
+  for (const std::string& address : mail.failed_recipients) {
+    if (std::ranges::any_of(report.recipients, [&](const ReportedRecipient& r) { return same_address(r.address, address); })) continue;
+    report.recipients.emplace_back().address = address;
+  }
+}
+
+std::optional<Report> read_status_report(const Mail& mail) {
+  auto status = read_delivery_status(mail);
+  if (!status) return std::nullopt;
+  Report report{.kind = ReportKind::kDsn, .recipients = std::move(status->recipients), .original_message_id = std::move(status->original_message_id), .token = {}, .complaint = {}, .sign = "dsn"};
+  const Action otherwise = action_by_signs(mail);
+  if (report.recipients.empty()) {
+    report.recipients = read_words(mail);
+    add_failed_recipients(report, mail);
+  }
+  for (ReportedRecipient& recipient : report.recipients) {
+    if (recipient.action == Action::kNone) recipient.action = otherwise;
+    if (recipient.address.find('@') != std::string::npos) continue;
+    const std::vector<ReportedRecipient> named = read_words(mail);  // A local name: the words may say it in full.
+    if (report.recipients.size() == 1 && named.size() == 1) {
+      recipient.final_recipient = std::exchange(recipient.address, named.front().address);
+    } else if (const std::string to = returned_recipient(mail); report.recipients.size() == 1 && !to.empty()) {
+      recipient.final_recipient = std::exchange(recipient.address, to);
+    }
+  }
+  report.kind = kind_of(report.recipients, otherwise);
+  judge_all(report, mail);
+  return report;
+}
+
+// Whether a mail system says that something was not delivered, or not yet, or was.
+bool speaks_of_delivery(const Mail& mail) {
+  const auto either = [&](Sign sign) { return has(mail.signs, sign) || has(mail.subject_signs, sign); };
+  const bool titled = mail.from_daemon || has(mail.subject_signs, Sign::kFailureTitle) || has(mail.subject_signs, Sign::kFailure) || has(mail.subject_signs, Sign::kDelay);
+  return titled && (either(Sign::kFailure) || either(Sign::kDelay) || either(Sign::kSuccess) || either(Sign::kFinal));
+}
+
+std::optional<Report> read_word_report(const Mail& mail) {
+  if (mail.failed_recipients.empty() && !speaks_of_delivery(mail)) return std::nullopt;
+  Report report{.kind = ReportKind::kDsn, .recipients = read_words(mail), .original_message_id = {}, .token = {}, .complaint = {}, .sign = "words"};
+  if (!mail.failed_recipients.empty()) {  // The server's own list is the surer one.
+    report.sign = "x-failed-recipients";
+    std::erase_if(report.recipients, [&](const ReportedRecipient& r) {
+      return std::ranges::none_of(mail.failed_recipients, [&](const std::string& f) { return same_address(f, r.address); });
+    });
+    add_failed_recipients(report, mail);
+  }
+  if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle)) return std::nullopt;
+  if (report.recipients.empty()) {
+    if (std::string to = returned_recipient(mail); !to.empty()) report.recipients.emplace_back().address = std::move(to);
+  }
+  const Action action = action_by_signs(mail);
+  for (ReportedRecipient& recipient : report.recipients) recipient.action = action;
+  report.kind = kind_of(report.recipients, action);
+  judge_all(report, mail);
+  return report;
+}
+
+std::optional<Report> read_notice(const Mail& mail) {
+  auto report = read_notification(mail);
+  if (!report) return std::nullopt;
+  for (ReportedRecipient& recipient : report->recipients) {
+    if (report->complaint) {
+      const std::string& type = report->complaint->feedback_type;
+      recipient.verdict = verdict_of(Class::kUndetermined, "ses_notification");
+      recipient.verdict.permanence = Permanence::kNone;
+      recipient.verdict.scope = Scope::kRecipient;
+      recipient.verdict.reaction = type.empty() || type == "abuse" || type == "fraud" ? Reaction::kSuppress : Reaction::kNone;
+    } else {
+      recipient.verdict = judge(recipient, {}, recipient.action);
+    }
+  }
+  return report;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The message that it is about
+
+std::optional<VerpToken> token_in(std::string_view address, std::string_view key) {
+  std::string_view local = address.substr(0, address.find('@'));
+  constexpr std::size_t kTokenBytes = 50;  // "b-" and 48 characters; a word and a sign may stand before: "unsubscribe+b-...".
+  if (local.size() < kTokenBytes) return std::nullopt;
+  const auto token = verp_decode(local.substr(local.size() - kTokenBytes), key);
+  return token ? std::optional(*token) : std::nullopt;
+}
+
+std::optional<VerpToken> find_token(const Mail& mail, const ParseOptions& options, const Report& report) {
+  if (options.verp_key.empty()) return std::nullopt;
+  if (auto token = token_in(options.envelope_recipient, options.verp_key)) return token;
+  if (report.complaint) {
+    if (auto token = token_in(report.complaint->original_mail_from, options.verp_key)) return token;
+  }
+  constexpr std::string_view kFields[] = {"To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "X-Envelope-From", "Errors-To", "List-Unsubscribe"};
+  for (const std::string_view headers : {mail.tree.parts.front().headers, std::string_view(mail.returned)}) {
+    std::size_t fields = 0;
+    for (std::string_view rest = headers; const auto field = next_field(rest);) {
+      if (++fields > kMimeHeadersMax) break;
+      if (std::ranges::none_of(kFields, [&](std::string_view name) { return ascii::iequals(field->name, name); })) continue;
+      for (auto found = next_address(field->value, 0); found; found = next_address(field->value, found->to)) {
+        if (auto token = token_in(found->text, options.verp_key)) return token;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::string without_brackets(std::string_view id) {
+  id = ascii::trim(id);
+  if (id.starts_with('<')) id.remove_prefix(1);
+  return std::string(id.substr(0, std::min({id.find('>'), id.find(' '), std::size_t{256}})));
+}
+
+std::string original_message_id(const Mail& mail, const Report& report) {
+  if (!report.original_message_id.empty()) return without_brackets(report.original_message_id);
+  if (const auto id = find_header(mail.returned, "Message-ID")) return without_brackets(*id);
+  for (const std::string_view name : {"In-Reply-To", "References"}) {
+    if (const std::string id = header_of(mail.tree.parts.front(), name); !id.empty()) return without_brackets(id.substr(id.rfind('<') == std::string::npos ? 0 : id.rfind('<')));
+  }
+  return {};
+}
+
+}  // namespace
+
+Report parse(std::string_view message, const ParseOptions& options) {
+  const Mail mail(message.substr(0, kReportBytesMax));
+  // An auto-responder's note may well speak of mail that is not read; a mail system's report may well be "auto-replied".
+  const bool responder = !mail.from_daemon && (mail.auto_header || mail.auto_submitted.starts_with("auto-replied")) && mail.failed_recipients.empty();
+  std::optional<Report> report = read_feedback(mail);
+  if (!report) report = read_notice(mail);
+  if (!report) report = read_status_report(mail);
+  if (!report && responder) report = read_auto_reply(mail);
+  if (!report) report = read_word_report(mail);
+  if (!report) report = read_auto_reply(mail);
+  if (!report) report = read_unsubscribe(mail, options.envelope_recipient);
+  if (!report) report.emplace();
+  report->original_message_id = original_message_id(mail, *report);
+  report->token = find_token(mail, options, *report);
+  return *std::move(report);
+}
+
+}  // namespace mailsbuddy::bounce
