@@ -70,6 +70,11 @@ Result<void> check(const EngineOptions& options) {
     return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
                                bounce::kVerpKeyBytesMin));
   }
+  const bounce::SuppressionPolicy& policy = options.suppression;
+  if (policy.soft_bounces < 0 || policy.soft_span.count() < 0 || policy.soft_memory.count() < 0 ||
+      policy.soft_memory > kLongest || policy.soft_span > kLongest) {
+    return invalid("suppression: no number may be negative, and no time longer than a year");
+  }
   const auto& limits = options.limits;
   if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || !(limits->messages_per_second >= 0))) {
     return invalid("limits: connections and messages_per_connection must be at least 1, the rate not negative");
@@ -389,7 +394,14 @@ Result<void> Engine::Core::forget(std::string_view id) {
 }
 
 Result<void> Engine::Core::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
-  return spool().suppress(account, ascii::to_lower(address.str()), static_cast<std::uint8_t>(reason));
+  return spool().suppress({{std::string(account), ascii::to_lower(address.str())},
+                           {.reason = static_cast<std::uint8_t>(reason), .since = now()}});
+}
+
+std::optional<Suppressed> Engine::Core::suppressed(std::string_view account, const Address& address) const {
+  const auto found = spool().suppressed(account, ascii::to_lower(address.str()));
+  if (!found) return std::nullopt;
+  return Suppressed{static_cast<SuppressionReason>(found->reason), found->since};
 }
 
 Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_view id, std::size_t max) const {

@@ -27,6 +27,7 @@ class Engine::Core {
   Result<void> cancel(std::string_view id);
   Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);

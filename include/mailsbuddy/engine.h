@@ -45,6 +45,7 @@ struct EngineOptions {
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
   std::optional<warming::Limits> limits{};      // For every provider, instead of its own; empty: its own.
+  bounce::SuppressionPolicy suppression{};      // When bounces suppress an address.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
                                                 // Empty: random, so bounces are known only while this process runs.
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
@@ -176,7 +177,13 @@ struct CampaignStatus {
 };
 
 // Why a recipient must not be mailed.
-enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce };
+enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce, kSoftBounces };
+std::string_view to_string(SuppressionReason reason) noexcept;  // "manual", "unsubscribe", ...
+
+struct Suppressed {
+  SuppressionReason reason = SuppressionReason::kManual;
+  TimePoint since{};
+};
 
 // A row that is not settled yet.
 struct OpenRecipient {
@@ -204,6 +211,7 @@ class Engine {
   Result<void> forget(std::string_view campaign);              // Frees what a settled campaign takes. Errors: kUnavailable.
   // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.

@@ -136,7 +136,8 @@ class Runner {
         {"submit", &Runner::submit},     {"campaign", &Runner::campaign}, {"pause", &Runner::control},
         {"resume", &Runner::control},    {"cancel", &Runner::control},    {"suppress", &Runner::suppress},
         {"time", &Runner::time},         {"event", &Runner::event},       {"no-event", &Runner::no_event},
-        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never}};
+        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never},
+        {"suppressed", &Runner::suppressed}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -337,6 +338,14 @@ class Runner {
   void suppress(const Words& words, const std::string&) {
     const std::string account = words.size() > 2 ? attributes(words, 2)["account"] : "";
     check(engine().suppress(account, *Address::parse(words.at(1)), SuppressionReason::kManual));
+  }
+
+  // suppressed ADDRESS [account=A] [reason=R]; without a reason: it is not.
+  void suppressed(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    const auto found = engine().suppressed(given["account"], *Address::parse(words.at(1)));
+    const std::string reason = found ? std::string(to_string(found->reason)) : "";
+    if (reason != given["reason"]) fail(fmt::format("{} is suppressed for '{}', not '{}'", words[1], reason, given["reason"]));
   }
 
   void time(const Words& words, const std::string&) {
