@@ -94,6 +94,9 @@ void settle(Verdict& verdict, Action action) {
 
 }  // namespace
 
+// Some say the cause in the last of many lines, after they said it in the sender's language.
+constexpr std::size_t kJudgedMax = 8 * 1024;
+
 Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action) {
   if (action == Action::kDelivered || action == Action::kRelayed || action == Action::kExpanded) {
     return verdict_of(Class::kDelivered, "delivered");
@@ -109,7 +112,7 @@ Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_vi
   bool known = said && told(recipient.diagnostic, {});
   known = known || (!near.empty() && told(reply_in(near), {}));
   known = known || told(recipient.diagnostic, recipient.status);
-  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i]), recipient.status);
+  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i], kJudgedMax), recipient.status);
   if (!known) told(recipient.diagnostic, recipient.status);
   settle(verdict, action);
   return verdict;
@@ -164,6 +167,11 @@ void add_failed_recipients(Report& report, const Mail& mail) {
   }
 }
 
+void add_returned_recipient(Report& report, const Mail& mail) {
+  if (!report.recipients.empty()) return;
+  if (std::string to = returned_recipient(mail); !to.empty()) report.recipients.emplace_back().address = std::move(to);
+}
+
 std::optional<Report> read_status_report(const Mail& mail) {
   auto status = read_delivery_status(mail);
   if (!status) return std::nullopt;
@@ -172,6 +180,7 @@ std::optional<Report> read_status_report(const Mail& mail) {
   if (report.recipients.empty()) {
     report.recipients = read_words(mail);
     add_failed_recipients(report, mail);
+    add_returned_recipient(report, mail);
   }
   for (ReportedRecipient& recipient : report.recipients) {
     if (recipient.action == Action::kNone) recipient.action = otherwise;
@@ -191,11 +200,22 @@ std::optional<Report> read_status_report(const Mail& mail) {
 // Whether a mail system says that something was not delivered, or not yet, or was.
 bool speaks_of_delivery(const Mail& mail) {
   const auto either = [&](Sign sign) { return has(mail.signs, sign) || has(mail.subject_signs, sign); };
-  const bool titled = mail.from_daemon || has(mail.subject_signs, Sign::kFailureTitle) || has(mail.subject_signs, Sign::kFailure) || has(mail.subject_signs, Sign::kDelay);
+  const bool unsigned_note = has(mail.signs, Sign::kAutoReplyText) || has(mail.subject_signs, Sign::kAutoReply) || has(mail.signs, Sign::kChallenge);
+  const bool titled = mail.from_daemon || (mail.return_path == "<>" && !unsigned_note) || has(mail.subject_signs, Sign::kFailureTitle) || has(mail.subject_signs, Sign::kFailure) || has(mail.subject_signs, Sign::kDelay);
   return titled && (either(Sign::kFailure) || either(Sign::kDelay) || either(Sign::kSuccess) || either(Sign::kFinal));
 }
 
-std::optional<Report> read_word_report(const Mail& mail) {
+std::optional<Report> read_word_report(const Mail& mail, bool inner);
+
+// A relay's report around another's: the inner one knows whom it is about.
+std::optional<Report> read_inner_report(const Mail& mail) {
+  const Mail within(mail.returned);
+  if (!within.from_daemon) return std::nullopt;
+  auto report = read_status_report(within);
+  return report ? std::move(report) : read_word_report(within, true);
+}
+
+std::optional<Report> read_word_report(const Mail& mail, bool inner) {
   if (mail.failed_recipients.empty() && !speaks_of_delivery(mail)) return std::nullopt;
   Report report{.kind = ReportKind::kDsn, .recipients = read_words(mail), .original_message_id = {}, .token = {}, .complaint = {}, .sign = "words"};
   if (!mail.failed_recipients.empty()) {  // The server's own list is the surer one.
@@ -205,10 +225,11 @@ std::optional<Report> read_word_report(const Mail& mail) {
     });
     add_failed_recipients(report, mail);
   }
-  if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle)) return std::nullopt;
-  if (report.recipients.empty()) {
-    if (std::string to = returned_recipient(mail); !to.empty()) report.recipients.emplace_back().address = std::move(to);
+  if (report.recipients.empty() && !inner) {
+    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
   }
+  if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle)) return std::nullopt;
+  add_returned_recipient(report, mail);
   const Action action = action_by_signs(mail);
   for (ReportedRecipient& recipient : report.recipients) recipient.action = action;
   report.kind = kind_of(report.recipients, action);
@@ -289,7 +310,7 @@ Report parse(std::string_view message, const ParseOptions& options) {
   if (!report) report = read_notice(mail);
   if (!report) report = read_status_report(mail);
   if (!report && responder) report = read_auto_reply(mail);
-  if (!report) report = read_word_report(mail);
+  if (!report) report = read_word_report(mail, false);
   if (!report) report = read_auto_reply(mail);
   if (!report) report = read_unsubscribe(mail, options.envelope_recipient);
   if (!report) report.emplace();

@@ -72,7 +72,7 @@ std::vector<ReportedRecipient> read_words(const Mail& mail);
 // What the words say about one recipient, whom another part names.
 std::string words_about(const ReportText& words, std::string_view address);
 // A reply in a text: "host x said: 550 5.1.1 No such user (in reply to RCPT TO)". Code 0: no reply in it; the text is all.
-Reply reply_in(std::string_view text);
+Reply reply_in(std::string_view text, std::size_t text_max = kDiagnosticMax);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The others

@@ -110,6 +110,23 @@ void split_words(ReportText& report) {
   report.returned = text.substr(at);
 }
 
+bool announces_field(std::string_view name) noexcept {
+  constexpr std::string_view kNames[] = {"Received", "Return-Path", "From", "To", "Date", "Subject", "Message-ID", "MIME-Version", "X-Original-To", "Delivered-To", "DKIM-Signature", "X-Received", "Content-Type", "ARC-Seal", "X-Google-Smtp-Source"};
+  return std::ranges::any_of(kNames, [name](std::string_view known) { return ascii::iequals(name, known); });
+}
+
+// The header section of a message that a report's words end with: from the first line on that is a field of a message.
+std::string_view header_within(std::string_view text) noexcept {
+  constexpr std::size_t kLinesLookedAt = 20;
+  for (std::size_t line = 0; line < kLinesLookedAt && !text.empty(); ++line) {
+    const std::string_view start = text;
+    const auto field = next_field(text);
+    if (field && !field->name.empty() && field->name.find_first_of("->*=") != 0 && announces_field(field->name)) return start;
+    if (field) text = start.substr(std::min(start.find('\n'), start.size() - 1) + 1);
+  }
+  return {};
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // The header
 
@@ -131,7 +148,7 @@ bool is_challenge_field(std::string_view name) noexcept {
 bool is_daemon(const Mail& mail) {
   constexpr std::string_view kLocals[] = {"mailer-daemon", "postmaster", "post_master", "mail-daemon", "mdaemon", "maildaemon", "mailerdaemon",
                                           "mail.delivery.system", "mail-delivery", "mailsystem", "mail-system", "mailer", "poostmaster",
-                                          "microsoftexchange", "bounce", "bounces", "mailadmin", "mail_administrator", "no-reply-bounce", "mail-dsn", "maildelivery"};
+                                          "microsoftexchange", "sysadmin", "bounce", "bounces", "mailadmin", "mail_administrator", "no-reply-bounce", "mail-dsn", "maildelivery"};
   const std::string local = ascii::to_lower(std::string_view(mail.from).substr(0, mail.from.find('@')));
   if (std::ranges::any_of(kLocals, [&](std::string_view known) { return local.starts_with(known); })) return true;
   constexpr std::string_view kNames[] = {"mailer-daemon", "mailer daemon", "mail deliver", "mail administrator", "mail system",
@@ -193,7 +210,7 @@ Mail::Mail(std::string_view message) : tree(read_mime(message)) {
                                                                                 : std::string(part.body.substr(0, kReturnedHeaderMax));
     break;
   }
-  if (returned.empty()) returned = words.returned;
+  if (returned.empty()) returned = header_within(words.returned);
 }
 
 }  // namespace mailsbuddy::bounce

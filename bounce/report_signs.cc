@@ -32,7 +32,7 @@ constexpr Row kRows[] = {
      "delivered|message blocked|reason for failure|failed recipient|failed addresses|delivery "
      "attempts|being returned|bounced|did not go through|invalid user|invalid recipient|invalid "
      "address|user unknown|unknown user|no such user|unknown recipient|recipient unknown|no such recipient|mailbox "
-     "unavailable|mailbox is full|over quota|user not found|not a valid|"
+     "unavailable|mailbox is full|over quota|user not found|not a valid|no valid recipients|not a member|not member|reject mail|bounce notification|was rejected|recipient rejected|not accepting mail|"
      // German
      "nicht zugestellt|unzustellbar|nicht \xc3\xbc" "bermittelt|konnte nicht ausgeliefert|zustellung fehlgeschlagen|"
      // French
@@ -74,7 +74,7 @@ constexpr Row kRows[] = {
      "report|delivery status|delivery problem|mail failure|mail delivery fail|message delivery fail|mail delivery "
      "problem|mail error|message you sent blocked|failed mail|undeliver|returned message|notification d'|mail "
      "delivery status|status notification|error sending|delivery notice|mail status report|mail delivery error|nondelivery|non-delivery|"
-     "postmaster notify|warning: could not send|notice: mail delivery status|unbekannte|mailzustellung|deferred mail"},
+     "not member article|reject mail|loop alert|loop back warning|security alert|bounce notification|postmaster notify|warning: could not send|notice: mail delivery status|unbekannte|mailzustellung|deferred mail"},
     {Sign::kDelay,
      "warning message only|warning only|has been delayed|is delayed|delayed mail|still being retried|will be "
      "retried|be retried until|will continue to try|will keep trying|continue trying|will retry|keep trying to "

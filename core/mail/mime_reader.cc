@@ -34,6 +34,7 @@ void read_field(MimePart& part, const RawField& field) {
   if (!ascii::istarts_with(field.name, "Content-")) return;
   if (ascii::iequals(field.name, "Content-Type")) {
     part.type = parse_parameters(field.value);
+    part.type.value.resize(std::min(part.type.value.find_first_of(" \t"), part.type.value.size()));  // "text/plain charset=x"
   } else if (ascii::iequals(field.name, "Content-Disposition")) {
     part.disposition = parse_parameters(field.value);
   } else if (ascii::iequals(field.name, "Content-Transfer-Encoding")) {
