@@ -25,7 +25,7 @@ Maker::Maker(std::string verp_key, std::size_t max_message_bytes)
 Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& message) const {
   const Job& job = *prepared.job;
   const auto today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
-  auto token = bounce::verp_encode({.campaign = job.number,
+  auto token = bounce::verp_encode({.campaign = token_number(job),
                                     .recipient = row_number(prepared.row.key),
                                     .day = static_cast<std::uint32_t>(today)},
                                    verp_key_);

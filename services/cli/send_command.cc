@@ -279,10 +279,7 @@ class Send {
 
   std::uint64_t log_settled() const {
     std::uint64_t rows = 0;
-    for (const auto& [provider, counts] : log_->by_provider()) {
-      for (std::size_t kind = 0; kind < kKinds; ++kind) rows += counts.by_kind[kind];
-      rows -= counts.of(EventKind::kDeferred) + counts.of(EventKind::kHeld);
-    }
+    for (const auto& [provider, counts] : log_->by_provider()) rows += counts.final();
     return rows;
   }
 
