@@ -130,6 +130,9 @@ InboundReport Inbound::take(std::string_view message, const InboundEnvelope& env
   } else {
     take_unsigned(result, envelope, now, batch);
   }
+  std::erase_if(batch.suppressions, [this](const spool::NewSuppression& each) {
+    return spool_.suppressed(each.who.account, each.who.address).has_value();
+  });
   for (const spool::NewSuppression& each : batch.suppressions) result.suppressed.push_back(each.who.address);
   write(std::move(batch));
   return result;

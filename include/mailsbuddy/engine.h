@@ -231,7 +231,7 @@ struct InboundReport {
   std::string recipient;
   std::optional<EventKind> event{};     // What was reported; empty: nothing is to be.
   bool repeated = false;                // The row has had such an event: not reported again.
-  std::vector<std::string> suppressed{};  // Addresses that are suppressed because of it.
+  std::vector<std::string> suppressed{};  // Addresses that are suppressed since, and were not before.
 };
 
 // A row that is not settled yet.
