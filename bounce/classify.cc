@@ -1,16 +1,15 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
-#include <vector>
+#include <set>
 
 #include "bounce/classes.h"
-#include "bounce/phrases.h"
-#include "bounce/rules.h"
+#include "bounce/fold.h"
+#include "bounce/ruleset.h"
 
 namespace mailsbuddy::bounce {
 namespace {
-
-// What is said after so many octets decides nothing.
-constexpr std::size_t kTextBytesMax = 8 * 1024;
 
 // What it means when it is not the server's word.
 struct CauseRow {
@@ -48,7 +47,7 @@ static_assert(complete());
 
 Verdict verdict_of(Class klass, std::string_view rule) {
   const ClassRow& row = row_of(klass);
-  return {row.klass, row.permanence, row.scope, row.reaction, rule};
+  return {row.klass, row.permanence, row.scope, row.reaction, rule, {}};
 }
 
 Verdict from_cause(Cause cause) {
@@ -62,12 +61,26 @@ Verdict from_cause(Cause cause) {
   return verdict;
 }
 
-Verdict from_reply(const Reply& reply, Stage stage, const ProviderId& provider) {
-  const Rule& rule = rule_for(reply, stage, provider);
+// No rule fits: the shipped ones end in rules for all codes, a user's reply may have another.
+constexpr std::string_view kNoRule = "none";
+
+bool transient(const Reply& reply) noexcept {
+  return reply.transient() || (reply.code == 0 && reply.enhanced && reply.enhanced->klass == 4);
+}
+
+Verdict verdict_of(const Ruleset::Found& found, const Reply& reply) {
+  if (found.rule == nullptr) return verdict_of(Class::kUndetermined, kNoRule);
+  const Rule& rule = *found.rule;
   Verdict verdict = verdict_of(rule.klass, rule.id);
-  verdict.scope = rule.own.scope.value_or(verdict.scope);
-  verdict.reaction = rule.own.reaction.value_or(verdict.reaction);
-  if (reply.transient()) {
+  verdict.scope = rule.scope.value_or(verdict.scope);
+  verdict.reaction = rule.reaction.value_or(verdict.reaction);
+  verdict.matched = std::string_view(reply.text).substr(found.begin, found.end - found.begin);
+  return verdict;
+}
+
+Verdict from_reply(const Ruleset& rules, const Reply& reply, Stage stage, const ProviderId& provider) {
+  Verdict verdict = verdict_of(rules.find(reply, stage, provider), reply);
+  if (transient(reply)) {
     // "450 User unknown": whatever the words, a 4yz asks for another try (RFC 5321 4.2.1).
     if (verdict.permanence == Permanence::kHard) verdict.permanence = Permanence::kSoft;
     if (verdict.reaction == Reaction::kSuppress || verdict.reaction == Reaction::kFailMessage ||
@@ -80,46 +93,111 @@ Verdict from_reply(const Reply& reply, Stage stage, const ProviderId& provider) 
   return verdict;
 }
 
-bool fits(const Status& status, const std::optional<EnhancedCode>& enhanced) {
-  return status.subject < 0 || (enhanced && enhanced->subject == status.subject && enhanced->detail >= status.first &&
-                                enhanced->detail <= status.last);
+// The server's word: a refusal, or what a report quotes of one.
+bool refused(const Outcome& outcome) noexcept {
+  const Reply& reply = outcome.reply;
+  if (outcome.cause != Cause::kReply) return false;
+  return reply.transient() || reply.permanent() || (reply.code == 0 && (reply.enhanced || !reply.text.empty()));
 }
 
-// All but the text.
-bool fits(const Fit& fit, const Reply& reply, Stage stage, const ProviderId& provider) {
-  return (fit.provider.empty() || fit.provider == provider.name) && fit.from <= stage && stage <= fit.to &&
-         (fit.code == 0 || fit.code == reply.code || fit.code == reply.code / 100) && fits(fit.status, reply.enhanced);
-}
-
-Phrases make_phrases() {
-  std::vector<Phrase> phrases;
-  for (std::uint16_t id = 0; id < rules().size(); ++id) {
-    for (std::string_view text = rules()[id].fit.text; !text.empty();) {
-      const std::string_view phrase = text.substr(0, text.find('|'));
-      phrases.push_back({.text = phrase, .id = id});
-      text.remove_prefix(std::min(text.size(), phrase.size() + 1));
+Result<std::vector<Rule>> shipped_rules() {
+  std::vector<Rule> rules;
+  std::set<std::string> ids;
+  for (const RuleFile& file : shipped_rule_files()) {
+    auto more = parse_rules(file.tsv, file.name);
+    if (!more) return more.error();
+    for (Rule& rule : *more) {
+      if (!ids.insert(rule.id).second) {
+        return Error{ErrorCode::kInternal, fmt::format("{}: id \"{}\" stands twice", rule.place, rule.id)};
+      }
+      rules.push_back(std::move(rule));
     }
   }
-  return Phrases(phrases);
+  return rules;
+}
+
+// A stage and a provider at which `rule` is asked.
+Stage stage_for(const Rule& rule) { return std::clamp(Stage::kRcptTo, rule.fit.from, rule.fit.to); }
+ProviderId provider_for(const Rule& rule) {
+  return {rule.fit.providers.empty() ? std::string() : rule.fit.providers.front()};
+}
+
+// A reply that has nothing but what the rule asks for, and one of its alternatives.
+Reply barest_reply(const Rule& rule, std::string_view alternative) {
+  const Fit& fit = rule.fit;
+  const int of_class = fit.code_last - fit.code_first == 99 ? 50 : 0;  // "4yz": 450.
+  const int code = fit.codeless ? 0 : fit.code_first == 0 ? 550 : fit.code_first + of_class;
+  Reply reply{.code = code, .enhanced = {}, .text = text_of_alternative(alternative)};
+  if (fit.subject >= 0) {
+    reply.enhanced = EnhancedCode{static_cast<std::uint8_t>(reply.code / 100), static_cast<std::uint16_t>(fit.subject),
+                                  static_cast<std::uint16_t>(fit.detail_first)};
+  }
+  return reply;
+}
+
+void check_rule(const Ruleset& rules, const Rule& rule, std::vector<std::string>& faults) {
+  const auto check = [&](const Reply& reply, std::string_view what) {
+    const Ruleset::Found found = rules.find(reply, stage_for(rule), provider_for(rule));
+    if (found.rule == &rule) return;
+    faults.push_back(fmt::format("{}: {}: {} is decided by {}", rule.place, rule.id, what,
+                                 found.rule == nullptr ? "no rule" : found.rule->id + " (" + found.rule->place + ")"));
+  };
+  check(parse_reply_line(rule.sample), "the sample");
+  std::string_view rest = rule.pattern;
+  if (rest.empty()) check(barest_reply(rule, ""), "a reply without words");
+  while (!rest.empty()) {
+    const std::string_view alternative = take_until(rest, '|');
+    check(barest_reply(rule, alternative), fmt::format("\"{}\" alone", alternative));
+  }
 }
 
 }  // namespace
 
-const Rule& rule_for(const Reply& reply, Stage stage, const ProviderId& provider) {
-  static const Phrases phrases = make_phrases();
-  const PhraseHits said = phrases.find(std::string_view(reply.text).substr(0, kTextBytesMax));
-  for (std::size_t i = 0; i < rules().size(); ++i) {
-    const Rule& rule = rules()[i];
-    if ((rule.fit.text.empty() || said[i]) && fits(rule.fit, reply, stage, provider)) return rule;
-  }
-  return rules().back();
+struct Classifier::Compiled {
+  Ruleset rules;
+  std::size_t own = 0;  // The user's, which stand first.
+};
+
+const Classifier& Classifier::shipped() {
+  static const Classifier classifier = make("", "").value();  // A test holds that ours are well-formed.
+  return classifier;
 }
 
-Verdict classify(const Outcome& outcome, const ProviderId& provider) {
+Result<Classifier> Classifier::make(std::string_view rules_tsv, std::string_view name) {
+  auto rules = parse_rules(rules_tsv, name);
+  if (!rules) return rules.error();
+  auto shipped = shipped_rules();
+  if (!shipped) return shipped.error();
+  const std::size_t own = rules->size();
+  std::set<std::string, std::less<>> ids;
+  for (const Rule& rule : *rules) ids.insert(rule.id);
+  for (Rule& rule : *shipped) {
+    if (!ids.contains(rule.id)) rules->push_back(std::move(rule));
+  }
+  auto compiled = Ruleset::make(std::move(*rules));
+  if (!compiled) return compiled.error();
+  return Classifier(std::make_shared<Compiled>(Compiled{std::move(*compiled), own}));
+}
+
+Verdict Classifier::classify(const Outcome& outcome, const ProviderId& provider) const noexcept {
   if (outcome.delivered()) return verdict_of(Class::kDelivered, "delivered");
-  const Reply& reply = outcome.reply;
-  const bool refused = outcome.cause == Cause::kReply && (reply.transient() || reply.permanent());
-  return refused ? from_reply(reply, outcome.stage, provider) : from_cause(outcome.cause);
+  if (!refused(outcome)) return from_cause(outcome.cause);
+  return from_reply(compiled_->rules, outcome.reply, outcome.stage, provider);
+}
+
+std::size_t Classifier::rule_count() const noexcept { return compiled_->rules.rules().size(); }
+
+std::vector<std::string> Classifier::faults() const {
+  std::vector<std::string> faults;
+  const auto rules = compiled_->rules.rules();
+  for (const Rule& rule : rules.first(compiled_->own == 0 ? rules.size() : compiled_->own)) {
+    check_rule(compiled_->rules, rule, faults);
+  }
+  return faults;
+}
+
+Verdict classify(const Outcome& outcome, const ProviderId& provider) noexcept {
+  return Classifier::shipped().classify(outcome, provider);
 }
 
 }  // namespace mailsbuddy::bounce

@@ -1,5 +1,5 @@
-// What a message is, from the surest sign to the weakest: a machine-readable complaint, a machine-readable delivery status, an
-// auto-responder's own field, a mail system's words, an auto-responder's words, a person's wish.
+// What a message is, from the surest sign to the weakest: a machine-readable complaint, a machine-readable delivery
+// status, an auto-responder's own field, a mail system's words, an auto-responder's words, a person's wish.
 #include <algorithm>
 #include <array>
 
@@ -16,12 +16,16 @@ struct Name {
   Enum value;
   std::string_view name;
 };
-constexpr Name<ReportKind> kKinds[] = {{ReportKind::kNone, "none"},       {ReportKind::kDsn, "dsn"},
-                                       {ReportKind::kDelay, "delay"},     {ReportKind::kSuccess, "success"},
-                                       {ReportKind::kArf, "arf"},         {ReportKind::kAutoReply, "auto_reply"},
+constexpr Name<ReportKind> kKinds[] = {{ReportKind::kNone, "none"},
+                                       {ReportKind::kDsn, "dsn"},
+                                       {ReportKind::kDelay, "delay"},
+                                       {ReportKind::kSuccess, "success"},
+                                       {ReportKind::kArf, "arf"},
+                                       {ReportKind::kAutoReply, "auto_reply"},
                                        {ReportKind::kUnsubscribe, "unsubscribe"}};
-constexpr Name<Action> kActions[] = {{Action::kNone, "none"},           {Action::kFailed, "failed"},   {Action::kDelayed, "delayed"},
-                                     {Action::kDelivered, "delivered"}, {Action::kRelayed, "relayed"}, {Action::kExpanded, "expanded"}};
+constexpr Name<Action> kActions[] = {{Action::kNone, "none"},       {Action::kFailed, "failed"},
+                                     {Action::kDelayed, "delayed"}, {Action::kDelivered, "delivered"},
+                                     {Action::kRelayed, "relayed"}, {Action::kExpanded, "expanded"}};
 
 template <class Enum, std::size_t N>
 constexpr bool complete(const Name<Enum> (&rows)[N], Enum last) {
@@ -50,11 +54,18 @@ namespace {
 
 // At which command a reply was given, as servers say it in their reports.
 Stage stage_in(std::string_view text) {
-  constexpr std::pair<std::string_view, Stage> kStages[] = {
-      {"end of data", Stage::kFinalDot},     {"after i sent the message", Stage::kFinalDot}, {"data command", Stage::kData},
-      {"after data", Stage::kFinalDot},      {"end-of-data", Stage::kFinalDot},              {"mail from", Stage::kMailFrom},
-      {"sender was rejected", Stage::kMailFrom}, {"helo", Stage::kEhlo},                     {"ehlo", Stage::kEhlo},
-      {"initial server greeting", Stage::kGreeting}, {"initial connection", Stage::kGreeting}, {"starttls", Stage::kStartTls}};
+  constexpr std::pair<std::string_view, Stage> kStages[] = {{"end of data", Stage::kFinalDot},
+                                                            {"after i sent the message", Stage::kFinalDot},
+                                                            {"data command", Stage::kData},
+                                                            {"after data", Stage::kFinalDot},
+                                                            {"end-of-data", Stage::kFinalDot},
+                                                            {"mail from", Stage::kMailFrom},
+                                                            {"sender was rejected", Stage::kMailFrom},
+                                                            {"helo", Stage::kEhlo},
+                                                            {"ehlo", Stage::kEhlo},
+                                                            {"initial server greeting", Stage::kGreeting},
+                                                            {"initial connection", Stage::kGreeting},
+                                                            {"starttls", Stage::kStartTls}};
   for (const auto& [words, stage] : kStages) {
     if (text.find(words) != std::string_view::npos) return stage;
   }
@@ -62,7 +73,8 @@ Stage stage_in(std::string_view text) {
 }
 
 ProviderId provider_in(std::string_view host) {
-  const bool name = host.find('.') != std::string_view::npos && host.find_first_of("[:") == std::string_view::npos && !ascii::is_digit(host.front());
+  const bool name = host.find('.') != std::string_view::npos && host.find_first_of("[:") == std::string_view::npos &&
+                    !ascii::is_digit(host.front());
   return name ? provider_of(host) : ProviderId{};
 }
 
@@ -79,14 +91,18 @@ Verdict classify_said(Reply reply, const std::optional<EnhancedCode>& status, co
     const bool transient = context.action == Action::kDelayed || (reply.enhanced && reply.enhanced->klass == 4);
     reply.code = transient ? 450 : 550;
   }
-  return classify({.stage = context.stage, .cause = Cause::kReply, .reply = std::move(reply), .detail = {}}, context.provider);
+  return classify({.stage = context.stage, .cause = Cause::kReply, .reply = std::move(reply), .detail = {}},
+                  context.provider);
 }
 
 // The message is out of our hands: nothing is to be tried again, and what is still being tried is not yet anything.
 void settle(Verdict& verdict, Action action) {
   if (action == Action::kDelayed) {
-    if (verdict.permanence == Permanence::kHard || verdict.permanence == Permanence::kUndetermined) verdict.permanence = Permanence::kSoft;
-    if (verdict.reaction == Reaction::kSuppress || verdict.reaction == Reaction::kRetry || verdict.reaction == Reaction::kFailMessage) verdict.reaction = Reaction::kNone;
+    if (verdict.permanence == Permanence::kHard || verdict.permanence == Permanence::kUndetermined)
+      verdict.permanence = Permanence::kSoft;
+    if (verdict.reaction == Reaction::kSuppress || verdict.reaction == Reaction::kRetry ||
+        verdict.reaction == Reaction::kFailMessage)
+      verdict.reaction = Reaction::kNone;
   } else if (verdict.reaction == Reaction::kRetry) {
     verdict.reaction = Reaction::kFailMessage;
   }
@@ -102,7 +118,8 @@ Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_vi
     return verdict_of(Class::kDelivered, "delivered");
   }
   const std::string_view near = texts.empty() ? std::string_view() : texts.front();
-  const Context context{stage_in(folded(std::string(recipient.diagnostic.text) + ' ' + std::string(near))), provider_in(recipient.remote_mta), action};
+  const Context context{stage_in(folded(std::string(recipient.diagnostic.text) + ' ' + std::string(near))),
+                        provider_in(recipient.remote_mta), action};
   Verdict verdict;
   const auto told = [&](const Reply& reply, const std::optional<EnhancedCode>& status) {
     verdict = classify_said(reply, status, context);
@@ -112,7 +129,8 @@ Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_vi
   bool known = said && told(recipient.diagnostic, {});
   known = known || (!near.empty() && told(reply_in(near), {}));
   known = known || told(recipient.diagnostic, recipient.status);
-  for (std::size_t i = 1; i < texts.size() && !known; ++i) known = !texts[i].empty() && told(reply_in(texts[i], kJudgedMax), recipient.status);
+  for (std::size_t i = 1; i < texts.size() && !known; ++i)
+    known = !texts[i].empty() && told(reply_in(texts[i], kJudgedMax), recipient.status);
   if (!known) told(recipient.diagnostic, recipient.status);
   settle(verdict, action);
   return verdict;
@@ -127,12 +145,15 @@ Action action_by_signs(const Mail& mail) {
   if (has(mail.subject_signs, Sign::kDelay)) return Action::kDelayed;
   if (has(mail.subject_signs, Sign::kSuccess)) return Action::kDelivered;
   if (has(mail.signs, Sign::kDelay) && !has(mail.signs, Sign::kFinal)) return Action::kDelayed;
-  if (has(mail.signs, Sign::kSuccess) && !has(mail.signs, Sign::kFailure) && !has(mail.subject_signs, Sign::kFailure)) return Action::kDelivered;
+  if (has(mail.signs, Sign::kSuccess) && !has(mail.signs, Sign::kFailure) && !has(mail.subject_signs, Sign::kFailure))
+    return Action::kDelivered;
   return Action::kFailed;
 }
 
 ReportKind kind_of(std::span<const ReportedRecipient> recipients, Action otherwise) {
-  const auto any = [&](Action action) { return std::ranges::any_of(recipients, [action](const ReportedRecipient& r) { return r.action == action; }); };
+  const auto any = [&](Action action) {
+    return std::ranges::any_of(recipients, [action](const ReportedRecipient& r) { return r.action == action; });
+  };
   if (recipients.empty() || any(Action::kFailed)) {
     return recipients.empty() && otherwise == Action::kDelayed     ? ReportKind::kDelay
            : recipients.empty() && otherwise == Action::kDelivered ? ReportKind::kSuccess
@@ -145,7 +166,8 @@ void judge_all(Report& report, const Mail& mail) {
   for (ReportedRecipient& recipient : report.recipients) {
     std::string about = words_about(mail.words, recipient.address);
     if (about.empty() && !recipient.final_recipient.empty()) about = words_about(mail.words, recipient.final_recipient);
-    if (recipient.diagnostic.text.empty() && recipient.diagnostic.code == 0 && !about.empty()) recipient.diagnostic = reply_in(about);
+    if (recipient.diagnostic.text.empty() && recipient.diagnostic.code == 0 && !about.empty())
+      recipient.diagnostic = reply_in(about);
     const bool alone = report.recipients.size() == 1;
     const std::array<std::string_view, 3> texts = {about, alone ? std::string_view(mail.subject) : std::string_view(),
                                                    alone ? mail.words.words : std::string_view()};
@@ -162,7 +184,9 @@ std::string returned_recipient(const Mail& mail) {
 
 void add_failed_recipients(Report& report, const Mail& mail) {
   for (const std::string& address : mail.failed_recipients) {
-    if (std::ranges::any_of(report.recipients, [&](const ReportedRecipient& r) { return same_address(r.address, address); })) continue;
+    if (std::ranges::any_of(report.recipients,
+                            [&](const ReportedRecipient& r) { return same_address(r.address, address); }))
+      continue;
     report.recipients.emplace_back().address = address;
   }
 }
@@ -175,7 +199,12 @@ void add_returned_recipient(Report& report, const Mail& mail) {
 std::optional<Report> read_status_report(const Mail& mail) {
   auto status = read_delivery_status(mail);
   if (!status) return std::nullopt;
-  Report report{.kind = ReportKind::kDsn, .recipients = std::move(status->recipients), .original_message_id = std::move(status->original_message_id), .token = {}, .complaint = {}, .sign = "dsn"};
+  Report report{.kind = ReportKind::kDsn,
+                .recipients = std::move(status->recipients),
+                .original_message_id = std::move(status->original_message_id),
+                .token = {},
+                .complaint = {},
+                .sign = "dsn"};
   const Action otherwise = action_by_signs(mail);
   if (report.recipients.empty()) {
     report.recipients = read_words(mail);
@@ -193,6 +222,7 @@ std::optional<Report> read_status_report(const Mail& mail) {
     }
   }
   report.kind = kind_of(report.recipients, otherwise);
+  std::erase_if(report.recipients, [](const ReportedRecipient& r) { return r.address.empty(); });
   judge_all(report, mail);
   return report;
 }
@@ -200,8 +230,11 @@ std::optional<Report> read_status_report(const Mail& mail) {
 // Whether a mail system says that something was not delivered, or not yet, or was.
 bool speaks_of_delivery(const Mail& mail) {
   const auto either = [&](Sign sign) { return has(mail.signs, sign) || has(mail.subject_signs, sign); };
-  const bool unsigned_note = has(mail.signs, Sign::kAutoReplyText) || has(mail.subject_signs, Sign::kAutoReply) || has(mail.signs, Sign::kChallenge);
-  const bool titled = mail.from_daemon || (mail.return_path == "<>" && !unsigned_note) || has(mail.subject_signs, Sign::kFailureTitle) || has(mail.subject_signs, Sign::kFailure) || has(mail.subject_signs, Sign::kDelay);
+  const bool unsigned_note = has(mail.signs, Sign::kAutoReplyText) || has(mail.subject_signs, Sign::kAutoReply) ||
+                             has(mail.signs, Sign::kChallenge);
+  const bool titled = mail.from_daemon || (mail.return_path == "<>" && !unsigned_note) ||
+                      has(mail.subject_signs, Sign::kFailureTitle) || has(mail.subject_signs, Sign::kFailure) ||
+                      has(mail.subject_signs, Sign::kDelay);
   return titled && (either(Sign::kFailure) || either(Sign::kDelay) || either(Sign::kSuccess) || either(Sign::kFinal));
 }
 
@@ -209,6 +242,7 @@ std::optional<Report> read_word_report(const Mail& mail, bool inner);
 
 // A relay's report around another's: the inner one knows whom it is about.
 std::optional<Report> read_inner_report(const Mail& mail) {
+  if (mail.returned.empty()) return std::nullopt;
   const Mail within(mail.returned);
   if (!within.from_daemon) return std::nullopt;
   auto report = read_status_report(within);
@@ -217,18 +251,25 @@ std::optional<Report> read_inner_report(const Mail& mail) {
 
 std::optional<Report> read_word_report(const Mail& mail, bool inner) {
   if (mail.failed_recipients.empty() && !speaks_of_delivery(mail)) return std::nullopt;
-  Report report{.kind = ReportKind::kDsn, .recipients = read_words(mail), .original_message_id = {}, .token = {}, .complaint = {}, .sign = "words"};
+  if (!inner) {
+    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
+  }
+  Report report{.kind = ReportKind::kDsn,
+                .recipients = read_words(mail),
+                .original_message_id = {},
+                .token = {},
+                .complaint = {},
+                .sign = "words"};
   if (!mail.failed_recipients.empty()) {  // The server's own list is the surer one.
     report.sign = "x-failed-recipients";
     std::erase_if(report.recipients, [&](const ReportedRecipient& r) {
-      return std::ranges::none_of(mail.failed_recipients, [&](const std::string& f) { return same_address(f, r.address); });
+      return std::ranges::none_of(mail.failed_recipients,
+                                  [&](const std::string& f) { return same_address(f, r.address); });
     });
     add_failed_recipients(report, mail);
   }
-  if (report.recipients.empty() && !inner) {
-    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
-  }
-  if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle)) return std::nullopt;
+  if (report.recipients.empty() && !mail.from_daemon && !has(mail.subject_signs, Sign::kFailureTitle))
+    return std::nullopt;
   add_returned_recipient(report, mail);
   const Action action = action_by_signs(mail);
   for (ReportedRecipient& recipient : report.recipients) recipient.action = action;
@@ -240,13 +281,11 @@ std::optional<Report> read_word_report(const Mail& mail, bool inner) {
 std::optional<Report> read_notice(const Mail& mail) {
   auto report = read_notification(mail);
   if (!report) return std::nullopt;
+  if (report->complaint && report->complaint->feedback_type.empty())
+    report->complaint->feedback_type = "abuse";  // Not told.
   for (ReportedRecipient& recipient : report->recipients) {
     if (report->complaint) {
-      const std::string& type = report->complaint->feedback_type;
-      recipient.verdict = verdict_of(Class::kUndetermined, "ses_notification");
-      recipient.verdict.permanence = Permanence::kNone;
-      recipient.verdict.scope = Scope::kRecipient;
-      recipient.verdict.reaction = type.empty() || type == "abuse" || type == "fraud" ? Reaction::kSuppress : Reaction::kNone;
+      recipient.verdict = complaint_verdict(report->complaint->feedback_type, report->sign);
     } else {
       recipient.verdict = judge(recipient, {}, recipient.action);
     }
@@ -259,7 +298,8 @@ std::optional<Report> read_notice(const Mail& mail) {
 
 std::optional<VerpToken> token_in(std::string_view address, std::string_view key) {
   std::string_view local = address.substr(0, address.find('@'));
-  constexpr std::size_t kTokenBytes = 50;  // "b-" and 48 characters; a word and a sign may stand before: "unsubscribe+b-...".
+  constexpr std::size_t kTokenBytes =
+      50;  // "b-" and 48 characters; a word and a sign may stand before: "unsubscribe+b-...".
   if (local.size() < kTokenBytes) return std::nullopt;
   const auto token = verp_decode(local.substr(local.size() - kTokenBytes), key);
   return token ? std::optional(*token) : std::nullopt;
@@ -271,12 +311,14 @@ std::optional<VerpToken> find_token(const Mail& mail, const ParseOptions& option
   if (report.complaint) {
     if (auto token = token_in(report.complaint->original_mail_from, options.verp_key)) return token;
   }
-  constexpr std::string_view kFields[] = {"To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "X-Envelope-From", "Errors-To", "List-Unsubscribe"};
+  constexpr std::string_view kFields[] = {"To",          "Delivered-To",    "X-Original-To", "Envelope-To",
+                                          "Return-Path", "X-Envelope-From", "Errors-To",     "List-Unsubscribe"};
   for (const std::string_view headers : {mail.tree.parts.front().headers, std::string_view(mail.returned)}) {
     std::size_t fields = 0;
     for (std::string_view rest = headers; const auto field = next_field(rest);) {
       if (++fields > kMimeHeadersMax) break;
-      if (std::ranges::none_of(kFields, [&](std::string_view name) { return ascii::iequals(field->name, name); })) continue;
+      if (std::ranges::none_of(kFields, [&](std::string_view name) { return ascii::iequals(field->name, name); }))
+        continue;
       for (auto found = next_address(field->value, 0); found; found = next_address(field->value, found->to)) {
         if (auto token = token_in(found->text, options.verp_key)) return token;
       }
@@ -295,7 +337,8 @@ std::string original_message_id(const Mail& mail, const Report& report) {
   if (!report.original_message_id.empty()) return without_brackets(report.original_message_id);
   if (const auto id = find_header(mail.returned, "Message-ID")) return without_brackets(*id);
   for (const std::string_view name : {"In-Reply-To", "References"}) {
-    if (const std::string id = header_of(mail.tree.parts.front(), name); !id.empty()) return without_brackets(id.substr(id.rfind('<') == std::string::npos ? 0 : id.rfind('<')));
+    if (const std::string id = header_of(mail.tree.parts.front(), name); !id.empty())
+      return without_brackets(id.substr(id.rfind('<') == std::string::npos ? 0 : id.rfind('<')));
   }
   return {};
 }
@@ -304,8 +347,10 @@ std::string original_message_id(const Mail& mail, const Report& report) {
 
 Report parse(std::string_view message, const ParseOptions& options) {
   const Mail mail(message.substr(0, kReportBytesMax));
-  // An auto-responder's note may well speak of mail that is not read; a mail system's report may well be "auto-replied".
-  const bool responder = !mail.from_daemon && (mail.auto_header || mail.auto_submitted.starts_with("auto-replied")) && mail.failed_recipients.empty();
+  // An auto-responder's note may well speak of mail that is not read; a mail system's report may well be
+  // "auto-replied".
+  const bool responder = !mail.from_daemon && (mail.auto_header || mail.auto_submitted.starts_with("auto-replied")) &&
+                         mail.failed_recipients.empty();
   std::optional<Report> report = read_feedback(mail);
   if (!report) report = read_notice(mail);
   if (!report) report = read_status_report(mail);

@@ -13,10 +13,11 @@
 
 namespace mailsbuddy::bounce {
 
-inline constexpr std::size_t kReportTextMax = 32 * 1024;  // Octets of a report's own words; the longest known have 6 KB.
+inline constexpr std::size_t kReportTextMax =
+    32 * 1024;  // Octets of a report's own words; the longest known have 6 KB.
 inline constexpr std::size_t kReportLinesMax = 1000;
-inline constexpr std::size_t kDiagnosticMax = 1024;       // Octets of one diagnostic that are kept.
-inline constexpr std::size_t kHtmlMax = 128 * 1024;       // Octets of HTML that are looked at for words.
+inline constexpr std::size_t kDiagnosticMax = 1024;  // Octets of one diagnostic that are kept.
+inline constexpr std::size_t kHtmlMax = 128 * 1024;  // Octets of HTML that are looked at for words.
 
 // The report's own words, before the message that it returns.
 // Views are into `text`: it is not to be moved.
@@ -41,16 +42,16 @@ struct Mail {
   std::string return_path;  // "<>": the null one. Empty: not known.
   std::string subject;      // Decoded.
   std::string subject_folded;
-  std::string auto_submitted;  // In lower case.
+  std::string auto_submitted;                  // In lower case.
   std::vector<std::string> failed_recipients;  // X-Failed-Recipients
-  bool auto_header = false;  // A field that only auto-responders write.
+  bool auto_header = false;                    // A field that only auto-responders write.
   bool challenge_header = false;
   bool from_daemon = false;  // From a mail system, not from a person.
 
   ReportText words;
-  Signs signs;          // In the words.
+  Signs signs;  // In the words.
   Signs subject_signs;
-  std::string returned;   // The returned message's header section; empty: not there.
+  std::string returned;  // The returned message's header section; empty: not there.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -71,7 +72,8 @@ std::optional<DeliveryStatus> read_delivery_status(const Mail& mail);
 std::vector<ReportedRecipient> read_words(const Mail& mail);
 // What the words say about one recipient, whom another part names.
 std::string words_about(const ReportText& words, std::string_view address);
-// A reply in a text: "host x said: 550 5.1.1 No such user (in reply to RCPT TO)". Code 0: no reply in it; the text is all.
+// A reply in a text: "host x said: 550 5.1.1 No such user (in reply to RCPT TO)". Code 0: no reply in it; the text is
+// all.
 Reply reply_in(std::string_view text, std::size_t text_max = kDiagnosticMax);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -82,8 +84,10 @@ std::optional<Report> read_notification(const Mail& mail);  // Amazon SES by SNS
 std::optional<Report> read_auto_reply(const Mail& mail);
 std::optional<Report> read_unsubscribe(const Mail& mail, std::string_view envelope_recipient);
 
+Verdict complaint_verdict(std::string_view feedback_type, std::string_view rule);
 Verdict verdict_of(Class klass, std::string_view rule);
-// What happened to `recipient`, from the most telling of: its diagnostic, other `texts` about it in their order, its status.
+// What happened to `recipient`, from the most telling of: its diagnostic, other `texts` about it in their order, its
+// status.
 Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action);
 
 }  // namespace mailsbuddy::bounce

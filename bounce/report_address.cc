@@ -31,7 +31,7 @@ std::size_t local_begin(std::string_view line, std::size_t at) noexcept {
   while (from > 0 && at - from < kLocalMax && is_local(line[from - 1])) --from;
   // What stands before an address more often than at its beginning.
   while (from < at && std::string_view("'`*=|.&/#?").find(line[from]) != std::string_view::npos) ++from;
-  for (const std::string_view key : {"to=", "for=", "rcpt=", "address=", "email=", "recipient="}) {
+  for (const std::string_view key : {"to=", "smtp=", "for=", "rcpt=", "address=", "email=", "recipient="}) {
     if (ascii::istarts_with(line.substr(from, at - from), key)) return from + key.size();
   }
   return from;
@@ -46,9 +46,9 @@ std::size_t domain_end(std::string_view line, std::size_t at) noexcept {
   while (to < line.size() && to - at < kDomainMax && is_domain(line[to])) ++to;
   // Sentences in scripts without spaces go on where a domain ends; a domain in one script seldom changes to another.
   if (to > at && ascii::is_alnum(line[at])) {
-    const auto other = std::find_if(line.begin() + static_cast<std::ptrdiff_t>(at),
-                                    line.begin() + static_cast<std::ptrdiff_t>(to),
-                                    [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+    const auto other =
+        std::find_if(line.begin() + static_cast<std::ptrdiff_t>(at), line.begin() + static_cast<std::ptrdiff_t>(to),
+                     [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
     if (other != line.begin() + static_cast<std::ptrdiff_t>(to)) to = static_cast<std::size_t>(other - line.begin());
   }
   while (to > at && !ascii::is_alnum(line[to - 1]) && static_cast<unsigned char>(line[to - 1]) < 0x80) --to;
@@ -70,7 +70,8 @@ std::string decode_utf8_escapes(std::string_view text) {  // RFC 6533 3: "\x{HEX
       continue;
     }
     std::uint32_t point = 0;
-    for (std::size_t h = i + 3; h < close; ++h) point = point * 16 + static_cast<std::uint32_t>(std::max(0, ascii::hex_value(text[h])));
+    for (std::size_t h = i + 3; h < close; ++h)
+      point = point * 16 + static_cast<std::uint32_t>(std::max(0, ascii::hex_value(text[h])));
     if (point < 0x80) {
       decoded += static_cast<char>(point);
     } else if (point < 0x800) {
@@ -104,13 +105,15 @@ std::optional<FoundAddress> next_address(std::string_view line, std::size_t from
 
 std::string typed_address(std::string_view value) {
   const std::size_t semicolon = value.find(';');
-  if (semicolon != std::string_view::npos && value.substr(0, semicolon).find_first_of("@<\"") == std::string_view::npos) {
+  if (semicolon != std::string_view::npos &&
+      value.substr(0, semicolon).find_first_of("@<\"") == std::string_view::npos) {
     value.remove_prefix(semicolon + 1);
   }
   value = ascii::trim(value);
   if (value.empty()) return {};
   std::string text = value.find("\\x{") == std::string_view::npos ? std::string(value) : decode_utf8_escapes(value);
-  if (text.starts_with('@')) text.erase(0, text.find(':') == std::string::npos ? 1 : text.find(':') + 1);  // A source route.
+  if (text.starts_with('@'))
+    text.erase(0, text.find(':') == std::string::npos ? 1 : text.find(':') + 1);  // A source route.
   if (const auto found = next_address(text, 0)) return std::string(found->text);
   std::erase_if(text, [](char c) { return c == '<' || c == '>' || c == '"' || ascii::is_control(c); });
   return std::string(ascii::trim(text.substr(0, kAddressMax)));

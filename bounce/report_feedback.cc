@@ -1,5 +1,5 @@
-// Complaints: the Abuse Reporting Format (RFC 5965, extended by RFC 6591 and RFC 6650), X-ARF, and the forms that providers had
-// before or instead.
+// Complaints: the Abuse Reporting Format (RFC 5965, extended by RFC 6591 and RFC 6650), X-ARF, and the forms that
+// providers had before or instead.
 //
 //   feedback-report = *( field CRLF )     ; Feedback-Type, Source-IP, Original-Rcpt-To, ...
 #include <algorithm>
@@ -30,11 +30,19 @@ void read_feedback_field(Report& report, const RawField& field) {
     complaint.arrival = parse_date(short_value(field.value));
   } else if (is("Original-Mail-From")) {
     complaint.original_mail_from = typed_address(short_value(field.value));
-  } else if (is("Original-Rcpt-To") || is("Removal-Recipient") || is("X-HmXmrOriginalRecipient") || is("Original-Recipient")) {
+  } else if (is("Original-Rcpt-To") || is("Removal-Recipient") || is("X-HmXmrOriginalRecipient") ||
+             is("Original-Recipient")) {
     const std::string address = typed_address(short_value(field.value));
-    const bool known = std::ranges::any_of(report.recipients, [&](const ReportedRecipient& r) { return same_address(r.address, address); });
+    const bool known = std::ranges::any_of(
+        report.recipients, [&](const ReportedRecipient& r) { return same_address(r.address, address); });
     if (address.find('@') == std::string::npos || known || report.recipients.size() >= kReportRecipientsMax) return;
-    report.recipients.push_back({.address = address, .final_recipient = {}, .action = Action::kNone, .status = {}, .diagnostic = {}, .remote_mta = {}, .verdict = {}});
+    report.recipients.push_back({.address = address,
+                                 .final_recipient = {},
+                                 .action = Action::kNone,
+                                 .status = {},
+                                 .diagnostic = {},
+                                 .remote_mta = {},
+                                 .verdict = {}});
   }
 }
 
@@ -49,11 +57,15 @@ void read_fields(Report& report, std::string_view content) {
 
 // A provider's complaint without RFC 5965: by whom and about what it says.
 bool is_provider_complaint(const Mail& mail) {
-  constexpr std::string_view kFrom[] = {"staff@hotmail.com", "scomp@aol.net", "scomp@aol.com", "fbl@", "feedbackloop@", "abuse-reports@", "complaints@"};
+  constexpr std::string_view kFrom[] = {"staff@hotmail.com", "scomp@aol.net",  "scomp@aol.com", "fbl@",
+                                        "feedbackloop@",     "abuse-reports@", "complaints@"};
   const std::string from = ascii::to_lower(mail.from);
   const bool known = std::ranges::any_of(kFrom, [&](std::string_view start) { return from.starts_with(start); });
-  constexpr std::string_view kSubjects[] = {"complaint about message from", "client tos notification", "email feedback report for ip", "abuse report", "spam report"};
-  return known && std::ranges::any_of(kSubjects, [&](std::string_view words) { return mail.subject_folded.find(words) != std::string::npos; });
+  constexpr std::string_view kSubjects[] = {"complaint about message from", "client tos notification",
+                                            "email feedback report for ip", "abuse report", "spam report"};
+  return known && std::ranges::any_of(kSubjects, [&](std::string_view words) {
+           return mail.subject_folded.find(words) != std::string::npos;
+         });
 }
 
 // Microsoft's Junk Mail Reporting Program marks the message itself; others write the person into its header.
@@ -79,12 +91,6 @@ void read_returned(Report& report, const Mail& mail) {
   read_feedback_field(report, {.name = "Original-Rcpt-To", .value = to});
 }
 
-// RFC 5965 7.3 and what was sent before it. Who was defrauded or annoyed wants no more mail; what a virus scanner, an
-// authentication check or a person who likes the mail says is no such wish.
-Reaction reaction_of(std::string_view feedback_type) noexcept {
-  return feedback_type == "abuse" || feedback_type == "fraud" ? Reaction::kSuppress : Reaction::kNone;
-}
-
 const MimePart* find_part(const MimeTree& tree, std::string_view type) noexcept {
   const auto found = std::ranges::find_if(tree.parts, [type](const MimePart& part) { return part.type.value == type; });
   return found == tree.parts.end() ? nullptr : &*found;
@@ -92,8 +98,21 @@ const MimePart* find_part(const MimeTree& tree, std::string_view type) noexcept 
 
 }  // namespace
 
+// RFC 5965 7.3 and what was sent before it. Who was defrauded or annoyed wants no more mail; what a virus scanner, an
+// authentication check or a person who likes the mail says is no such wish.
+Verdict complaint_verdict(std::string_view feedback_type, std::string_view rule) {
+  Verdict verdict = verdict_of(Class::kComplaint, rule);
+  if (feedback_type != "abuse" && feedback_type != "fraud") verdict.reaction = Reaction::kNone;
+  return verdict;
+}
+
 std::optional<Report> read_feedback(const Mail& mail) {
-  Report report{.kind = ReportKind::kArf, .recipients = {}, .original_message_id = {}, .token = {}, .complaint = Complaint{}, .sign = {}};
+  Report report{.kind = ReportKind::kArf,
+                .recipients = {},
+                .original_message_id = {},
+                .token = {},
+                .complaint = Complaint{},
+                .sign = {}};
   const MimePart& message = mail.tree.parts.front();
   if (const MimePart* part = find_part(mail.tree, "message/feedback-report")) {
     report.sign = "arf";
@@ -101,9 +120,11 @@ std::optional<Report> read_feedback(const Mail& mail) {
   } else if (!header_of(message, "X-ARF").empty() || !header_of(message, "X-XARF").empty()) {
     report.sign = "x-arf";
     for (const MimePart& each : mail.tree.parts) {
-      if (each.number == 2 || mail.tree.parts.size() == 1) read_fields(report, text_of(each, each.body.substr(0, kReportTextMax)));
+      if (each.number == 2 || mail.tree.parts.size() == 1)
+        read_fields(report, text_of(each, each.body.substr(0, kReportTextMax)));
     }
-  } else if (message.type.parameter("report-type") == "feedback-report" || mail.words.words.find("\nFeedback-Type:") != std::string_view::npos) {
+  } else if (message.type.parameter("report-type") == "feedback-report" ||
+             mail.words.words.find("\nFeedback-Type:") != std::string_view::npos) {
     report.sign = "arf.text";
     read_fields(report, mail.words.words);
   } else if (is_provider_complaint(mail)) {
@@ -112,13 +133,11 @@ std::optional<Report> read_feedback(const Mail& mail) {
     return std::nullopt;
   }
   Complaint& complaint = *report.complaint;
-  if (complaint.feedback_type.empty()) complaint.feedback_type = "abuse";  // Required by RFC 5965 3.1, and the reason to send one.
+  if (complaint.feedback_type.empty())
+    complaint.feedback_type = "abuse";  // Required by RFC 5965 3.1, and the reason to send one.
   read_returned(report, mail);
   for (ReportedRecipient& recipient : report.recipients) {
-    recipient.verdict = verdict_of(Class::kUndetermined, "arf");
-    recipient.verdict.permanence = Permanence::kNone;
-    recipient.verdict.scope = Scope::kRecipient;
-    recipient.verdict.reaction = reaction_of(complaint.feedback_type);
+    recipient.verdict = complaint_verdict(complaint.feedback_type, report.sign);
   }
   return report;
 }

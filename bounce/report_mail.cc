@@ -21,7 +21,8 @@ std::string address_in(std::string_view value) {
 
 std::string_view html_character(std::string_view entity) noexcept {
   constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
-      {"lt", "<"}, {"gt", ">"}, {"amp", "&"}, {"quot", "\""}, {"nbsp", " "}, {"apos", "'"}, {"#39", "'"}, {"#64", "@"}, {"#34", "\""}, {"#60", "<"}, {"#62", ">"}};
+      {"lt", "<"},  {"gt", ">"},  {"amp", "&"},  {"quot", "\""}, {"nbsp", " "}, {"apos", "'"},
+      {"#39", "'"}, {"#64", "@"}, {"#34", "\""}, {"#60", "<"},   {"#62", ">"}};
   for (const auto& [name, character] : kEntities) {
     if (ascii::iequals(entity, name)) return character;
   }
@@ -29,7 +30,8 @@ std::string_view html_character(std::string_view entity) noexcept {
 }
 
 bool breaks_line(std::string_view tag) noexcept {
-  constexpr std::string_view kTags[] = {"br", "p", "/p", "div", "/div", "tr", "/tr", "li", "/li", "h1", "h2", "h3", "/h1", "/h2", "/h3", "table", "/table", "pre", "/pre", "td", "ul", "hr"};
+  constexpr std::string_view kTags[] = {"br", "p",   "/p",  "div", "/div",  "tr",     "/tr", "li",   "/li", "h1", "h2",
+                                        "h3", "/h1", "/h2", "/h3", "table", "/table", "pre", "/pre", "td",  "ul", "hr"};
   const std::size_t end = tag.find_first_not_of("/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ123");
   tag = tag.substr(0, end);
   return std::ranges::any_of(kTags, [tag](std::string_view name) { return ascii::iequals(tag, name); });
@@ -53,7 +55,9 @@ std::string text_of_html(std::string_view html) {
       if (breaks_line(tag)) text += '\n';
     } else if (c == '&') {
       const std::size_t close = html.find(';', at);
-      const std::string_view known = close != std::string_view::npos && close - at < 8 ? html_character(html.substr(at + 1, close - at - 1)) : std::string_view();
+      const std::string_view known = close != std::string_view::npos && close - at < 8
+                                         ? html_character(html.substr(at + 1, close - at - 1))
+                                         : std::string_view();
       text += known.empty() ? "&" : known;
       at = known.empty() ? at + 1 : close + 1;
     } else {
@@ -68,8 +72,9 @@ std::string text_of_html(std::string_view html) {
 // The report's own words
 
 bool is_returned(std::string_view type) noexcept {
-  constexpr std::string_view kTypes[] = {"message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers",
-                                         "message/global", "message/global-headers", "message/partial", "text/rfc822"};
+  constexpr std::string_view kTypes[] = {"message/rfc822",         "text/rfc822-headers", "text/rfc822-header",
+                                         "message/rfc822-headers", "message/global",      "message/global-headers",
+                                         "message/partial",        "text/rfc822"};
   return std::ranges::find(kTypes, type) != std::end(kTypes);
 }
 
@@ -82,8 +87,9 @@ std::string all_words(const MimeTree& tree) {
     for (const MimePart& part : tree.parts) {
       if (is_returned(part.type.value) || text.size() >= kReportTextMax) break;
       const bool broken = part.multipart() && part.parts == 0;
-      const bool wanted = html ? part.type.value == "text/html"
-                               : part.type.value == "text/plain" || broken || part.type.value.find('/') == std::string::npos;
+      const bool wanted =
+          html ? part.type.value == "text/html"
+               : part.type.value == "text/plain" || broken || part.type.value.find('/') == std::string::npos;
       if (!wanted) continue;
       std::string words = text_of(part, part.body.substr(0, html ? kHtmlMax : kReportTextMax));
       if (html) words = text_of_html(words).substr(0, kReportTextMax);
@@ -111,7 +117,11 @@ void split_words(ReportText& report) {
 }
 
 bool announces_field(std::string_view name) noexcept {
-  constexpr std::string_view kNames[] = {"Received", "Return-Path", "From", "To", "Date", "Subject", "Message-ID", "MIME-Version", "X-Original-To", "Delivered-To", "DKIM-Signature", "X-Received", "Content-Type", "ARC-Seal", "X-Google-Smtp-Source"};
+  constexpr std::string_view kNames[] = {"Received",     "Return-Path",    "From",
+                                         "To",           "Date",           "Subject",
+                                         "Message-ID",   "MIME-Version",   "X-Original-To",
+                                         "Delivered-To", "DKIM-Signature", "X-Received",
+                                         "Content-Type", "ARC-Seal",       "X-Google-Smtp-Source"};
   return std::ranges::any_of(kNames, [name](std::string_view known) { return ascii::iequals(name, known); });
 }
 
@@ -121,7 +131,8 @@ std::string_view header_within(std::string_view text) noexcept {
   for (std::size_t line = 0; line < kLinesLookedAt && !text.empty(); ++line) {
     const std::string_view start = text;
     const auto field = next_field(text);
-    if (field && !field->name.empty() && field->name.find_first_of("->*=") != 0 && announces_field(field->name)) return start;
+    if (field && !field->name.empty() && field->name.find_first_of("->*=") != 0 && announces_field(field->name))
+      return start;
     if (field) text = start.substr(std::min(start.find('\n'), start.size() - 1) + 1);
   }
   return {};
@@ -132,28 +143,48 @@ std::string_view header_within(std::string_view text) noexcept {
 
 // Fields that only auto-responders write, whatever their value (draft of RFC 3834's registry and observation).
 bool is_auto_field(std::string_view name) noexcept {
-  constexpr std::string_view kNames[] = {"X-Autoreply",           "X-Autorespond",       "X-Autoresponder",        "X-Auto-Reply",
-                                         "X-Auto-Reply-From",     "X-Autoreply-From",    "X-Mail-Autoreply",       "X-Auto-Respond",
-                                         "X-Vacation",            "X-AutoReply-Message", "X-FC-MachineGenerated",  "X-Autorespond-From",
-                                         "X-Amazon-Auto-Reply",   "X-Away-Reply",        "X-Gmail-Vacation",       "Auto-Response", "X-MS-Exchange-Inbox-Rules-Loop",
+  constexpr std::string_view kNames[] = {"X-Autoreply",
+                                         "X-Autorespond",
+                                         "X-Autoresponder",
+                                         "X-Auto-Reply",
+                                         "X-Auto-Reply-From",
+                                         "X-Autoreply-From",
+                                         "X-Mail-Autoreply",
+                                         "X-Auto-Respond",
+                                         "X-Vacation",
+                                         "X-AutoReply-Message",
+                                         "X-FC-MachineGenerated",
+                                         "X-Autorespond-From",
+                                         "X-Amazon-Auto-Reply",
+                                         "X-Away-Reply",
+                                         "X-Gmail-Vacation",
+                                         "Auto-Response",
+                                         "X-MS-Exchange-Inbox-Rules-Loop",
                                          "X-Out-Of-Office"};
   return std::ranges::any_of(kNames, [name](std::string_view known) { return ascii::iequals(name, known); });
 }
 
 bool is_challenge_field(std::string_view name) noexcept {
-  constexpr std::string_view kStarts[] = {"X-TMDA", "X-Boxbe", "X-SpamArrest", "X-Challenge", "X-MailInBlack", "X-ChoiceMail", "X-Earthlink-SpamBlocker"};
+  constexpr std::string_view kStarts[] = {"X-TMDA",        "X-Boxbe",      "X-SpamArrest",           "X-Challenge",
+                                          "X-MailInBlack", "X-ChoiceMail", "X-Earthlink-SpamBlocker"};
   return std::ranges::any_of(kStarts, [name](std::string_view known) { return ascii::istarts_with(name, known); });
 }
 
 bool is_daemon(const Mail& mail) {
-  constexpr std::string_view kLocals[] = {"mailer-daemon", "postmaster", "post_master", "mail-daemon", "mdaemon", "maildaemon", "mailerdaemon",
-                                          "mail.delivery.system", "mail-delivery", "mailsystem", "mail-system", "mailer", "poostmaster",
-                                          "microsoftexchange", "sysadmin", "bounce", "bounces", "mailadmin", "mail_administrator", "no-reply-bounce", "mail-dsn", "maildelivery"};
+  constexpr std::string_view kLocals[] = {
+      "mailer-daemon",      "postmaster",           "post_master",   "mail-daemon", "mdaemon",     "maildaemon",
+      "mailerdaemon",       "mail.delivery.system", "mail-delivery", "mailsystem",  "mail-system", "mailer",
+      "poostmaster",        "microsoftexchange",    "sysadmin",      "bounce",      "bounces",     "mailadmin",
+      "mail_administrator", "no-reply-bounce",      "mail-dsn",      "maildelivery"};
   const std::string local = ascii::to_lower(std::string_view(mail.from).substr(0, mail.from.find('@')));
   if (std::ranges::any_of(kLocals, [&](std::string_view known) { return local.starts_with(known); })) return true;
-  constexpr std::string_view kNames[] = {"mailer-daemon", "mailer daemon", "mail deliver", "mail administrator", "mail system",
-                                         "postmaster", "system administrator", "internet mail", "delivery subsystem", "mdaemon", "mail gateway", "mailsystem", "e-mail delivery"};
-  if (std::ranges::any_of(kNames, [&](std::string_view known) { return mail.from_name.find(known) != std::string::npos; })) return true;
+  constexpr std::string_view kNames[] = {
+      "mailer-daemon", "mailer daemon",        "mail deliver",   "mail administrator", "mail system",
+      "postmaster",    "system administrator", "internet mail",  "delivery subsystem", "mdaemon",
+      "mail gateway",  "mailsystem",           "e-mail delivery"};
+  if (std::ranges::any_of(kNames,
+                          [&](std::string_view known) { return mail.from_name.find(known) != std::string::npos; }))
+    return true;
   return mail.from.empty() && (mail.return_path.empty() || mail.return_path == "<>");
 }
 
@@ -180,7 +211,8 @@ void read_header(Mail& mail, const RawField& field) {
     read_precedence(mail, field.value);
   } else if (is("X-Failed-Recipients")) {
     const std::string value = unfold(field.value);
-    for (auto found = next_address(value, 0); found && mail.failed_recipients.size() < kReportRecipientsMax; found = next_address(value, found->to)) {
+    for (auto found = next_address(value, 0); found && mail.failed_recipients.size() < kReportRecipientsMax;
+         found = next_address(value, found->to)) {
       mail.failed_recipients.emplace_back(found->text);
     }
   } else if (field.name.starts_with('X') || field.name.starts_with('x') || field.name.starts_with('A')) {
@@ -206,8 +238,9 @@ Mail::Mail(std::string_view message) : tree(read_mime(message)) {
   for (const MimePart& part : tree.parts) {
     if (!is_returned(part.type.value)) continue;
     constexpr std::size_t kReturnedHeaderMax = 64 * 1024;  // More than any honest header section.
-    returned = part.encoding == "base64" || part.encoding == "quoted-printable" ? decoded_body(part).substr(0, kReturnedHeaderMax)
-                                                                                : std::string(part.body.substr(0, kReturnedHeaderMax));
+    returned = part.encoding == "base64" || part.encoding == "quoted-printable"
+                   ? decoded_body(part).substr(0, kReturnedHeaderMax)
+                   : std::string(part.body.substr(0, kReturnedHeaderMax));
     break;
   }
   if (returned.empty()) returned = header_within(words.returned);

@@ -1,4 +1,5 @@
-// Amazon SES tells by SNS, whose e-mail subscriptions carry JSON (RFC 8259), as it is or as a string within another object:
+// Amazon SES tells by SNS, whose e-mail subscriptions carry JSON (RFC 8259), as it is or as a string within another
+// object:
 //
 //   {"notificationType":"Bounce","bounce":{"bouncedRecipients":[{"emailAddress":..,"action":..,"status":..,"diagnosticCode":..}]}}
 //
@@ -24,7 +25,8 @@ std::string take_string(std::string_view json, std::size_t& at) {
     const char escaped = json[++at];
     if (escaped == 'u' && at + 4 < json.size()) {
       int point = 0;
-      for (int i = 1; i <= 4; ++i) point = point * 16 + std::max(0, ascii::hex_value(json[at + static_cast<std::size_t>(i)]));
+      for (int i = 1; i <= 4; ++i)
+        point = point * 16 + std::max(0, ascii::hex_value(json[at + static_cast<std::size_t>(i)]));
       value += point < 0x80 ? static_cast<char>(point) : '?';
       at += 4;
     } else {
@@ -120,7 +122,8 @@ void add(Report& report, const Member& member) {
     report.recipients.back().status = reply_in(member.value).enhanced;
   } else if (member.name == "diagnosticCode" && !report.recipients.empty()) {
     const std::size_t type = member.value.find(';');
-    report.recipients.back().diagnostic = reply_in(type != std::string::npos && type < 16 ? std::string_view(member.value).substr(type + 1) : member.value);
+    report.recipients.back().diagnostic = reply_in(
+        type != std::string::npos && type < 16 ? std::string_view(member.value).substr(type + 1) : member.value);
   }
 }
 
@@ -128,8 +131,14 @@ void add(Report& report, const Member& member) {
 
 std::optional<Report> read_notification(const Mail& mail) {
   const std::string_view words = mail.words.words;
-  if (words.find("notificationType") == std::string_view::npos && words.find("\"eventType\"") == std::string_view::npos) return std::nullopt;
-  Report report{.kind = ReportKind::kNone, .recipients = {}, .original_message_id = {}, .token = {}, .complaint = {}, .sign = "ses_notification"};
+  if (words.find("notificationType") == std::string_view::npos && words.find("\"eventType\"") == std::string_view::npos)
+    return std::nullopt;
+  Report report{.kind = ReportKind::kNone,
+                .recipients = {},
+                .original_message_id = {},
+                .token = {},
+                .complaint = {},
+                .sign = "ses_notification"};
   const std::vector<Member> members = string_members(notification_in(words));
   for (const Member& member : members) {
     if (member.name == "notificationType" || member.name == "eventType") report.kind = kind_of(member.value);

@@ -10,7 +10,7 @@
 namespace mailsbuddy::bounce {
 
 enum class Sign : std::uint8_t {
-  kFailure,          // Something was not delivered.
+  kFailure,        // Something was not delivered.
   kFailureTitle,   // The same, in words that only a subject says.
   kDelay,          // It will be tried again.
   kFinal,          // It will not be tried again.

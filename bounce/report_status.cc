@@ -2,8 +2,8 @@
 //
 //   content = per-message-fields 1*( CRLF per-recipient-fields )
 //
-// Writers put empty lines within the fields of one recipient and none between two; so a recipient ends where a field comes
-// that it has already, or, having its address, at an empty line.
+// Writers put empty lines within the fields of one recipient and none between two; so a recipient ends where a field
+// comes that it has already, or, having its address, at an empty line.
 #include <algorithm>
 
 #include "bounce/report.h"
@@ -63,7 +63,8 @@ class StatusReader {
 
   void about_message(const RawField& field) {
     if (ascii::iequals(field.name, "X-Original-Message-ID")) status_.original_message_id = unfold(field.value);
-    if (ascii::istarts_with(field.name, "X-") && field.name.size() > 7 && ascii::iequals(field.name.substr(field.name.size() - 7), "-Sender")) {
+    if (ascii::istarts_with(field.name, "X-") && field.name.size() > 7 &&
+        ascii::iequals(field.name.substr(field.name.size() - 7), "-Sender")) {
       status_.sender = typed_address(unfold(field.value));
     }
   }
@@ -87,8 +88,10 @@ class StatusReader {
   }
 
   static Action action_of(std::string_view value) noexcept {
-    constexpr std::pair<std::string_view, Action> kActions[] = {{"fail", Action::kFailed},    {"delay", Action::kDelayed}, {"deliver", Action::kDelivered},
-                                                                {"relay", Action::kRelayed},  {"expand", Action::kExpanded}, {"rejected", Action::kFailed}, {"expired", Action::kFailed}, {"error", Action::kFailed}};
+    constexpr std::pair<std::string_view, Action> kActions[] = {
+        {"fail", Action::kFailed},    {"delay", Action::kDelayed},   {"deliver", Action::kDelivered},
+        {"relay", Action::kRelayed},  {"expand", Action::kExpanded}, {"rejected", Action::kFailed},
+        {"expired", Action::kFailed}, {"error", Action::kFailed}};
     for (const auto& [start, action] : kActions) {
       if (ascii::istarts_with(value, start)) return action;
     }
@@ -101,7 +104,9 @@ class StatusReader {
     constexpr std::size_t kTypeMax = 24;
     if (semicolon == std::string_view::npos || semicolon > kTypeMax) return diagnostic;
     const std::string_view type = ascii::trim(diagnostic.substr(0, semicolon));
-    const bool typed = std::ranges::all_of(type, [](char c) { return ascii::is_alnum(c) || c == '-' || c == '_' || c == '.'; }) && !type.empty() && ascii::is_alpha(type.front());
+    const bool typed =
+        std::ranges::all_of(type, [](char c) { return ascii::is_alnum(c) || c == '-' || c == '_' || c == '.'; }) &&
+        !type.empty() && ascii::is_alpha(type.front());
     return typed ? ascii::trim(diagnostic.substr(semicolon + 1)) : diagnostic;
   }
 
@@ -129,7 +134,8 @@ bool has_status_fields(std::string_view text) noexcept {
   for (std::size_t at = text.find("-Recipient:"); at != std::string_view::npos; at = text.find("-Recipient:", at + 1)) {
     if (at >= 5 && ascii::iequals(text.substr(at - 5, 5), "Final")) return true;
   }
-  return text.find("Final-recipient:") != std::string_view::npos || text.find("final-recipient:") != std::string_view::npos;
+  return text.find("Final-recipient:") != std::string_view::npos ||
+         text.find("final-recipient:") != std::string_view::npos;
 }
 
 }  // namespace
@@ -137,7 +143,8 @@ bool has_status_fields(std::string_view text) noexcept {
 std::optional<DeliveryStatus> read_delivery_status(const Mail& mail) {
   std::optional<DeliveryStatus> status;
   for (const MimePart& part : mail.tree.parts) {
-    const bool typed = part.type.value == "message/delivery-status" || part.type.value == "message/global-delivery-status" || part.type.value == "text/delivery-status";
+    const bool typed = part.type.value == "message/delivery-status" ||
+                       part.type.value == "message/global-delivery-status" || part.type.value == "text/delivery-status";
     if (!typed) continue;
     if (!status) status.emplace();
     StatusReader(*status).read(text_of(part, part.body.substr(0, kReportBytesMax)));

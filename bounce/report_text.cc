@@ -1,15 +1,18 @@
-// Reports in servers' own words. Hundreds of programs write them and few are alike, but they place addresses in few ways:
+// Reports in servers' own words. Hundreds of programs write them and few are alike, but they place addresses in few
+// ways:
 //
 //   whole  = [bullet] address [":"]                          a line, or the first of a paragraph, by itself
 //   lead   = [bullet] address separator words                 "<ann@example.net>: host ... said: 550 ..."
 //          / reply-code [enhanced] address words              "550 <ann@example.net>... User unknown"
-//   label  = ... label [":"] address ...                      "RCPT TO:<ann@example.net>", "Unknown user: ann@example.net"
-//   local  = local-part [separator words]                     below "... the following recipients ...:"
+//   label  = ... label [":"] address ...                      "RCPT TO:<ann@example.net>", "Unknown user:
+//   ann@example.net" local  = local-part [separator words]                     below "... the following recipients
+//   ...:"
 //
-// The best way that a report has names its recipients; what stands between two of them is about the first. Other addresses are
-// those of helpers and senders; one alone, if it is neither, is taken.
+// The best way that a report has names its recipients; what stands between two of them is about the first. Other
+// addresses are those of helpers and senders; one alone, if it is neither, is taken.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "bounce/report.h"
 #include "bounce/report_address.h"
@@ -23,7 +26,8 @@ enum class Place : std::uint8_t { kNone, kInside, kLabel, kLead, kWhole };
 struct Line {
   Place place = Place::kNone;
   std::string_view address;
-  std::string_view about;  // What the line says about it.
+  std::string_view about;     // What the line says about it.
+  std::string_view original;  // "(expanded from <...>)": where the mail was sent.
 };
 
 bool is_word(char c) noexcept { return ascii::is_alnum(c) || static_cast<unsigned char>(c) >= 0x80; }
@@ -36,9 +40,10 @@ std::string_view strip_front(std::string_view text, std::string_view characters)
 
 // Fields of the returned message that a report repeats: their addresses are not recipients.
 bool is_other_field(std::string_view line) noexcept {
-  constexpr std::string_view kOthers[] = {"from:", "sender:", "reply-to:", "mail from", "message-id", "subject:", "date:",
-                                          "return-path:", "cc:", "references:", "in-reply-to:", "envelope-from", "x-",
-                                          "reporting-mta", "<<< mail from", ">>> mail from", "sent:", "received:"};
+  constexpr std::string_view kOthers[] = {
+      "from:", "sender:",       "reply-to:",     "mail from",     "message-id",   "subject:",
+      "date:", "return-path:",  "cc:",           "references:",   "in-reply-to:", "envelope-from",
+      "x-",    "reporting-mta", "<<< mail from", ">>> mail from", "sent:",        "received:"};
   line = strip_front(line, "> *-|\t");
   return std::ranges::any_of(kOthers, [line](std::string_view name) { return ascii::istarts_with(line, name); });
 }
@@ -46,20 +51,21 @@ bool is_other_field(std::string_view line) noexcept {
 // "1.", "(2)", "RFC822;", "Recipient:" and the like before an address that is a line by itself.
 bool is_bullet(std::string_view prefix) noexcept {
   prefix = ascii::trim(prefix);
-  while (!prefix.empty() && std::string_view("<\"'(: ").find(prefix.back()) != std::string_view::npos) prefix.remove_suffix(1);
+  while (!prefix.empty() && std::string_view("<\"'(: ").find(prefix.back()) != std::string_view::npos)
+    prefix.remove_suffix(1);
   if (is_punctuation(prefix)) return prefix.size() <= 16;
   for (const std::string_view known : {"rfc822;", "smtp;", "rfc822", "mailto"}) {
     if (ascii::iequals(prefix, known)) return true;
   }
-  return prefix.size() <= 4 && std::ranges::none_of(prefix, ascii::is_alpha) && std::ranges::none_of(prefix, [](char c) {
-           return static_cast<unsigned char>(c) >= 0x80;
-         });
+  return prefix.size() <= 4 && std::ranges::none_of(prefix, ascii::is_alpha) &&
+         std::ranges::none_of(prefix, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
 }
 
 // "550", "550 5.1.1", "#5.1.1" and nothing else.
 bool is_code(std::string_view prefix) noexcept {
   prefix = ascii::trim(prefix);
-  while (!prefix.empty() && std::string_view("<\"'(: -#").find(prefix.back()) != std::string_view::npos) prefix.remove_suffix(1);
+  while (!prefix.empty() && std::string_view("<\"'(: -#").find(prefix.back()) != std::string_view::npos)
+    prefix.remove_suffix(1);
   prefix = strip_front(prefix, "#<>= *");
   return prefix.size() >= 3 && prefix.size() <= 16 && (prefix[0] == '4' || prefix[0] == '5') &&
          prefix.find_first_not_of("0123456789. -#") == std::string_view::npos;
@@ -67,13 +73,50 @@ bool is_code(std::string_view prefix) noexcept {
 
 // What stands right before a recipient, and before nobody else.
 bool is_label(std::string_view prefix) {
-  constexpr std::string_view kLabels[] = {
-      "rcpt to", "recipient", "recipient address", "recipients", "to", "for", "unknown user", "user unknown", "user",
-      "addressed to", "attempts", "mail to", "message to", "delivered to", "delivery to", "reach", "original address",
-      "generated by", "failed recipient", "address", "mailbox", "undeliverable to", "account", "email address", "e-mail address",
-      "invalid recipient", "no such user", "recipient unknown", "bad address", "for user", "not exist", "failed", "unknown recipient", "invalid address", "unknown address", "full", "destinataire",
-      "empf\xc3\xa4nger", "destinatario", "an", "generated from", "not a member of this mailing list"};
-  while (!prefix.empty() && std::string_view("<\"'(: \t-=`[;").find(prefix.back()) != std::string_view::npos) prefix.remove_suffix(1);
+  constexpr std::string_view kLabels[] = {"rcpt to",
+                                          "recipient",
+                                          "recipient address",
+                                          "recipients",
+                                          "to",
+                                          "for",
+                                          "unknown user",
+                                          "user unknown",
+                                          "user",
+                                          "addressed to",
+                                          "attempts",
+                                          "mail to",
+                                          "message to",
+                                          "delivered to",
+                                          "delivery to",
+                                          "reach",
+                                          "original address",
+                                          "generated by",
+                                          "failed recipient",
+                                          "address",
+                                          "mailbox",
+                                          "undeliverable to",
+                                          "account",
+                                          "email address",
+                                          "e-mail address",
+                                          "invalid recipient",
+                                          "no such user",
+                                          "recipient unknown",
+                                          "bad address",
+                                          "for user",
+                                          "not exist",
+                                          "failed",
+                                          "unknown recipient",
+                                          "invalid address",
+                                          "unknown address",
+                                          "full",
+                                          "destinataire",
+                                          "empf\xc3\xa4nger",
+                                          "destinatario",
+                                          "an",
+                                          "generated from",
+                                          "not a member of this mailing list"};
+  while (!prefix.empty() && std::string_view("<\"'(: \t-=`[;").find(prefix.back()) != std::string_view::npos)
+    prefix.remove_suffix(1);
   constexpr std::size_t kLabelMax = 24;
   const bool whole = prefix.size() <= kLabelMax;
   const std::string end = ascii::to_lower(prefix.substr(whole ? 0 : prefix.size() - kLabelMax));
@@ -87,8 +130,11 @@ bool is_label(std::string_view prefix) {
 bool is_separator(std::string_view after) noexcept {
   if (after.empty()) return true;
   if (std::string_view(":;[(,<\t\"|").find(after.front()) != std::string_view::npos) return true;
-  constexpr std::string_view kOthers[] = {"...", "  ", " on ", " - ", " -- ", "- ", " (", " [", " :", " <", " \xe2\x80\x93", " failed", " - ",
-                                          " does not", " is not", " was not", " could not", " 5", " 4", " =>", " ->", ". ", " unknown", " user", " invalid", " ...", " mailbox", " no such", " has "};
+  constexpr std::string_view kOthers[] = {"...",      "  ",        " on ",     " - ",      " -- ",          "- ",
+                                          " (",       " [",        " :",       " <",       " \xe2\x80\x93", " failed",
+                                          " - ",      " does not", " is not",  " was not", " could not",    " 5",
+                                          " 4",       " =>",       " ->",      ". ",       " unknown",      " user",
+                                          " invalid", " ...",      " mailbox", " no such", " has "};
   return std::ranges::any_of(kOthers, [after](std::string_view start) { return ascii::istarts_with(after, start); });
 }
 
@@ -99,23 +145,35 @@ bool repeats(std::string_view rest, std::string_view address) noexcept {
   std::string_view before = ascii::trim(rest.substr(0, again->from));
   while (!before.empty() && is_punctuation(before.substr(before.size() - 1))) before.remove_suffix(1);
   const std::string_view after = rest.substr(again->to);
-  return (is_punctuation(before) || before.ends_with("mailto")) &&
-         (is_punctuation(after) || repeats(after, address));
+  return (is_punctuation(before) || before.ends_with("mailto")) && (is_punctuation(after) || repeats(after, address));
 }
 
 // "User mailbox exceeds allowed size: ann@example.net": a few words, a colon, and the address ends the line.
 bool is_titled(std::string_view prefix) noexcept {
   constexpr std::size_t kTitleMax = 60;
-  while (!prefix.empty() && std::string_view("<\"'( \t").find(prefix.back()) != std::string_view::npos) prefix.remove_suffix(1);
+  while (!prefix.empty() && std::string_view("<\"'( \t").find(prefix.back()) != std::string_view::npos)
+    prefix.remove_suffix(1);
   constexpr std::string_view kOthers[] = {"contact", "report", "help", "mail to", "questions", "sender"};
   const std::string lower = ascii::to_lower(prefix.substr(0, kTitleMax));
   return prefix.ends_with(':') && prefix.size() <= kTitleMax &&
          std::ranges::none_of(kOthers, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
+// The address in "(expanded from: <ann@example.net>)", which Sendmail and Postfix write after that of a member.
+std::string_view expanded_from(std::string_view text) noexcept {
+  const std::size_t at = text.find("(expanded from");
+  if (at == std::string_view::npos) return {};
+  const auto found = next_address(text, at);
+  return found ? found->text : std::string_view();
+}
+
 Line read_line(std::string_view line) {
   const auto found = next_address(line, 0);
   if (!found || is_other_field(line)) return {};
+  if (const std::string_view original = expanded_from(line); !original.empty()) {
+    const bool alone = original.data() == found->text.data();
+    return {Place::kLead, alone ? std::string_view() : found->text, strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
+  }
   const std::string_view prefix = line.substr(0, found->from);
   const std::string_view rest = line.substr(found->to);
   if (is_code(prefix)) return {Place::kLead, found->text, line};
@@ -143,6 +201,7 @@ Line read_line(std::string_view line) {
 struct Named {
   std::string address;
   std::string about;
+  std::string final;  // Whom an alias led to.
 };
 
 void add_line(std::string& text, std::string_view line) {
@@ -153,7 +212,7 @@ void add_line(std::string& text, std::string_view line) {
 
 Named& named(std::vector<Named>& all, std::string_view address) {
   const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address); });
-  return found != all.end() ? *found : all.emplace_back(Named{std::string(address), {}});
+  return found != all.end() ? *found : all.emplace_back(Named{std::string(address), {}, {}});
 }
 
 // A line of dashes, or of a title between dashes, ends what is said about one recipient.
@@ -163,7 +222,9 @@ bool is_rule(std::string_view line) noexcept {
 
 // "<<< 550 ..." in a transcript is about the recipient of the next line that begins with a code.
 bool is_answer(std::string_view line) noexcept { return line.starts_with("<<<"); }
-bool is_command(std::string_view line) noexcept { return line.starts_with(">>>") || ascii::istarts_with(strip_front(line, ". "), "while talking"); }
+bool is_command(std::string_view line) noexcept {
+  return line.starts_with(">>>") || ascii::istarts_with(strip_front(line, ". "), "while talking");
+}
 
 class Collector {
  public:
@@ -189,7 +250,21 @@ class Collector {
  private:
   static constexpr std::size_t kNobody = std::string::npos;
 
+  // An alias is whom the mail was sent to; its member only says where that led.
+  void rename(const Line& line) {
+    if (line.address.empty() && current_ != kNobody) {
+      all_[current_].final = std::exchange(all_[current_].address, std::string(line.original));
+      add_line(all_[current_].about, line.about);
+      return;
+    }
+    Named& one = named(all_, line.original);
+    one.final = line.address;
+    add_line(one.about, line.about);
+    current_ = static_cast<std::size_t>(&one - all_.data());
+  }
+
   void begin(const Line& line, std::string_view text) {
+    if (!line.original.empty()) return rename(line);
     Named& one = named(all_, line.address);
     const bool transcript = line.place == Place::kLead && line.about.data() == text.data();
     if (transcript && !answer_.empty()) add_line(one.about, answer_);
@@ -211,8 +286,9 @@ std::vector<Named> collect(const ReportText& words, Place least) {
 }
 
 bool is_helper(std::string_view address) {
-  constexpr std::string_view kHelpers[] = {"postmaster", "mailer-daemon", "abuse", "support", "helpdesk", "hostmaster", "mail-daemon", "mailmaster",
-                                           "webmaster", "help", "noreply", "no-reply", "feedback", "unblock", "removeme", "admin"};
+  constexpr std::string_view kHelpers[] = {
+      "postmaster", "mailer-daemon", "abuse",   "support",  "helpdesk", "hostmaster", "mail-daemon", "mailmaster",
+      "webmaster",  "help",          "noreply", "no-reply", "feedback", "unblock",    "removeme",    "admin"};
   const std::string_view local = address.substr(0, address.find('@'));
   return std::ranges::any_of(kHelpers, [local](std::string_view name) { return ascii::iequals(local, name); });
 }
@@ -238,7 +314,8 @@ std::string_view local_name(std::string_view line) noexcept {
   const bool plain = !name.empty() && name.size() <= kLocalPartMax && std::ranges::all_of(name, [](char c) {
     return ascii::is_alnum(c) || std::string_view("._-+").find(c) != std::string_view::npos;
   });
-  const bool ends = ascii::trim(after).empty() || after.starts_with(" (") || after.starts_with('\t') || after.starts_with("  ");
+  const bool ends =
+      ascii::trim(after).empty() || after.starts_with(" (") || after.starts_with('\t') || after.starts_with("  ");
   return plain && ends && ascii::is_alnum(name.front()) ? name : std::string_view();
 }
 
@@ -272,8 +349,8 @@ std::vector<Named> find_named(const Mail& mail) {
   if (std::vector<Named> all = find_local_names(mail); !all.empty()) return all;
   std::vector<Named> all = collect(mail.words, Place::kInside);
   drop_bystanders(all, mail);
-  const bool alone = all.size() == 1 && !same_address(all.front().address, mail.to) && !same_address(all.front().address, mail.from) &&
-                     !is_helper(all.front().address);
+  const bool alone = all.size() == 1 && !same_address(all.front().address, mail.to) &&
+                     !same_address(all.front().address, mail.from) && !is_helper(all.front().address);
   return alone ? all : std::vector<Named>();
 }
 
@@ -284,6 +361,7 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
   for (Named& each : find_named(mail)) {
     ReportedRecipient& recipient = recipients.emplace_back();
     recipient.address = std::move(each.address);
+    recipient.final_recipient = std::move(each.final);
     recipient.diagnostic = reply_in(each.about);
     recipient.status = recipient.diagnostic.enhanced;
   }
@@ -292,7 +370,7 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
 
 std::string words_about(const ReportText& words, std::string_view address) {
   std::vector<Named> all = collect(words, Place::kLead);
-  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address); });
+  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
   if (found != all.end() && !found->about.empty()) return std::move(found->about);
   std::string about;
   bool near = false;
@@ -328,7 +406,9 @@ FoundCode find_code(std::string_view text, char digit) noexcept {
     const char before = at == 0 ? ' ' : text[at - 1];
     if (is_word(before) || std::string_view(".-_/@=,$").find(before) != std::string_view::npos) continue;
     const std::string_view after = text.substr(at + 3);
-    if (!after.empty() && !ascii::is_space(after.front()) && after.front() != '-' && after.front() != '\'' && std::string_view(":#;,").find(after.front()) == std::string_view::npos) continue;
+    if (!after.empty() && !ascii::is_space(after.front()) && after.front() != '-' && after.front() != '\'' &&
+        std::string_view(":#;,").find(after.front()) == std::string_view::npos)
+      continue;
     if (before == ':' && after.starts_with(':')) continue;  // A time or an IPv6 address.
     const std::string_view word = ascii::trim(after.substr(0, 12));
     if (ascii::istarts_with(word, "kb") || ascii::istarts_with(word, "mb") || ascii::istarts_with(word, "bytes") ||
@@ -354,14 +434,19 @@ struct FoundStatus {
 
 // An enhanced code at `at`: "5.1.1".
 FoundStatus status_at(std::string_view text, std::size_t at) noexcept {
-  if (at + 4 >= text.size() || (text[at] != '4' && text[at] != '5' && text[at] != '2') || text[at + 1] != '.') return {};
+  if (at + 4 >= text.size() || (text[at] != '4' && text[at] != '5' && text[at] != '2') || text[at + 1] != '.')
+    return {};
   int subject = 0;
   int detail = 0;
   const std::size_t dot = take_digits(text, at + 2, subject);
   if (dot == at + 2 || dot >= text.size() || text[dot] != '.') return {};
   const std::size_t end = take_digits(text, dot + 1, detail);
-  if (end == dot + 1 || (end < text.size() && (is_word(text[end]) || (text[end] == '.' && digits_at(text, end + 1, 1))))) return {};
-  return {EnhancedCode{static_cast<std::uint8_t>(text[at] - '0'), static_cast<std::uint16_t>(subject), static_cast<std::uint16_t>(detail)}, end};
+  if (end == dot + 1 ||
+      (end < text.size() && (is_word(text[end]) || (text[end] == '.' && digits_at(text, end + 1, 1)))))
+    return {};
+  return {EnhancedCode{static_cast<std::uint8_t>(text[at] - '0'), static_cast<std::uint16_t>(subject),
+                       static_cast<std::uint16_t>(detail)},
+          end};
 }
 
 FoundStatus find_status(std::string_view text) noexcept {

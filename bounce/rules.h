@@ -1,47 +1,52 @@
-// rules.h - what replies mean, as an ordered table: the first rule that fits decides.
-// Later rules are the more general ones: providers' own codes and words, then words that anybody uses, then enhanced
-// status codes (RFC 3463 and the IANA registry), then reply codes. Every reply fits one.
+// rules.h - rules as they are written: one a line, its columns parted by tabs. docs/bounces.md has the format for
+// people.
 #pragma once
 
+#include <cstdint>
 #include <optional>
-#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "bounce/pattern.h"
 #include "mailsbuddy/bounce.h"
 
 namespace mailsbuddy::bounce {
 
-// Enhanced status codes by subject and a range of details. The class digit is left to `Rule::code`.
-struct Status {
-  int subject = -1;  // -1: any, or none.
-  int first = 0;
-  int last = 0;
-};
-
 // Which replies a rule is for; all of it must fit.
 struct Fit {
-  std::string_view provider{};
+  std::vector<std::string> providers;  // Any of them; empty: all.
   Stage from = Stage::kMake;
   Stage to = Stage::kFinalDot;
-  int code = 0;  // 0: any; 4 or 5: any such; otherwise the code itself.
-  Status status{};
-  std::string_view text{};  // Phrases separated by "|", lower case, any of which the text must have; empty: any text.
+  int code_first = 0;  // A reply code, or a range; 0: any.
+  int code_last = 0;
+  bool codeless = false;  // Words without a reply code only.
+  int subject = -1;       // Of an enhanced code, and a range of its details; -1: any code, or none.
+  int detail_first = 0;
+  int detail_last = 0;
 };
 
 struct Rule {
-  std::string_view id;  // In every verdict: "google.rate_ip".
-  Class klass;
-  std::string_view sample;  // A reply that this rule and no earlier one fits; from its provider, at a fitting stage.
-  Fit fit{};
-  // Where they differ from the class's own.
-  struct {
-    std::optional<Scope> scope{};
-    std::optional<Reaction> reaction{};
-  } own{};
+  std::string id;     // In every verdict: "google.rate_ip".
+  std::string place;  // "google.tsv:7"
+  Fit fit;
+  std::string pattern;                    // As written; empty: any text.
+  std::vector<Alternative> alternatives;  // The same, folded.
+  bool weak = false;                      // It began with "?": it decides where nothing else does, and excuses nobody.
+  Class klass = Class::kUndetermined;
+  std::optional<Scope> scope;  // Where they differ from the class's own.
+  std::optional<Reaction> reaction;
+  std::string sample;  // A reply that this rule decides.
 };
 
-std::span<const Rule> rules() noexcept;
+// Errors: kInvalidArgument: "NAME:LINE: what is wrong".
+Result<std::vector<Rule>> parse_rules(std::string_view tsv, std::string_view name);
 
-// The first rule that fits. Threads: any.
-const Rule& rule_for(const Reply& reply, Stage stage, const ProviderId& provider);
+// The library's own: bounce/rules/*.tsv in the order of bounce/CMakeLists.txt, which is the order they are tried in.
+struct RuleFile {
+  std::string_view name;
+  std::string_view tsv;
+};
+std::vector<RuleFile> shipped_rule_files();
 
 }  // namespace mailsbuddy::bounce

@@ -106,6 +106,7 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
               .mx_host = std::string(carrier.mx_host),
               .tls = carrier.tls,
               .due = next.due};
+  event.verdict.matched = {};  // A view into the caller's outcome, which the event outlives.
   if (!job.campaign) messages_.push_back(attempted.job);
   if (spool::is_final(next.state)) attempted.job->rate.count(loop_.now(), 1);
   earliest_due_ = std::min(earliest_due_, next.state == spool::State::kDeferred ? next.due : TimePoint::max());

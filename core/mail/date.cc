@@ -62,7 +62,8 @@ std::optional<int> number(std::string_view text) noexcept {
 
 std::optional<int> month_of(std::string_view word) noexcept {
   for (int i = 0; i < 12; ++i) {
-    if (word.size() >= 3 && ascii::iequals(word.substr(0, 3), kMonths.substr(static_cast<std::size_t>(i) * 3, 3))) return i + 1;
+    if (word.size() >= 3 && ascii::iequals(word.substr(0, 3), kMonths.substr(static_cast<std::size_t>(i) * 3, 3)))
+      return i + 1;
   }
   return std::nullopt;
 }
@@ -82,12 +83,13 @@ std::optional<std::chrono::seconds> clock_of(std::string_view word) noexcept {
 std::chrono::minutes zone_of(std::string_view word) noexcept {
   if (word.size() == 5 && (word[0] == '+' || word[0] == '-')) {
     const auto digits = number(word.substr(1));
-    const std::chrono::minutes offset = std::chrono::hours(digits.value_or(0) / 100) + std::chrono::minutes(digits.value_or(0) % 100);
+    const std::chrono::minutes offset =
+        std::chrono::hours(digits.value_or(0) / 100) + std::chrono::minutes(digits.value_or(0) % 100);
     return word[0] == '+' ? offset : -offset;
   }
-  constexpr std::pair<std::string_view, int> kZones[] = {{"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5}, {"MST", -7},
-                                                         {"MDT", -6}, {"PST", -8}, {"PDT", -7}, {"CET", 1},  {"CEST", 2},
-                                                         {"EET", 2},  {"EEST", 3}, {"BST", 1},  {"MSK", 3},  {"JST", 9}};
+  constexpr std::pair<std::string_view, int> kZones[] = {
+      {"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5}, {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7},
+      {"CET", 1},  {"CEST", 2}, {"EET", 2},  {"EEST", 3}, {"BST", 1},  {"MSK", 3},  {"JST", 9}};
   for (const auto& [name, hours] : kZones) {
     if (ascii::iequals(word, name)) return std::chrono::hours(hours);
   }
@@ -105,7 +107,7 @@ std::optional<TimePoint> parse_date(std::string_view text) {
   auto year = number(take_word(rest));
   const auto clock = clock_of(take_word(rest));
   if (!day || !month || !year || !clock) return std::nullopt;
-  if (*year < 100) *year += *year < 50 ? 2000 : 1900;  // RFC 5322 4.3
+  if (*year < 100) *year += *year < 50 ? 2000 : 1900;     // RFC 5322 4.3
   if (*year < 1900 || *year > 2200) return std::nullopt;  // TimePoint reaches 2262.
   const std::chrono::year_month_day date(std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day)));

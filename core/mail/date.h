@@ -8,8 +8,8 @@
 
 namespace mailsbuddy {
 
-// "Thu, 8 Mar 2005 14:00:00 -0400 (EDT)", and what is written for it: without the day's name or the seconds, with a zone's
-// name (RFC 5322 4.3; an unknown one is UTC), a year of two digits. Empty: no such date.
+// "Thu, 8 Mar 2005 14:00:00 -0400 (EDT)", and what is written for it: without the day's name or the seconds, with a
+// zone's name (RFC 5322 4.3; an unknown one is UTC), a year of two digits. Empty: no such date.
 std::optional<TimePoint> parse_date(std::string_view text);
 
 }  // namespace mailsbuddy

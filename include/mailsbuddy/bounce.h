@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ enum class Class : std::uint8_t {
   kDomainUnknown, kNullMx, kDnsFailure, kRoutingError, kNoAnswer, kConnectionError, kTlsFailure, kTlsRequired,
   kProtocolError, kRemoteConfig, kRemoteSystemFull, kExpired, kRateLimited, kTooManyConnections, kTooManyRecipients,
   kGreylisted, kIpReputation, kIpBlocklisted, kDomainReputation, kPtrMissing, kAuthFailed, kSenderInvalid, kRelayDenied,
-  kContentSpam, kContentPolicy, kRfcNoncompliant, kAttachmentRejected, kVirus, kTooLarge, kUndetermined,
+  kContentSpam, kContentPolicy, kRfcNoncompliant, kAttachmentRejected, kVirus, kTooLarge, kAdminDeleted, kAutoReply,
+  kChallenge, kUnsubscribe, kSubscribe, kComplaint, kUndetermined,
 };
 std::string_view to_string(Class value) noexcept;  // "user_unknown", ...
 
@@ -30,20 +32,66 @@ std::string_view to_string(Permanence value) noexcept;
 enum class Scope : std::uint8_t { kNone, kRecipient, kMessage, kSenderDomain, kSourceIp, kHost };
 std::string_view to_string(Scope value) noexcept;
 
-enum class Reaction : std::uint8_t { kNone, kSuppress, kRetry, kSlow, kPause, kSuspendAlert, kFailMessage, kAlert };
+enum class Reaction : std::uint8_t { kNone, kSuppress, kRetry, kSplit, kSlow, kPause, kSuspendAlert, kFailMessage, kAlert };
 std::string_view to_string(Reaction value) noexcept;
+
+// What other senders call a class, for dashboards that were made for theirs. Our reading of their names.
+struct SesType {
+  std::string_view type;     // "Permanent", "Transient", "Undetermined", "Complaint"; empty: SES reports no such thing.
+  std::string_view subtype;
+};
+std::string_view powermta_category(Class value) noexcept;  // "bad-mailbox", ...; empty: none.
+int sparkpost_class(Class value) noexcept;                 // SparkPost and Momentum: 10, 22, ...; 0: none.
+SesType ses_type(Class value) noexcept;
 
 struct Verdict {
   Class klass = Class::kUndetermined;
   Permanence permanence = Permanence::kUndetermined;
   Scope scope = Scope::kMessage;
   Reaction reaction = Reaction::kRetry;
-  std::string_view rule;  // The id of the rule that decided; static storage.
+  std::string_view rule;       // The id of the rule that decided. Lives as long as the Classifier; shipped rules': static.
+  std::string_view matched{};  // The words it was decided by: a view into the outcome's reply.text; empty: by codes alone.
 };
 
-// What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by
-// cause. Threads: any. Cost: independent of the provider; one pass over the reply's text.
-Verdict classify(const Outcome& outcome, const ProviderId& provider);
+// Knows what replies mean: the rules of bounce/rules/, which the library carries, and a user's before them.
+// Threads: immutable, any number at once. Ownership: a cheap value (shared). Invariants: no verdict that says `block`
+// suppresses, whatever the rules; no 4yz ends a recipient.
+class Classifier {
+ public:
+  // Our rules alone. Compiled once in a process, at the first call: some 10 ms.
+  static const Classifier& shipped();
+
+  // A user's rules (docs/bounces.md has the format), which go before ours; one with the id of one of ours takes its place.
+  // `name`: of the file, for messages. Errors: kInvalidArgument: "NAME:LINE: what is wrong".
+  static Result<Classifier> make(std::string_view rules_tsv, std::string_view name);
+
+  // What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by
+  // cause. A reply without a code (a report's words) is judged by its words and enhanced code.
+  // Cost: one pass over the first 8 KB of the text, whatever the number of rules; allocates nothing.
+  Verdict classify(const Outcome& outcome, const ProviderId& provider) const noexcept;
+
+  std::size_t rule_count() const noexcept;
+
+  // The user's rules, or all where there are none, whose sample or one of whose phrases is decided by another rule:
+  // "NAME:LINE: ID: what". Empty: each rule does what it says.
+  std::vector<std::string> faults() const;
+
+ private:
+  struct Compiled;
+  explicit Classifier(std::shared_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
+  std::shared_ptr<const Compiled> compiled_;
+};
+
+// By the shipped rules.
+Verdict classify(const Outcome& outcome, const ProviderId& provider) noexcept;
+
+// A reply as people write it down, on one line: "550 5.1.1 No such user"; "550-5.1.1 No 550 5.1.1 such user" is its two
+// lines; "smtp; 550 ..." (RFC 3464 2.3.6) and words without a code are taken as well. The enhanced code may stand anywhere.
+Reply parse_reply_line(std::string_view line);
+
+// The stage of a reply that comes without one (a log, a report): the one its words name ("in reply to end of DATA command", as
+// Postfix adds); MAIL FROM for x.1.7 and x.1.8, which are about the sender; else RCPT TO, where most refusals come.
+Stage likely_stage(const Reply& reply) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Suppression: when an address is sent nothing more
@@ -123,14 +171,16 @@ enum class ReportKind : std::uint8_t {
   kAutoReply,    // Vacation notes (RFC 3834), challenges, receipts of reading (RFC 8098).
   kUnsubscribe,  // By mail (RFC 2369 3.2).
 };
-std::string_view to_string(ReportKind value) noexcept;  // "none", "dsn", "delay", "success", "arf", "auto_reply", "unsubscribe"
+std::string_view to_string(
+    ReportKind value) noexcept;  // "none", "dsn", "delay", "success", "arf", "auto_reply", "unsubscribe"
 
 enum class Action : std::uint8_t { kNone, kFailed, kDelayed, kDelivered, kRelayed, kExpanded };  // RFC 3464 2.3.3
 std::string_view to_string(Action value) noexcept;  // "none", "failed", ...
 
 struct ReportedRecipient {
-  std::string address;          // Original-Recipient, else Final-Recipient, else what the text says; empty: only the token tells.
-  std::string final_recipient;  // Where the address led to, if a report says so and it is another.
+  std::string
+      address;  // Original-Recipient, else Final-Recipient, else what the text says; empty: only the token tells.
+  std::string final_recipient;         // Where the address led to, if a report says so and it is another.
   Action action = Action::kNone;       // kNone: no delivery status.
   std::optional<EnhancedCode> status;  // RFC 3464 2.3.4, or from the diagnostic.
   Reply diagnostic;                    // What was said, in UTF-8; code 0: it had no code.
@@ -145,16 +195,16 @@ struct Complaint {
   std::string source_ip;
   std::optional<TimePoint> arrival;
   std::string original_mail_from;
-  std::string feedback_id;    // Of the message complained about: what its sender put there.
+  std::string feedback_id;  // Of the message complained about: what its sender put there.
 };
 
 struct Report {
   ReportKind kind = ReportKind::kNone;
   std::vector<ReportedRecipient> recipients;
-  std::string original_message_id;   // Without its angle brackets.
-  std::optional<VerpToken> token;    // Ours, with a good signature: what the report is about, whatever its text says.
+  std::string original_message_id;  // Without its angle brackets.
+  std::optional<VerpToken> token;   // Ours, with a good signature: what the report is about, whatever its text says.
   std::optional<Complaint> complaint;
-  std::string_view sign;             // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
+  std::string_view sign;  // By what it was known: "dsn", "text", "x-failed-recipients", ...; static storage.
 };
 
 struct ParseOptions {

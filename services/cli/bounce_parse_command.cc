@@ -70,14 +70,20 @@ int parse_files(const std::vector<std::string>& files) {
 
 void add_bounce_parse_command(CLI::App& bounce, std::function<int()>& run) {
   auto files = std::make_shared<std::vector<std::string>>();
-  CLI::App* parse = bounce.add_subcommand("parse", "Say what messages that came back are: bounces, complaints, auto-replies");
+  CLI::App* parse =
+      bounce.add_subcommand("parse", "Say what messages that came back are: bounces, complaints, auto-replies");
   parse->add_option("FILE", *files, "Messages, one a file; - or none: one on standard input");
   parse->footer(
-      "One JSON line a file: {\"file\", \"kind\", \"recipients\": [{\"address\", \"action\", \"status\", \"class\", \"permanence\", \"reaction\",\n"
-      "\"scope\", \"rule\", \"diagnostic\"}]}, with \"feedback_type\" of a complaint and \"original_message_id\" where known.\n"
-      "`kind` is dsn (not delivered), delay, success, arf (a complaint), auto_reply, unsubscribe or none. `action` is the server's\n"
-      "word (RFC 3464), `class` and the rest what it means: docs/bounces.md. A file that cannot be read: exit status 2.\n\n"
-      "Example:\n  mailsbuddy bounce parse bounces/*.eml | jq -r 'select(.kind == \"dsn\") | .recipients[] | [.address, .class] | @tsv'");
+      "One JSON line a file: {\"file\", \"kind\", \"recipients\": [{\"address\", \"action\", \"status\", \"class\", "
+      "\"permanence\", \"reaction\",\n"
+      "\"scope\", \"rule\", \"diagnostic\"}]}, with \"feedback_type\" of a complaint and \"original_message_id\" where "
+      "known.\n"
+      "`kind` is dsn (not delivered), delay, success, arf (a complaint), auto_reply, unsubscribe or none. `action` is "
+      "the server's\n"
+      "word (RFC 3464), `class` and the rest what it means: docs/bounces.md. A file that cannot be read: exit status "
+      "2.\n\n"
+      "Example:\n  mailsbuddy bounce parse bounces/*.eml | jq -r 'select(.kind == \"dsn\") | .recipients[] | "
+      "[.address, .class] | @tsv'");
   parse->callback([files, &run] {
     if (files->empty()) files->push_back("-");
     run = [files] { return parse_files(*files); };

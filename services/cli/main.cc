@@ -4,7 +4,7 @@
 #include <string>
 
 #include "mailsbuddy/base.h"
-#include "services/cli/bounce_parse_command.h"
+#include "services/cli/bounce_command.h"
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
@@ -19,8 +19,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);
   mailsbuddy::cli::add_address_command(app, run);
-  CLI::App* bounce = app.add_subcommand("bounce", "What servers' answers and reports mean")->require_subcommand(1);
-  mailsbuddy::cli::add_bounce_parse_command(*bounce, run);
+  mailsbuddy::cli::add_bounce_command(app, run);
   mailsbuddy::cli::add_completion_command(app, run);
   try {
     app.parse(argc, argv);

@@ -20,6 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   outcome.reply.text.assign(reinterpret_cast<const char*>(data) + kHead, size - kHead);
   const auto verdict = bounce::classify(outcome, ProviderId{std::string(kProviders[data[2] % 6])});
+  const char* begin = outcome.reply.text.data();
+  const bool within =
+      verdict.matched.empty() || (verdict.matched.data() >= begin &&
+                                  verdict.matched.data() + verdict.matched.size() <= begin + outcome.reply.text.size());
+  if (!within) std::abort();
   if (verdict.rule.empty() || bounce::to_string(verdict.klass).empty()) std::abort();
   if (verdict.permanence == bounce::Permanence::kBlock && verdict.reaction == bounce::Reaction::kSuppress) std::abort();
   if (outcome.cause == Cause::kReply && outcome.reply.transient() &&

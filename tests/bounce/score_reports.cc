@@ -1,6 +1,7 @@
-// Our reading of reports against the labels that other projects gave to theirs: score_reports CORPUS MAPPING [-v] [HALF].
-// The mapping file says what each label means in our words, and why; the list of disagreements, where a label is wrong or
-// says less than the message. Prints how often we agree, by question, corpus and class; ends with 1 below the bounds.
+// Our reading of reports against the labels that other projects gave to theirs: score_reports CORPUS MAPPING [-v]
+// [HALF]. The mapping file says what each label means in our words, and why; the list of disagreements, where a label
+// is wrong or says less than the message. Prints how often we agree, by question, corpus and class; ends with 1 below
+// the bounds.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -28,8 +29,10 @@ constexpr int kSkipped = 77;  // CTest's SKIP_RETURN_CODE.
 std::vector<std::string> split(std::string_view line, char by) {
   std::vector<std::string> parts(1);
   for (const char c : line) {
-    if (c == by) parts.emplace_back();
-    else parts.back() += c;
+    if (c == by)
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   return parts;
 }
@@ -46,6 +49,7 @@ std::vector<std::vector<std::string>> read_table(const std::filesystem::path& pa
 
 struct Meaning {
   std::set<std::string> kinds, permanences, classes;
+  bool never_suppressed;
 };
 bool right(const std::set<std::string>& meant, std::string_view ours) {
   return meant.contains("*") || meant.contains(std::string(ours));
@@ -63,7 +67,10 @@ struct Label {
 struct Tally {
   int right = 0;
   int all = 0;
-  void add(bool agreed) { right += agreed; ++all; }
+  void add(bool agreed) {
+    right += agreed;
+    ++all;
+  }
   double percent() const { return all == 0 ? 100.0 : 100.0 * right / all; }
 };
 
@@ -79,13 +86,18 @@ struct Scores {
 };
 
 bool verbose = false;
-void tell(const std::string& path, const std::string& what, const std::string& theirs, const std::string& ours, const std::string& more = "") {
-  if (verbose) std::cout << "  " << what << "\t" << path << "\tlabel " << theirs << "\tours " << ours << "\t" << more.substr(0, 160) << "\n";
+void tell(const std::string& path, const std::string& what, const std::string& theirs, const std::string& ours,
+          const std::string& more = "") {
+  if (verbose)
+    std::cout << "  " << what << "\t" << path << "\tlabel " << theirs << "\tours " << ours << "\t"
+              << more.substr(0, 160) << "\n";
 }
 
 const ReportedRecipient* find_recipient(const Report& report, const Label& label) {
   for (const ReportedRecipient& r : report.recipients) {
-    if (!label.recipient.empty() && (ascii::iequals(r.address, label.recipient) || ascii::iequals(r.final_recipient, label.recipient))) return &r;
+    if (!label.recipient.empty() &&
+        (ascii::iequals(r.address, label.recipient) || ascii::iequals(r.final_recipient, label.recipient)))
+      return &r;
   }
   if (report.recipients.empty()) return nullptr;
   return &report.recipients[std::min(label.number, report.recipients.size()) - 1];
@@ -96,10 +108,13 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// A label that says that the recipient is not to blame.
-bool is_block(const Meaning& meaning) {
-  return meaning.permanences == std::set<std::string>{"block"} || meaning.kinds == std::set<std::string>{"auto_reply"} ||
-         meaning.kinds == std::set<std::string>{"delay"} || meaning.kinds.contains("none");
+// Whatever the label: what only a bounce, a complaint or a wish may do.
+bool wrongly_suppressed(const Report& report, const ReportedRecipient& recipient) {
+  if (recipient.verdict.reaction != Reaction::kSuppress) return false;
+  if (recipient.verdict.permanence == Permanence::kBlock) return true;
+  if (report.kind == ReportKind::kArf)
+    return report.complaint->feedback_type != "abuse" && report.complaint->feedback_type != "fraud";
+  return report.kind != ReportKind::kDsn && report.kind != ReportKind::kUnsubscribe;
 }
 
 void score(const std::string& path, const std::vector<Label>& labels, const std::map<std::string, Meaning>& meanings,
@@ -118,14 +133,18 @@ void score(const std::string& path, const std::vector<Label>& labels, const std:
     kinds = label.taxonomy + " " + label.klass;
     if (!label.recipient.empty()) wanted.insert(ascii::to_lower(label.recipient));
     const ReportedRecipient* recipient = find_recipient(report, label);
-    if (recipient != nullptr && recipient->verdict.reaction == Reaction::kSuppress && is_block(meaning)) {
+    const bool suppressed = recipient != nullptr && recipient->verdict.reaction == Reaction::kSuppress;
+    const bool listed = suppressed && agreed("suppress", to_string(recipient->verdict.klass));
+    if (suppressed && ((meaning.never_suppressed && !listed) || wrongly_suppressed(report, *recipient))) {
       ++scores.false_suppressions;
       std::cout << "  FALSE SUPPRESSION " << path << " by " << recipient->verdict.rule << "\n";
     }
     if (meaning.permanences.contains("*") && meaning.classes.contains("*")) continue;
-    const std::string said = recipient == nullptr ? "" : std::string(recipient->verdict.rule) + ": " + one_line(recipient->diagnostic.str());
+    const std::string said =
+        recipient == nullptr ? "" : std::string(recipient->verdict.rule) + ": " + one_line(recipient->diagnostic.str());
     const std::string klass = recipient == nullptr ? "(nobody)" : std::string(to_string(recipient->verdict.klass));
-    const std::string permanence = recipient == nullptr ? "(nobody)" : std::string(to_string(recipient->verdict.permanence));
+    const std::string permanence =
+        recipient == nullptr ? "(nobody)" : std::string(to_string(recipient->verdict.permanence));
     if (recipient == nullptr && report.kind == ReportKind::kArf) continue;  // Redacted: there is nobody to judge.
     if (!meaning.permanences.contains("*")) {
       const bool ok = right(meaning.permanences, permanence) || agreed("permanence", permanence);
@@ -160,7 +179,8 @@ void score(const std::string& path, const std::vector<Label>& labels, const std:
 void print(const Scores& scores) {
   for (const auto& [question, corpora] : scores.questions) {
     for (const auto& [corpus, tally] : corpora) {
-      std::printf("%-11s %-34s %4d of %4d  %5.1f %%\n", question.c_str(), corpus.empty() ? "all" : corpus.c_str(), tally.right, tally.all, tally.percent());
+      std::printf("%-11s %-34s %4d of %4d  %5.1f %%\n", question.c_str(), corpus.empty() ? "all" : corpus.c_str(),
+                  tally.right, tally.all, tally.percent());
     }
   }
   std::printf("\nclass, by label; what we said\n");
@@ -177,7 +197,11 @@ int bounds_missed(Scores& scores) {
     const char* corpus;
     double percent;
   };
-  constexpr Bound kBounds[] = {{"kind", "", 98}, {"permanence", "", 96}, {"class", "", 93}, {"recipients", "", 96}, {"recipients", "flufl.bounce", 85}};
+  constexpr Bound kBounds[] = {{"kind", "", 98},
+                               {"permanence", "", 96},
+                               {"class", "", 93},
+                               {"recipients", "", 96},
+                               {"recipients", "flufl.bounce", 85}};
   int missed = 0;
   for (const Bound& bound : kBounds) {
     const double percent = scores.questions[bound.question][bound.corpus].percent();
@@ -185,7 +209,8 @@ int bounds_missed(Scores& scores) {
     ++missed;
     std::printf("MISSED: %s %s %.1f %%, %.0f %% wanted\n", bound.question, bound.corpus, percent, bound.percent);
   }
-  if (scores.false_suppressions > 0) std::printf("MISSED: %d suppressed who are not to blame\n", scores.false_suppressions);
+  if (scores.false_suppressions > 0)
+    std::printf("MISSED: %d suppressed who are not to blame\n", scores.false_suppressions);
   return missed + scores.false_suppressions;
 }
 
@@ -206,12 +231,13 @@ int main(int argc, char** argv) {
   if (rows.empty()) return std::cout << "skipped: no labels.tsv in " << corpus << "\n", kSkipped;
   std::map<std::string, Meaning> meanings;
   for (const auto& row : read_table(args[1])) {
-    if (row.size() < 5) return std::cerr << args[1] << ": a row of " << row.size() << " columns: " << row[0] << "\n", 2;
-    meanings[row[0] + "\t" + row[1]] = {set_of(row[2]), set_of(row[3]), set_of(row[4])};
+    if (row.size() < 7) return std::cerr << args[1] << ": a row of " << row.size() << " columns: " << row[0] << "\n", 2;
+    meanings[row[0] + "\t" + row[1]] = {set_of(row[2]), set_of(row[3]), set_of(row[4]), row[5] == "never"};
   }
   std::map<std::string, std::string> disagreements;
   for (const auto& row : read_table(args[2])) {
-    if (row.size() < 4 || row[3].empty()) return std::cerr << args[2] << ": a row without its reason: " << row[0] << "\n", 2;
+    if (row.size() < 4 || row[3].empty())
+      return std::cerr << args[2] << ": a row without its reason: " << row[0] << "\n", 2;
     disagreements[row[0] + "\t" + row[1]] = row[2];
   }
   verbose = std::ranges::find(args, "-v") != args.end();
@@ -219,13 +245,15 @@ int main(int argc, char** argv) {
   std::map<std::string, std::vector<Label>> messages;
   for (std::size_t i = 1; i < rows.size(); ++i) {
     const auto& row = rows[i];
-    messages[row.at(0)].push_back({row.at(1), row.at(2), row.at(4), row.at(8), std::max<std::size_t>(1, std::strtoul(row.at(3).c_str(), nullptr, 10))});
+    messages[row.at(0)].push_back({row.at(1), row.at(2), row.at(4), row.at(8),
+                                   std::max<std::size_t>(1, std::strtoul(row.at(3).c_str(), nullptr, 10))});
   }
   Scores scores;
   for (const auto& [path, labels] : messages) {
     if (!all && half_of(path) != static_cast<std::size_t>(args.back()[0] - '0')) continue;
     for (const Label& label : labels) {
-      if (!meanings.contains(label.taxonomy + "\t" + label.klass)) return std::cerr << args[1] << ": no row for " << label.taxonomy << " " << label.klass << "\n", 2;
+      if (!meanings.contains(label.taxonomy + "\t" + label.klass))
+        return std::cerr << args[1] << ": no row for " << label.taxonomy << " " << label.klass << "\n", 2;
     }
     std::ifstream file(corpus / path, std::ios::binary);
     const std::string message(std::istreambuf_iterator<char>(file), {});

@@ -1,0 +1,13 @@
+# cmake -P embed_rules.cmake OUTPUT FILE...: the rule files as C++ string literals, in their order.
+math(EXPR last "${CMAKE_ARGC} - 1")
+set(output ${CMAKE_ARGV3})
+set(text "// Made from bounce/rules/ by cmake/embed_rules.cmake.\n#include \"bounce/rules.h\"\n\nnamespace mailsbuddy::bounce {\n\n")
+string(APPEND text "std::vector<RuleFile> shipped_rule_files() {\n  return {\n")
+foreach(i RANGE 4 ${last})
+  set(file ${CMAKE_ARGV${i}})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} tsv)
+  string(APPEND text "      {\"${name}\", R\"TSV(${tsv})TSV\"},\n")
+endforeach()
+string(APPEND text "  };\n}\n\n}  // namespace mailsbuddy::bounce\n")
+file(WRITE ${output} "${text}")
