@@ -14,7 +14,7 @@
 #include "services/cli/csv_rows.h"
 #include "services/cli/dns_check.h"
 #include "services/cli/event_log.h"
-#include "services/cli/inbound_maildir.h"
+#include "services/cli/return_watch.h"
 #include "services/cli/progress.h"
 
 namespace mailsbuddy::cli {
@@ -223,7 +223,7 @@ class Send {
     engine_->subscribe(log_);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
-      auto inbound = InboundMaildir::start(options_.inbound_maildir, *engine_);
+      auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
       if (!inbound) return about("--inbound-maildir", inbound.error());
       inbound_ = *std::move(inbound);
     }
@@ -343,7 +343,7 @@ class Send {
   SendOptions options_;
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<InboundMaildir> inbound_;  // Uses the engine: destroyed before it.
+  std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
   std::string campaign_;
   ImportReport import_;
   std::chrono::steady_clock::time_point started_;

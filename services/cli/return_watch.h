@@ -1,4 +1,4 @@
-// inbound_maildir.h - while a campaign is sent: what comes back to a maildir goes to the engine.
+// return_watch.h - while a campaign is sent: what comes back to a maildir goes to the engine.
 #pragma once
 
 #include <atomic>
@@ -16,18 +16,18 @@ namespace mailsbuddy::cli {
 
 // Owns a thread that looks into the maildir twice a second. Threads: the methods from one. Ownership: `engine` outlives
 // it.
-class InboundMaildir {
+class ReturnWatch {
  public:
   // Errors: those of MaildirWatcher::open().
-  static Result<std::unique_ptr<InboundMaildir>> start(const std::string& path, Engine& engine);
-  ~InboundMaildir();
+  static Result<std::unique_ptr<ReturnWatch>> start(const std::string& path, Engine& engine);
+  ~ReturnWatch();
 
   void finish();  // Takes what is there and ends the thread.
   std::uint64_t messages() const noexcept { return messages_; }
   std::uint64_t suppressed() const noexcept { return suppressed_; }
 
  private:
-  explicit InboundMaildir(Engine& engine) : engine_(engine) {}
+  explicit ReturnWatch(Engine& engine) : engine_(engine) {}
   Handled take(std::string_view message);
   void run();
 

@@ -1,4 +1,4 @@
-#include "services/cli/inbound_maildir.h"
+#include "services/cli/return_watch.h"
 
 #include <fmt/format.h>
 
@@ -11,8 +11,8 @@ constexpr auto kLookEvery = std::chrono::milliseconds(500);
 
 }  // namespace
 
-Result<std::unique_ptr<InboundMaildir>> InboundMaildir::start(const std::string& path, Engine& engine) {
-  std::unique_ptr<InboundMaildir> inbound(new InboundMaildir(engine));
+Result<std::unique_ptr<ReturnWatch>> ReturnWatch::start(const std::string& path, Engine& engine) {
+  std::unique_ptr<ReturnWatch> inbound(new ReturnWatch(engine));
   auto watcher = MaildirWatcher::open(
       path, [self = inbound.get()](std::string_view message) { return self->take(message); },
       [](const std::string& word) { fmt::print(stderr, "{}\n", word); });
@@ -22,9 +22,9 @@ Result<std::unique_ptr<InboundMaildir>> InboundMaildir::start(const std::string&
   return inbound;
 }
 
-InboundMaildir::~InboundMaildir() { finish(); }
+ReturnWatch::~ReturnWatch() { finish(); }
 
-Handled InboundMaildir::take(std::string_view message) {
+Handled ReturnWatch::take(std::string_view message) {
   const auto report = engine_.inbound(message, {});
   if (!report) return Handled::kLater;
   ++messages_;
@@ -32,7 +32,7 @@ Handled InboundMaildir::take(std::string_view message) {
   return report->report.kind == bounce::ReportKind::kNone ? Handled::kUnseen : Handled::kSeen;
 }
 
-void InboundMaildir::run() {
+void ReturnWatch::run() {
   std::unique_lock lock(mutex_);
   while (!finishing_) {
     lock.unlock();
@@ -43,7 +43,7 @@ void InboundMaildir::run() {
 }
 
 // Two scans: a file is taken at the second sight of it.
-void InboundMaildir::finish() {
+void ReturnWatch::finish() {
   {
     const std::lock_guard lock(mutex_);
     finishing_ = true;
