@@ -16,6 +16,8 @@
 namespace mailsbuddy {
 namespace {
 
+constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
+
 using engine::FeedPtr;
 using engine::Job;
 using engine::JobPtr;
@@ -235,6 +237,7 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
     return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
   }
   if (!has_pool(message.pool)) return invalid(fmt::format("message: no egress IP is in pool '{}'", message.pool));
+  if (message.not_before > now() + kNotBeforeMax) return invalid("message: not_before is more than a year ahead");
   auto job = std::make_shared<Job>();
   append_crlf(job->data, message.data);
   const auto from_value = find_header(job->data, "From");
@@ -249,6 +252,8 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   job->pool = std::move(message.pool);
   job->priority = message.priority;
   job->on_unknown = message.on_unknown;
+  job->tag = std::move(message.campaign);
+  job->not_before = message.not_before;
   job->signer = *signer;
   job->sender = message.sender.str();
   const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
@@ -305,7 +310,7 @@ Result<MessageId> Engine::Core::submit(Message message) {
 }
 
 void Engine::Core::release(const JobPtr& job) {
-  job->expires = now() + options_.max_age;
+  job->expires = std::max(now(), job->not_before) + options_.max_age;
   add(job);
   for (auto& domain : spool().domains(job->number)) {
     auto feed = std::make_unique<engine::Feed>();
@@ -433,6 +438,8 @@ Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_vie
   });
   return open;
 }
+
+std::uint64_t Engine::Core::open_rows() const { return spool().open_rows(); }
 
 void Engine::Core::subscribe(std::shared_ptr<EventSink> sink) { events_.subscribe(std::move(sink)); }
 

@@ -33,6 +33,7 @@ class Engine::Core {
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
+  std::uint64_t open_rows() const;
 
  private:
   Core(EngineOptions options, std::vector<net::IpAddress> egress);

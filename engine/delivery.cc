@@ -94,6 +94,7 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
   Event event{.kind = next.kind,
               .time = loop_.now(),
               .job = job.id,
+              .campaign = job.campaign ? job.id : job.tag,
               .account = job.account,
               .recipient = std::string(attempted.recipient),
               .row = row_number(row.key),

@@ -38,6 +38,8 @@ Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job,
 void Engine::subscribe(std::shared_ptr<EventSink> sink) { core_->subscribe(std::move(sink)); }
 bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit); }
 
+std::uint64_t Engine::open_rows() const { return core_->open_rows(); }
+
 bool CampaignStatus::settled() const noexcept {
   return std::all_of(counts.begin(), counts.begin() + static_cast<int>(spool::State::kDelivered),
                      [](std::uint64_t rows) { return rows == 0; });

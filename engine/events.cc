@@ -18,7 +18,8 @@ namespace {
 // One list of an event's parts serves writing and reading.
 template <class Codec, class E>
 void each_part(Codec& codec, E& event) {
-  codec(event.kind), codec(event.time), codec(event.job), codec(event.account), codec(event.recipient);
+  codec(event.kind), codec(event.time), codec(event.job), codec(event.campaign), codec(event.account);
+  codec(event.recipient);
   codec(event.row), codec(event.attempt);
   codec(event.outcome.stage), codec(event.outcome.cause), codec(event.outcome.reply.code);
   codec(event.outcome.reply.enhanced), codec(event.outcome.reply.text), codec(event.outcome.detail);

@@ -163,7 +163,7 @@ void Inbound::take_signed(InboundReport& result, const Subject& subject, TimePoi
   result.repeated = (subject.row.notes & (1U << came.note)) != 0;
   if (!result.repeated) {
     Event event = make_event(came.event, said, verdict, now);
-    event.job = subject.job->id;
+    event.job = event.campaign = subject.job->id;
     event.account = subject.job->account;
     event.recipient = result.recipient;
     event.row = row_number(subject.key);

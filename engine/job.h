@@ -48,6 +48,8 @@ struct Job {
   std::size_t row_columns = 0;        // How many are the row's.
 
   // A message: sent as it is.
+  std::string tag;                 // Message::campaign.
+  TimePoint not_before{};
   std::string sender;
   std::string data;                // Lines end in CRLF; unsigned.
   bool smtputf8 = false;           // Sender or headers are not ASCII.

@@ -33,6 +33,11 @@ void Worker::route_next() {
     FeedPtr feed = std::move(to_route_.front());
     to_route_.pop_front();
     if (settled_if_ended(feed)) continue;
+    if (feed->job->not_before > now()) {
+      const TimePoint until = feed->job->not_before;
+      set_aside(std::move(feed), until);
+      continue;
+    }
     ++routes_under_way_;
     const std::string domain = feed->domain;
     router_.route(domain, [this, feed = std::move(feed)](const smtp::RouteAnswer& answer) mutable {
@@ -50,8 +55,12 @@ void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   charge(*feed, answer.failure);
   if (feed->size() == 0) return;
   const TimePoint again = std::min(now() + retries_.after_failures(++feed->route_failures), feed->job->expires);
-  const auto entry = aside_.emplace(again, std::move(feed));
-  if (entry == aside_.begin()) loop_.timers().arm(aside_timer_, again);
+  set_aside(std::move(feed), again);
+}
+
+void Worker::set_aside(FeedPtr feed, TimePoint until) {
+  const auto entry = aside_.emplace(until, std::move(feed));
+  if (entry == aside_.begin()) loop_.timers().arm(aside_timer_, until);
 }
 
 void Worker::charge(Feed& feed, const Outcome& outcome) {

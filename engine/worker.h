@@ -82,6 +82,7 @@ class Worker {
   void route_next();
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
+  void set_aside(FeedPtr feed, TimePoint until);
   void wake_aside();
   void cancel_waiting(const JobPtr& job);
   bool settled_if_ended(FeedPtr& feed);
@@ -97,7 +98,7 @@ class Worker {
   smtp::Router router_;
   std::deque<FeedPtr> to_route_;
   int routes_under_way_ = 0;
-  std::multimap<TimePoint, FeedPtr> aside_;         // Domains whose DNS failed, by the time to ask again.
+  std::multimap<TimePoint, FeedPtr> aside_;         // Whose DNS failed, or whose message is for later: by time.
   Timer aside_timer_;
   Timer due_timer_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "mailsbuddy/smtp.h"
-#include "smtp/sink_acceptor.h"
+#include "smtp/acceptor.h"
 #include "smtp/sink_worker.h"
 
 namespace mailsbuddy::smtp {
@@ -18,9 +18,9 @@ struct Sink::State {
   std::optional<std::size_t> find_profile(std::string_view name) const noexcept;
 
   SinkShared shared;
-  std::vector<std::unique_ptr<SinkAcceptor>> acceptors;  // In the order of SinkOptions::listeners.
-  std::vector<std::unique_ptr<SinkWorker>> workers;      // The first one accepts for all.
-  std::size_t next_worker = 0;                           // The first worker's thread.
+  std::vector<std::unique_ptr<Acceptor>> acceptors;  // In the order of SinkOptions::listeners.
+  std::vector<std::unique_ptr<SinkWorker>> workers;  // The first one accepts for all.
+  std::size_t next_worker = 0;                       // The first worker's thread.
 };
 
 Sink::State::~State() {
@@ -60,7 +60,7 @@ Result<void> Sink::State::listen() {
     if (!find_profile(listener.profile))
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("sink: {} has no profile \"{}\"", listener.endpoint.str(), listener.profile)};
-    auto acceptor = SinkAcceptor::bind(listener.endpoint);
+    auto acceptor = Acceptor::bind(listener.endpoint);
     if (!acceptor) return acceptor.error();
     acceptors.push_back(std::move(*acceptor));
   }

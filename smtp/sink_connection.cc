@@ -1,22 +1,10 @@
 #include "smtp/sink_connection.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace mailsbuddy::smtp {
-namespace {
-
-// After our last word the peer may still be sending; closing on it would be a reset, which can take our reply with it.
-constexpr Duration kLingerMax = std::chrono::seconds(2);
-
-uv_buf_t buffer_of(std::string& bytes) noexcept {
-  return uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-}
-
-}  // namespace
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Life
@@ -25,9 +13,10 @@ SinkConnection::SinkConnection(SinkWorker& worker, std::size_t profile)
     : worker_(worker),
       policy_(*worker.shared().policies[profile]),
       counters_(worker.counters(profile)),
-      session_(policy_.server_options()) {}
+      session_(policy_.server_options()),
+      socket_(worker.loop(), *this, worker.buffers()) {}
 
-SinkConnection::~SinkConnection() = default;
+SinkConnection::~SinkConnection() { give_back_slot(); }
 
 void SinkConnection::open(SinkWorker& worker, int socket, std::size_t profile) {
   if (worker.loop().closed()) {
@@ -35,13 +24,7 @@ void SinkConnection::open(SinkWorker& worker, int socket, std::size_t profile) {
     return;
   }
   auto* const connection = new SinkConnection(worker, profile);
-  uv_tcp_init(worker.loop().uv(), &connection->tcp_);
-  connection->tcp_.data = connection->write_request_.data = static_cast<HandleOwner*>(connection);
-  if (uv_tcp_open(&connection->tcp_, socket) != 0) {
-    ::close(socket);
-    return connection->close();
-  }
-  connection->greet();
+  if (connection->socket_.open(socket)) connection->greet();
 }
 
 void SinkConnection::greet() {
@@ -53,8 +36,8 @@ void SinkConnection::greet() {
     SinkCounters::add(counters_.connections_refused, 1);
     session_.refuse("421 4.3.2 Too many connections, try again later");
   }
-  read();
-  run_session({});
+  socket_.read();
+  on_input({});
   reply();
 }
 
@@ -62,64 +45,17 @@ void SinkConnection::give_back_slot() noexcept {
   if (std::exchange(slot_, false)) policy_.release_connection();
 }
 
-void SinkConnection::close() noexcept {
-  if (std::exchange(closing_, true)) return;
-  give_back_slot();
-  timer_.reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&tcp_), [](uv_handle_t* handle) noexcept { delete &of(handle->data); });
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Reading
-
-void SinkConnection::read() {
-  if (closing_ || std::exchange(reading_, true)) return;
-  uv_read_start(
-      reinterpret_cast<uv_stream_t*>(&tcp_),
-      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) noexcept {
-        const std::span<char> incoming = of(handle->data).worker_.incoming();
-        *buffer = uv_buf_init(incoming.data(), static_cast<unsigned>(incoming.size()));
-      },
-      [](uv_stream_t* handle, ssize_t count, const uv_buf_t*) noexcept { of(handle->data).on_read(count); });
-}
-
-void SinkConnection::pause() {
-  if (std::exchange(reading_, false)) uv_read_stop(reinterpret_cast<uv_stream_t*>(&tcp_));
-}
-
-void SinkConnection::on_read(ssize_t count) {
-  if (count == 0) return;  // libuv's EAGAIN.
-  if (count < 0) return close();
-  if (over_) return;
-  const std::string_view bytes(worker_.incoming().data(), static_cast<std::size_t>(count));
-  if (tls_)
-    on_ciphertext(bytes);
-  else
-    run_session(bytes);
-  if (!closing_) reply();
-}
-
-void SinkConnection::on_ciphertext(std::string_view bytes) {
-  const bool handshaking = tls_->state() == TlsServer::State::kHandshake;
-  tls_->feed(bytes);
-  if (handshaking && tls_->state() == TlsServer::State::kOpen) {
-    SinkCounters::add(counters_.tls_handshakes, 1);
-    session_.tls_started();
-  }
-  while (!over_) {
-    const std::size_t count = tls_->read(worker_.plaintext());
-    if (count == 0) break;
-    run_session({worker_.plaintext().data(), count});
-  }
-  if (tls_->state() == TlsServer::State::kFailed) SinkCounters::add(counters_.protocol_errors, 1);
-  if (tls_->state() == TlsServer::State::kFailed || tls_->state() == TlsServer::State::kClosed) over_ = true;
-}
-
-void SinkConnection::run_session(std::string_view bytes) {
+void SinkConnection::on_input(std::string_view bytes) {
   session_.feed(bytes);
   while (const auto event = session_.poll()) on_event(*event);
   const std::uint64_t errors = session_.protocol_errors();
   SinkCounters::add(counters_.protocol_errors, errors - std::exchange(errors_counted_, errors));
+  hand_over();
+}
+
+void SinkConnection::on_tls_started() {
+  SinkCounters::add(counters_.tls_handshakes, 1);
+  session_.tls_started();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -139,8 +75,10 @@ void SinkConnection::on_event(const ServerEvent& event) {
       return on_start_tls();
     case ServerEvent::Kind::kClose:
       return on_close();
-    case ServerEvent::Kind::kReset:
-      return;  // The next kMail clears.
+    case ServerEvent::Kind::kReset:  // The next kMail clears.
+    case ServerEvent::Kind::kAuth:   // Not offered, nor is the next.
+    case ServerEvent::Kind::kXclient:
+      return;
   }
 }
 
@@ -215,74 +153,34 @@ bool SinkConnection::store() {
 }
 
 void SinkConnection::on_start_tls() {
-  seal();  // The 220 is the last word in clear.
-  tls_ = std::make_unique<TlsServer>(worker_.shared().tls.get());
+  hand_over();  // The 220 is the last word in clear.
+  socket_.start_tls(worker_.shared().tls.get());
 }
 
 void SinkConnection::on_close() {
-  over_ = true;
   give_back_slot();  // Before the peer can know: its next connection finds the place free.
+  hand_over();
+  socket_.finish();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Writing
 
+void SinkConnection::hand_over() {
+  socket_.say(session_.output());
+  session_.consume(session_.output().size());
+}
+
 void SinkConnection::reply() {
   const Duration latency = policy_.profile().latency;
-  const bool says = !session_.output().empty() || !wire_.empty();
-  seal();
-  if (!says || latency == Duration{0}) return send();
-  pause();
-  if (!timer_) timer_ = std::make_unique<Timer>([this] { send(); });
-  worker_.loop().timers().arm(*timer_, worker_.loop().now() + latency);
-}
-
-void SinkConnection::seal() {
-  const std::string_view output = session_.output();
-  if (!tls_) {
-    wire_.append(output);
-  } else if (!output.empty() && tls_->state() == TlsServer::State::kOpen) {
-    tls_->write(output);
+  if (!socket_.unsent() || latency == Duration{0}) {
+    socket_.flush();
+    if (socket_.unsent()) socket_.pause();
+    return;
   }
-  session_.consume(output.size());
-  if (!tls_) return;
-  if (over_) tls_->shut_down();
-  tls_->take_output(wire_);
-}
-
-// Straight into the socket; only what it does not take waits.
-void SinkConnection::send() {
-  auto* const stream = reinterpret_cast<uv_stream_t*>(&tcp_);
-  if (!wire_.empty()) {
-    const uv_buf_t all = buffer_of(wire_);
-    const int written = uv_try_write(stream, &all, 1);
-    if (written < 0 && written != UV_EAGAIN) return close();
-    wire_.erase(0, static_cast<std::size_t>(std::max(written, 0)));
-  }
-  if (wire_.empty()) return sent();
-  pause();
-  const uv_buf_t rest = buffer_of(wire_);
-  const int status = uv_write(&write_request_, stream, &rest, 1, [](uv_write_t* request, int result) noexcept {
-    SinkConnection& self = of(request->data);
-    if (self.closing_) return;
-    if (result < 0) return self.close();
-    self.wire_.clear();
-    self.sent();
-  });
-  if (status < 0) close();
-}
-
-void SinkConnection::sent() {
-  if (over_) linger();
-  read();
-}
-
-void SinkConnection::linger() {
-  if (std::exchange(lingering_, true)) return;
-  uv_os_fd_t socket = -1;
-  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&tcp_), &socket) == 0) ::shutdown(socket, SHUT_WR);
-  timer_ = std::make_unique<Timer>([this] { close(); });
-  worker_.loop().timers().arm(*timer_, worker_.loop().now() + kLingerMax);
+  socket_.pause();
+  if (!latency_) latency_ = std::make_unique<Timer>([this] { socket_.flush(); });
+  worker_.loop().timers().arm(*latency_, worker_.loop().now() + latency);
 }
 
 }  // namespace mailsbuddy::smtp

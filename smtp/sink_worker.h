@@ -7,15 +7,11 @@
 
 #include "core/net/uv_loop.h"
 #include "mailsbuddy/smtp.h"
+#include "smtp/server_socket.h"
 #include "smtp/sink_maildir.h"
 #include "smtp/sink_policy.h"
-#include "smtp/sink_tls.h"
 
 namespace mailsbuddy::smtp {
-
-// Of one read. A message of 10 KB and the commands around it arrive in one; the memory is a thread's, not a
-// connection's.
-inline constexpr std::size_t kSinkReadBytes = 128 << 10;
 
 // Threads: any, as its parts say. Ownership: outlives the workers.
 struct SinkShared {
@@ -39,8 +35,7 @@ class SinkWorker {
   net::UvLoop& loop() noexcept { return *loop_; }
   Random& random() noexcept { return random_; }
   SinkCounters& counters(std::size_t profile) noexcept { return counters_[profile]; }
-  std::span<char> incoming() noexcept { return incoming_; }
-  std::span<char> plaintext() noexcept { return plaintext_; }
+  ReadBuffers buffers() noexcept { return {incoming_, plaintext_}; }
 
  private:
   SinkWorker(SinkShared& shared, std::uint64_t seed, std::unique_ptr<net::UvLoop> loop);

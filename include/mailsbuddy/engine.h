@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -102,6 +103,8 @@ struct Message {
   std::string pool = "default";
   Priority priority = Priority::kTransactional;
   OnUnknown on_unknown = OnUnknown::kResend;
+  std::string campaign{};               // What it belongs to: a word for its events, nothing else.
+  TimePoint not_before{};               // Not sent earlier. max_age counts from then.
 };
 
 // A recipient as its source has it. Views: until the source's next().
@@ -157,6 +160,7 @@ struct Event {
   EventKind kind = EventKind::kDelivered;
   TimePoint time{};
   std::string job;              // The campaign's id, or the message's id as text.
+  std::string campaign;         // The campaign's id, or Message::campaign.
   std::string account;
   std::string recipient;
   std::uint64_t row = 0;        // With `job`, names the recipient: as in the VERP token.
@@ -267,11 +271,42 @@ class Engine {
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
+  std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.
 
  private:
   class Core;
   explicit Engine(std::unique_ptr<Core> core);
   std::unique_ptr<Core> core_;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Submission over SMTP
+
+struct SubmissionOptions {
+  // Judges credentials, as ListenHandler::authenticate() does. Required.
+  std::function<void(const smtp::Credentials&, smtp::ListenHandler::Authenticated)> authenticate;
+  // Takes mail for the listener's inbound domains, as ListenHandler::on_message() does. Empty: such mail is answered 451.
+  std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> inbound{};
+  // Whether this is an address there: asked at each RCPT of an inbound domain. Empty: all are.
+  std::function<bool(const Address&)> inbound_address{};
+  // Where Engine::submit() runs, since a durable spool may wait for the disk. Null: on the listener's threads.
+  Executor* executor = nullptr;
+  const Clock* clock = nullptr;     // For X-MB-Schedule. Null: the system's.
+  std::uint64_t open_rows_max = 0;  // With so many recipients not settled no more mail is taken (452 4.3.1); 0: no limit.
+  std::string account = "default";  // Of an Identity that names none.
+};
+
+// Feeds what a smtp::Listener takes to `engine`: each message becomes an Engine::submit(), and is answered 250 when that has
+// returned. The header fields X-MB-Campaign, X-MB-Pool, X-MB-Priority ("transactional", "bulk") and X-MB-Schedule (RFC 3339,
+// or "+90m") set Message's fields of those names; they are taken out, and from who may not route the message is refused.
+// Ownership: the engine, executor and clock outlive the Listener, and the tasks that were posted.
+std::shared_ptr<smtp::ListenHandler> make_submission_handler(Engine& engine, SubmissionOptions options);
+
+// Takes mail for a listener's inbound domains: SubmissionOptions::inbound. Each recipient's goes to Engine::inbound() and is
+// answered 250 when that has returned. `keep` takes what is no report, letters of people say, durably: false is answered 452.
+// Empty: those are answered 550, so that their writers know that nobody reads them.
+// Ownership: as for make_submission_handler(); `executor` null: on the listener's threads.
+std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> make_inbound_handler(
+    Engine& engine, Executor* executor, std::function<bool(const smtp::Submission&)> keep = {});
 
 }  // namespace mailsbuddy

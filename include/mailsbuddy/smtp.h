@@ -1,4 +1,5 @@
-// smtp.h - SMTP on the wire: the client session without I/O, connections, pools, routes, and a receiver for tests.
+// smtp.h - SMTP on the wire: the client session without I/O, connections, pools, routes, a receiver for tests, and the
+// submission listener.
 // RFC 5321, with 1870 (SIZE), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3207 (STARTTLS), 6152 (8BITMIME),
 // 6531 (SMTPUTF8).
 #pragma once
@@ -296,6 +297,183 @@ class Sink {
  private:
   struct State;
   explicit Sink(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Submission listener: takes mail from applications (RFC 6409), and bounces, complaints and the like from outside
+
+enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3461 4.3.
+// RFC 3461 4.1; 0: not said.
+inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
+
+// Who a client is, as the handler said when it took the credentials.
+struct Identity {
+  std::string user;               // For logs and the Received field. Empty: nobody, mail for an inbound domain.
+  std::string account;            // Whose mail it is.
+  bool may_route = false;         // May choose campaign, pool and schedule in the message's headers.
+  std::vector<std::string> senders{};  // Addresses and domains this user may send as (RFC 6409 6.1), in lower case; empty:
+                                       // any. The null path is for all.
+};
+
+struct Credentials {
+  std::string_view mechanism;  // "PLAIN", "LOGIN".
+  std::string_view user;       // UTF-8 without control characters, up to 255 octets.
+  std::string_view password;
+  std::string_view authzid;    // PLAIN: whom to act as; empty: the user. Refuse what you do not know.
+  net::IpAddress client;
+  bool tls = false;
+};
+
+struct EnvelopeRecipient {
+  Address address;
+  std::uint8_t notify = 0;  // kNotify bits.
+  std::string orcpt{};      // "rfc822;ann@example.net", decoded. Empty: none.
+};
+
+struct Envelope {
+  std::optional<Address> sender;  // Empty: the null path.
+  std::vector<EnvelopeRecipient> recipients;
+  DsnReturn ret = DsnReturn::kUnspecified;
+  std::string envid{};      // Decoded. Empty: none.
+  bool eight_bit = false;   // BODY=8BITMIME.
+  bool smtputf8 = false;
+};
+
+// One message as taken, not answered yet.
+struct Submission {
+  MessageId id;            // Also in the Received field and in a 250 that has no text of its own.
+  Envelope envelope;
+  std::string data;        // Dots unstuffed, fix-ups done; lines end in CRLF.
+  Identity identity;
+  bool inbound = false;    // For the inbound domains, from anybody.
+  net::IpAddress client;   // Behind a trusted proxy: the proxy's client.
+  std::string hello{};     // EHLO or HELO argument.
+  bool tls = false;
+};
+
+enum class Pressure : std::uint8_t {
+  kNone,
+  kFull,      // Memory or disk is short: 452 4.3.1 to MAIL and to the end of a message; connections stay.
+  kShutdown,  // 421 4.3.2 to new connections and between messages.
+};
+
+// What a listener asks. Threads: called on the listener's threads, on several at once; must return soon, the work can be
+// done elsewhere. The answers are given by `done`, once, on any thread, from inside the call or later, also after the client
+// is gone or the listener is destroyed: then nothing happens. A `done` destroyed without a call answers 451 (AUTH: 454).
+class ListenHandler {
+ public:
+  using Authenticated = UniqueFunction<void(std::optional<Identity>)>;  // Empty: 535.
+  using Answered = UniqueFunction<void(Reply)>;
+
+  virtual ~ListenHandler() = default;
+  // Views die on return. Compare secrets with secrets_equal() and take as long for a user that is not there.
+  virtual void authenticate(const Credentials& credentials, Authenticated done) = 0;
+  // A complete message. Answer 2yz only when it is durable: from then on the client forgets it. 4yz and 5yz are passed
+  // on, 421 closes the connection; any other code becomes 451.
+  virtual void on_message(Submission submission, Answered done) = 0;
+  // At each RCPT, before the message: a reply that is not 2yz refuses the recipient. On the spot.
+  virtual Reply on_recipient(const Identity&, const Address&, bool inbound) {
+    static_cast<void>(inbound);
+    return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
+  }
+  virtual Pressure pressure() { return Pressure::kNone; }  // At each connection, MAIL and end of message. On the spot.
+};
+
+// True when they are equal, in a time that does not depend on where they differ.
+bool secrets_equal(std::string_view a, std::string_view b) noexcept;
+
+enum class ListenTls : std::uint8_t { kNone, kStartTls, kImplicit };  // kImplicit: RFC 8314 3.3, port 465.
+
+struct ListenEndpoint {
+  net::Endpoint endpoint;  // Port 0: a free one.
+  ListenTls tls = ListenTls::kStartTls;
+  bool inbound = false;    // For outside senders: no AUTH, recipients of the inbound domains alone.
+  bool proxy = false;      // Each connection begins with a PROXY header, version 1 or 2; it must come from a trusted range.
+};
+
+struct ListenRate {
+  std::uint64_t count = 0;  // 0: no limit.
+  Duration per = std::chrono::minutes(1);
+};
+
+// A client is an IPv4 address or an IPv6 /64: whoever has one IPv6 address has as many as that.
+struct ListenLimits {
+  int connections_max = 10'000;           // Beyond it: 421 at once. Each takes a descriptor and some 10 KB, 50 with TLS.
+  int connections_per_client_max = 200;   // At once; trusted ranges are exempt, the clients behind them are not.
+  ListenRate connections_per_client{.count = 3'000};  // New ones. Beyond: 421.
+  ListenRate messages_per_client{};       // Beyond: 450 4.7.1 to MAIL.
+  ListenRate auth_failures_per_client{.count = 30, .per = std::chrono::minutes(10)};  // Beyond: 454 without a look.
+  int auth_failures_max = 3;              // On one connection; then 421.
+  Duration auth_failure_delay = std::chrono::seconds(2);  // Before each 535: what guessing costs.
+  std::size_t command_line_bytes_max = 2048;  // RFC 5321 4.5.3.1.4: 512 and what extensions add. At least 1100, for AUTH.
+  std::size_t recipients_max = 1000;      // Beyond: 452 4.5.3. RFC 5321 4.5.3.1.8: 100 at least.
+  std::uint64_t message_bytes_max = 25u << 20;     // As announced by SIZE.
+  std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or waiting for the handler; then 452 4.3.1.
+  std::size_t errors_max = 20;            // Of one connection; then 421.
+  Duration header_time = std::chrono::seconds(10);     // For a PROXY header.
+  Duration handshake_time = std::chrono::seconds(30);  // For TLS.
+  Duration idle_time = std::chrono::minutes(5);        // Without an octet (RFC 5321 4.5.3.2.7). Then 421.
+  Duration command_time = std::chrono::minutes(5);     // For one command line, however it trickles in.
+  Duration message_time = std::chrono::minutes(20);    // For one message, likewise: 25 MB at 20 KB/s.
+  Duration answer_time = std::chrono::minutes(5);      // For the handler's; then 451, though it may have the message.
+  Duration connection_time = std::chrono::hours(2);    // In all; then 421 between messages.
+};
+
+enum class BareLineEnds : std::uint8_t {
+  kRefuse,     // A message with a CR or an LF alone is answered 550 5.6.11: no smuggling, here or behind.
+  kNormalise,  // Each becomes CRLF, as in what the engine sends. For applications that know no better; their signatures break.
+};
+
+struct ListenFixUps {         // RFC 6409 8. For submissions; mail for inbound domains gets Received alone.
+  bool add_received = true;   // RFC 5321 4.4; names the client's address, and the user's only by "with ESMTPSA".
+  bool add_date = true;       // Where there is none.
+  bool add_message_id = true; // Likewise.
+};
+
+struct ListenOptions {
+  std::vector<ListenEndpoint> endpoints;  // At least one. Required.
+  std::string host;                       // Our name, in the greeting and in Received. Required.
+  std::string tls_certificate_pem{};      // With its chain. Both empty: self-signed, made at start.
+  std::string tls_key_pem{};
+  bool auth_in_clear = false;             // Offer AUTH without TLS: for loopback and tests.
+  bool auth_required = true;              // On endpoints that are not inbound. False: anyone who can connect may submit.
+  std::vector<std::string> trusted{};     // Ranges, "192.0.2.0/24", that may say XCLIENT and send PROXY headers.
+  std::vector<std::string> inbound_domains{};
+  BareLineEnds bare_line_ends = BareLineEnds::kRefuse;
+  ListenFixUps fix_ups{};
+  ListenLimits limits{};
+  int threads = 1;
+  std::shared_ptr<LogSink> log{};         // Null: silent. Never gets a password.
+};
+
+struct ListenCounts {
+  std::uint64_t connections = 0;          // Served.
+  std::uint64_t connections_refused = 0;  // For a limit, pressure or a bad PROXY header.
+  std::uint64_t messages = 0;             // Answered 2yz.
+  std::uint64_t messages_refused = 0;     // Complete ones answered otherwise.
+  std::uint64_t bytes = 0;                // Of `messages`.
+  std::uint64_t authenticated = 0;
+  std::uint64_t auth_failures = 0;
+  std::uint64_t tls_handshakes = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t protocol_errors = 0;
+  std::uint64_t open = 0;                 // Now.
+};
+
+// Threads: the methods from any thread. Ownership: destroying it closes every connection at once; what the handler was
+// given and did not answer is unknown to its client. `handler` is kept until the last call into it has returned.
+class Listener {
+ public:
+  // Errors: kIo naming the address that cannot be listened on; kInvalidArgument naming the option.
+  static Result<std::unique_ptr<Listener>> start(ListenOptions options, std::shared_ptr<ListenHandler> handler);
+  ~Listener();
+  std::vector<net::Endpoint> endpoints() const;  // As bound, in the order of ListenOptions::endpoints.
+  ListenCounts counts() const;
+
+ private:
+  struct State;
+  explicit Listener(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

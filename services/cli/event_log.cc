@@ -22,7 +22,8 @@ std::string iso_time(TimePoint time) {
 std::string to_json(const Event& event) {
   nlohmann::ordered_json json{{"time", iso_time(event.time)},
                               {"kind", to_string(event.kind)},
-                              {"campaign", event.job},
+                              {"campaign", event.campaign},
+                              {"job", event.job},
                               {"recipient", event.recipient},
                               {"row", event.row},
                               {"attempt", event.attempt},

@@ -5,6 +5,7 @@
 
 #include "mailsbuddy/base.h"
 #include "services/cli/bounce_command.h"
+#include "services/cli/listen_command.h"
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   app.footer("Each subcommand has its own --help with an example.");
   std::function<int()> run;
   mailsbuddy::cli::add_send_command(app, run);
+  mailsbuddy::cli::add_listen_command(app, run);
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);
   mailsbuddy::cli::add_address_command(app, run);

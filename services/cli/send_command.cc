@@ -8,11 +8,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "services/cli/csv_rows.h"
 #include "services/cli/dns_check.h"
+#include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
 #include "services/cli/progress.h"
@@ -61,64 +61,6 @@ volatile std::sig_atomic_t interrupts = 0;
 void on_interrupt(int) {
   interrupts = interrupts + 1;
   if (interrupts > 1) std::_Exit(130);
-}
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in || std::filesystem::is_directory(path)) {
-    return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno != 0 ? errno : EISDIR))};
-  }
-  return text.str();
-}
-
-// "what" in front of an error's detail.
-Error about(std::string_view what, const Error& error) { return {error.code, fmt::format("{}: {}", what, error.detail)}; }
-
-Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given) {
-  auto ring = std::make_shared<dkim::KeyRing>();
-  for (const std::string& each : given) {
-    const std::size_t first = each.find(':');
-    const std::size_t second = first == std::string::npos ? first : each.find(':', first + 1);
-    if (second == std::string::npos) {
-      return Error{ErrorCode::kInvalidArgument, fmt::format("--dkim {}: DOMAIN:SELECTOR:KEYFILE is expected", each)};
-    }
-    const std::string file = each.substr(second + 1);
-    auto pem = read_file(file);
-    if (!pem) return about("--dkim", pem.error());
-    auto key = dkim::PrivateKey::from_pem(*pem);
-    if (!key) return about("--dkim " + file, key.error());
-    auto signer = dkim::Signer::make(each.substr(0, first), each.substr(first + 1, second - first - 1), *key);
-    if (!signer) return about("--dkim " + each, signer.error());
-    if (auto added = ring->add(*signer); !added) return about("--dkim " + each, added.error());
-  }
-  if (ring->empty()) return std::shared_ptr<const dkim::KeyRing>();
-  return std::shared_ptr<const dkim::KeyRing>(std::move(ring));
-}
-
-Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given) {
-  std::vector<EgressIp> ips;
-  for (const std::string& each : given) {
-    const std::size_t equals = each.find('=');
-    if (equals == std::string::npos) {
-      return Error{ErrorCode::kInvalidArgument, fmt::format("--egress {}: IP=EHLO_NAME is expected", each)};
-    }
-    ips.push_back({.address = each.substr(0, equals), .ehlo_name = each.substr(equals + 1)});
-  }
-  return ips;
-}
-
-Result<std::shared_ptr<net::Runtime>> make_runtime(const SendOptions& options) {
-  net::RuntimeOptions runtime_options{.workers = options.workers, .cpu_threads = options.cpu_threads};
-  for (const std::string& server : options.dns) {
-    auto endpoint = net::Endpoint::parse(server, 53);
-    if (!endpoint) return about("--dns " + server, endpoint.error());
-    runtime_options.resolver.servers.push_back(*endpoint);
-  }
-  auto runtime = net::make_runtime(std::move(runtime_options));
-  if (!runtime) return std::move(runtime).error();
-  return std::shared_ptr<net::Runtime>(*std::move(runtime));
 }
 
 std::optional<warming::Limits> limits_of(const SendOptions& options) {
@@ -203,7 +145,7 @@ class Send {
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
-    auto runtime = make_runtime(options_);
+    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads);
     if (!runtime) return std::move(runtime).error();
     for (const std::string& server : options_.dns) {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());

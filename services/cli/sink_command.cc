@@ -1,15 +1,11 @@
 #include "services/cli/sink_command.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,7 +14,9 @@
 #include <vector>
 
 #include "mailsbuddy/smtp.h"
+#include "services/cli/engine_options.h"
 #include "services/cli/send_command.h"
+#include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
 
 namespace mailsbuddy::cli {
@@ -63,13 +61,6 @@ smtp::SinkCounts total_of(const std::vector<smtp::SinkCounts>& rows) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From the arguments to the options
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) return Error{ErrorCode::kIo, fmt::format("cannot read {}", path)};
-  return text;
-}
 
 Result<void> gather_profiles(const SinkArguments& arguments, std::vector<smtp::SinkProfile>& profiles) {
   if (!arguments.profiles_file.empty()) {
@@ -120,46 +111,16 @@ Result<void> gather(SinkArguments& arguments) {
   return {};
 }
 
-// Whole or not at all, so that a script can wait for the file to be there.
-Result<void> write_port_file(const std::string& path, const smtp::Sink& sink, const smtp::SinkOptions& options) {
-  const std::string unfinished = path + ".tmp";
-  std::ofstream file(unfinished);
+Result<void> write_ports(const std::string& path, const smtp::Sink& sink, const smtp::SinkOptions& options) {
+  std::string lines;
   const auto endpoints = sink.endpoints();
   for (std::size_t i = 0; i < endpoints.size(); ++i)
-    file << endpoints[i].str() << ' ' << options.listeners[i].profile << '\n';
-  file.close();
-  std::error_code error;
-  if (file) std::filesystem::rename(unfinished, path, error);
-  if (!file || error) return Error{ErrorCode::kIo, fmt::format("cannot write {}", path)};
-  return {};
+    lines += fmt::format("{} {}\n", endpoints[i].str(), options.listeners[i].profile);
+  return write_whole(path, lines);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Running
-
-// SIGINT and SIGTERM are waited for instead of handled: no code runs in a handler.
-class Signals {
- public:
-  Signals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGINT);
-    sigaddset(&set_, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set_, &before_);
-  }
-  ~Signals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
-
-  bool wait(std::chrono::nanoseconds limit) const {  // True: one has come.
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(limit);
-    const timespec time{static_cast<time_t>(seconds.count()), static_cast<long>((limit - seconds).count())};
-    return sigtimedwait(&set_, nullptr, &time) > 0;
-  }
-
- private:
-  sigset_t set_{};
-  sigset_t before_{};
-};
 
 double seconds_since(steady_clock::time_point start) {
   return std::chrono::duration<double>(steady_clock::now() - start).count();
@@ -237,7 +198,7 @@ int run_sink(SinkArguments& arguments) {
   for (std::size_t i = 0; i < endpoints.size(); ++i)
     fmt::print(stderr, "listening on {} ({})\n", endpoints[i].str(), arguments.options.listeners[i].profile);
   if (!arguments.port_file.empty())
-    if (const auto written = write_port_file(arguments.port_file, **sink, arguments.options); !written)
+    if (const auto written = write_ports(arguments.port_file, **sink, arguments.options); !written)
       return fail(written.error());
 
   wait_for_end(**sink, signals, end);

@@ -17,8 +17,8 @@ constexpr std::array kVerbs = {
     VerbRow{Verb::kEhlo, "EHLO"},         VerbRow{Verb::kHelo, "HELO"}, VerbRow{Verb::kMail, "MAIL"},
     VerbRow{Verb::kRcpt, "RCPT"},         VerbRow{Verb::kData, "DATA"}, VerbRow{Verb::kBdat, "BDAT"},
     VerbRow{Verb::kRset, "RSET"},         VerbRow{Verb::kNoop, "NOOP"}, VerbRow{Verb::kQuit, "QUIT"},
-    VerbRow{Verb::kStartTls, "STARTTLS"}, VerbRow{Verb::kVrfy, "VRFY"}, VerbRow{Verb::kExpn, "EXPN"},
-    VerbRow{Verb::kHelp, "HELP"},
+    VerbRow{Verb::kStartTls, "STARTTLS"}, VerbRow{Verb::kAuth, "AUTH"}, VerbRow{Verb::kXclient, "XCLIENT"},
+    VerbRow{Verb::kVrfy, "VRFY"},         VerbRow{Verb::kExpn, "EXPN"}, VerbRow{Verb::kHelp, "HELP"},
 };
 static_assert(kVerbs.size() == static_cast<std::size_t>(Verb::kUnknown));
 

@@ -25,6 +25,8 @@ enum class Verb : std::uint8_t {
   kNoop,
   kQuit,
   kStartTls,
+  kAuth,
+  kXclient,
   kVrfy,
   kExpn,
   kHelp,

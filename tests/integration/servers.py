@@ -110,6 +110,30 @@ virtual_gid_maps = static:{nobody.pw_gid}
         return "\n".join(services) + "\n"
 
 
+class PostfixRelay(Postfix):
+    """Takes mail for everybody and hands all of it to one submission server, with STARTTLS and AUTH."""
+
+    def __init__(self, children, folder, address, to_port, user, password):
+        self.to_port, self.user, self.password = to_port, user, password
+        super().__init__(children, folder, address, "relay.example")
+
+    def main_cf(self):
+        if not pathlib.Path("/usr/lib/x86_64-linux-gnu/sasl2/libplain.so").exists():
+            raise unittest.SkipTest("libsasl2-modules is not installed: Postfix cannot AUTH")
+        (self.folder / "passwords").write_text(f"[127.0.0.1]:{self.to_port} {self.user}:{self.password}\n")
+        return super().main_cf() + f"""\
+relayhost = [127.0.0.1]:{self.to_port}
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtp_tls_security_level = encrypt
+smtp_tls_loglevel = 1
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = texthash:{self.folder}/passwords
+smtp_sasl_security_options = noanonymous
+smtp_host_lookup = native
+"""
+
+
 class OpenSmtpd:
     """Takes all mail for one domain, without TLS, into one maildir. Its paths are compiled in, so it runs in a mount
     namespace of its own in which those places are folders of ours."""

@@ -1,4 +1,4 @@
-// sink_client.h - a blocking SMTP client of few words, for talking to a sink over loopback.
+// sink_client.h - a blocking SMTP client of few words, for talking to a sink or a listener over loopback.
 #pragma once
 
 #include <sys/socket.h>
@@ -77,6 +77,11 @@ class SinkClient {
   }
 
   bool ended() { return reply().empty(); }
+
+  void reset_on_close() {  // RST instead of FIN.
+    const linger now{1, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
 
  private:
   int socket_;

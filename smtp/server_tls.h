@@ -1,4 +1,4 @@
-// sink_tls.h - TLS for servers without I/O: ciphertext in and out, plaintext in and out.
+// server_tls.h - TLS for servers without I/O: ciphertext in and out, plaintext in and out.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -11,7 +11,7 @@
 
 namespace mailsbuddy::smtp {
 
-// What a sink's connections share. Both PEM texts empty: a key and a self-signed certificate for `host` are made.
+// What a server's connections share. Both PEM texts empty: a key and a self-signed certificate for `host` are made.
 // Errors: kInvalidArgument with OpenSSL's words. Threads: the context may be used from any once made.
 Result<net::SslCtxPtr> make_tls_server_context(const std::string& certificate_pem, const std::string& key_pem,
                                                const std::string& host);

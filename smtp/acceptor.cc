@@ -1,4 +1,4 @@
-#include "smtp/sink_acceptor.h"
+#include "smtp/acceptor.h"
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -26,12 +26,12 @@ Error listen_error(const net::Endpoint& endpoint, int code) {
 
 }  // namespace
 
-Result<std::unique_ptr<SinkAcceptor>> SinkAcceptor::bind(const net::Endpoint& endpoint) {
+Result<std::unique_ptr<Acceptor>> Acceptor::bind(const net::Endpoint& endpoint) {
   const net::SockAddr address = net::to_sockaddr(endpoint);
   if (address.size == 0) return listen_error(endpoint, EADDRNOTAVAIL);
   const int socket = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return listen_error(endpoint, errno);
-  std::unique_ptr<SinkAcceptor> acceptor(new SinkAcceptor(socket, endpoint));
+  std::unique_ptr<Acceptor> acceptor(new Acceptor(socket, endpoint));
   const int on = 1;
   ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // Connections in TIME_WAIT do not keep the port.
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // Inherited by what is accepted.
@@ -44,9 +44,9 @@ Result<std::unique_ptr<SinkAcceptor>> SinkAcceptor::bind(const net::Endpoint& en
   return acceptor;
 }
 
-SinkAcceptor::~SinkAcceptor() { ::close(socket_); }
+Acceptor::~Acceptor() { ::close(socket_); }
 
-Result<void> SinkAcceptor::start(net::UvLoop& loop, Accepted accepted) {
+Result<void> Acceptor::start(net::UvLoop& loop, Accepted accepted) {
   loop_ = &loop;
   accepted_ = std::move(accepted);
   if (const int status = uv_poll_init(loop.uv(), &poll_, socket_); status < 0) return listen_error(endpoint_, -status);
@@ -56,13 +56,13 @@ Result<void> SinkAcceptor::start(net::UvLoop& loop, Accepted accepted) {
   return {};
 }
 
-void SinkAcceptor::listen() noexcept {
+void Acceptor::listen() noexcept {
   uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int status, int) noexcept {
-    if (status == 0) static_cast<SinkAcceptor*>(static_cast<net::HandleOwner*>(handle->data))->on_readable();
+    if (status == 0) static_cast<Acceptor*>(static_cast<net::HandleOwner*>(handle->data))->on_readable();
   });
 }
 
-void SinkAcceptor::on_readable() {
+void Acceptor::on_readable() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int socket = ::accept4(socket_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket >= 0) {
@@ -78,7 +78,7 @@ void SinkAcceptor::on_readable() {
   }
 }
 
-void SinkAcceptor::loop_stopping() noexcept {
+void Acceptor::loop_stopping() noexcept {
   pause_.reset();
   uv_close(reinterpret_cast<uv_handle_t*>(&poll_), nullptr);
 }

@@ -1,0 +1,94 @@
+// Rows 1 and 2 of the way through, for what comes by SMTP: from a smtp::Listener into Engine::submit().
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "engine/submission_fields.h"
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy {
+namespace {
+
+using smtp::ListenHandler;
+
+Reply refusal(int code, EnhancedCode enhanced, std::string text) {
+  return {.code = code, .enhanced = enhanced, .text = std::move(text)};
+}
+
+// What the client is told of an Error: a fault of the message is for good, all else may pass.
+Reply refusal_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kUnsupported:
+      return refusal(550, {5, 6, 0}, error.detail);
+    case ErrorCode::kResourceExhausted:
+      return refusal(452, {4, 3, 1}, "Insufficient system storage");
+    default:
+      return refusal(451, {4, 3, 0}, "Cannot store the message now");
+  }
+}
+
+class SubmissionHandler final : public ListenHandler, public std::enable_shared_from_this<SubmissionHandler> {
+ public:
+  SubmissionHandler(Engine& engine, SubmissionOptions options) : engine_(engine), options_(std::move(options)) {}
+
+  void authenticate(const smtp::Credentials& credentials, Authenticated done) override {
+    options_.authenticate(credentials, std::move(done));
+  }
+
+  void on_message(smtp::Submission submission, Answered done) override {
+    if (submission.inbound) {
+      if (!options_.inbound) return done(refusal(451, {4, 3, 0}, "No inbound mail is taken now"));
+      return options_.inbound(std::move(submission), std::move(done));
+    }
+    if (options_.executor == nullptr) return done(submit(std::move(submission)));
+    options_.executor->post([self = shared_from_this(), submission = std::move(submission),
+                             done = std::move(done)]() mutable { done(self->submit(std::move(submission))); });
+  }
+
+  Reply on_recipient(const smtp::Identity&, const Address& address, bool inbound) override {
+    if (inbound && options_.inbound_address && !options_.inbound_address(address))
+      return refusal(550, {5, 1, 1}, "No such address here");
+    return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
+  }
+
+  smtp::Pressure pressure() override {
+    const bool full = options_.open_rows_max != 0 && engine_.open_rows() >= options_.open_rows_max;
+    return full ? smtp::Pressure::kFull : smtp::Pressure::kNone;
+  }
+
+ private:
+  Reply submit(smtp::Submission submission) {
+    auto fields = engine::take_routing_fields(submission.data, clock().now());
+    if (!fields) return refusal_of(fields.error());
+    if (fields->any && !submission.identity.may_route)
+      return refusal(550, {5, 7, 1}, "X-MB- header fields are not allowed to this sender");
+    Message message{.sender = submission.envelope.sender.value_or(Address()),
+                    .recipients = {},
+                    .data = std::move(submission.data),
+                    .account = submission.identity.account.empty() ? options_.account : submission.identity.account,
+                    .priority = fields->priority.value_or(Priority::kTransactional),
+                    .campaign = std::move(fields->campaign),
+                    .not_before = fields->not_before};
+    if (!fields->pool.empty()) message.pool = std::move(fields->pool);
+    for (smtp::EnvelopeRecipient& each : submission.envelope.recipients)
+      message.recipients.push_back(std::move(each.address));
+    const auto id = engine_.submit(std::move(message));
+    if (!id) return refusal_of(id.error());
+    return {.code = 250, .enhanced = EnhancedCode{2, 0, 0}, .text = "Queued as " + id->str()};
+  }
+
+  const Clock& clock() const noexcept { return options_.clock != nullptr ? *options_.clock : system_clock_; }
+
+  Engine& engine_;
+  SubmissionOptions options_;
+  SystemClock system_clock_;
+};
+
+}  // namespace
+
+std::shared_ptr<ListenHandler> make_submission_handler(Engine& engine, SubmissionOptions options) {
+  return std::make_shared<SubmissionHandler>(engine, std::move(options));
+}
+
+}  // namespace mailsbuddy

@@ -1,0 +1,22 @@
+// engine_options.h - what the subcommands that open an engine read alike from their options.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::cli {
+
+Result<std::string> read_file(const std::string& path);
+Result<void> write_whole(const std::string& path, std::string_view text);  // Or not at all: a script can wait for it.
+Error about(std::string_view what, const Error& error);                    // "what" in front of the error's detail.
+
+// --dkim DOMAIN:SELECTOR:KEYFILE, --egress IP=EHLO_NAME[,POOL], --dns IP[:PORT]. Errors name the option.
+Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given);  // Null: none given.
+Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given);
+Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads);
+
+}  // namespace mailsbuddy::cli

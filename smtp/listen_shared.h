@@ -1,0 +1,66 @@
+// listen_shared.h - what all connections of a listener share.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "mailsbuddy/smtp.h"
+#include "smtp/client_table.h"
+#include "smtp/ip_range.h"
+#include "smtp/proto/server_session.h"
+#include "smtp/server_tls.h"
+
+namespace mailsbuddy::smtp {
+
+struct ListenCounters {
+  std::atomic<std::uint64_t> connections{0}, connections_refused{0}, messages{0}, messages_refused{0}, bytes{0},
+      authenticated{0}, auth_failures{0}, tls_handshakes{0}, timeouts{0}, protocol_errors{0};
+  static void add(std::atomic<std::uint64_t>& count, std::uint64_t more = 1) noexcept {
+    count.fetch_add(more, std::memory_order_relaxed);
+  }
+};
+
+// Threads: any; all but the counts and the table is read only. Ownership: outlives its connections.
+struct ListenShared {
+  // Errors: kInvalidArgument naming the option.
+  static Result<std::unique_ptr<ListenShared>> make(ListenOptions options, std::shared_ptr<ListenHandler> handler,
+                                                    std::uint64_t seed);
+  bool is_inbound(std::string_view domain) const noexcept;  // `domain`: as Address has it.
+
+  ListenOptions options;
+  std::shared_ptr<ListenHandler> handler;
+  std::vector<ServerOptions> server_options;  // In the order of ListenOptions::endpoints.
+  std::vector<IpRange> trusted;
+  std::vector<std::string> inbound_domains;  // Sorted.
+  net::SslCtxPtr tls;                        // Null: no endpoint has TLS.
+  ClientTable clients;
+  ListenCounters counters;
+
+ private:
+  ListenShared(ListenOptions given, std::shared_ptr<ListenHandler> asked, std::uint64_t seed)
+      : options(std::move(given)), handler(std::move(asked)), clients(options.limits, seed) {}
+  Result<void> prepare();
+};
+
+// The way back of answers that are given on other threads, perhaps after the listener is gone. Threads: any.
+class ListenHome {
+ public:
+  explicit ListenHome(Executor& loop) : loop_(&loop) {}
+  void post(Task task) {
+    const std::lock_guard lock(mutex_);
+    if (loop_ != nullptr) loop_->post(std::move(task));
+  }
+  void close() {  // Before the loop goes.
+    const std::lock_guard lock(mutex_);
+    loop_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  Executor* loop_;
+};
+
+}  // namespace mailsbuddy::smtp

@@ -1,0 +1,36 @@
+#include "smtp/listen_worker.h"
+
+#include <utility>
+
+#include "smtp/listen_connection.h"
+#include "smtp/socket_holder.h"
+
+namespace mailsbuddy::smtp {
+
+Result<std::unique_ptr<ListenWorker>> ListenWorker::make(ListenShared& shared, const Clock& clock, std::uint64_t seed) {
+  auto loop = net::UvLoop::make(clock);
+  if (!loop) return loop.error();
+  return std::unique_ptr<ListenWorker>(new ListenWorker(shared, seed, std::move(*loop)));
+}
+
+ListenWorker::ListenWorker(ListenShared& shared, std::uint64_t seed, std::unique_ptr<net::UvLoop> loop)
+    : shared_(shared),
+      random_(seed),
+      incoming_(kServerReadBytes),
+      plaintext_(kServerReadBytes),
+      loop_(std::move(loop)),
+      home_(std::make_shared<ListenHome>(*loop_)) {}
+
+void ListenWorker::stop() {
+  home_->close();
+  loop_->stop();
+}
+
+void ListenWorker::adopt(int socket, std::size_t endpoint) {
+  if (loop_->is_owner()) return ListenConnection::open(*this, socket, endpoint);
+  loop_->post([this, held = SocketHolder(socket), endpoint]() mutable {
+    ListenConnection::open(*this, held.take(), endpoint);
+  });
+}
+
+}  // namespace mailsbuddy::smtp

@@ -1,0 +1,361 @@
+"""Applications and servers submit to `mailsbuddy listen`, which sends on to a receiver that keeps what it takes."""
+
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import unittest
+
+import servers
+import support
+
+TLS = ssl.create_default_context()
+TLS.check_hostname = False
+TLS.verify_mode = ssl.CERT_NONE  # The listener's certificate is its own.
+AWAY = "127.0.0.31"
+MESSAGE = f"From: News <news@{support.SENDER}>\r\nTo: ann@away.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
+
+
+class Listener:
+    """`mailsbuddy listen` with one user of each kind; `ports` in the order of `endpoints`."""
+
+    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",)):
+        self.events_file = world.folder / "events.jsonl"
+        self.inbound = world.folder / "inbound"
+        self.log = world.folder / "listen.log"
+        ports = world.folder / "listen.ports"
+        password = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True).stdout.strip()
+        users = world.write("users", f"# user:hash:account:rights\napp:{password}:acme:route\n"
+                                     f"limited:{password}:acme:from={support.SENDER}\n")
+        command = [support.PROGRAM, "listen", "--json", "--verbose", "--host", "mail.brand.example", "--users", users,
+                   "--port-file", ports, "--events", self.events_file, "--dns", world.name_server.endpoint,
+                   "--port", port, "--dkim", world.key.option, "--first-retry", "1s", "--max-age", "60s",
+                   "--inbound-domain", "bounce.example", "--inbound-maildir", self.inbound,
+                   "--trusted", "127.0.0.0/8", "--message-bytes", 1_000_000, *flags]
+        for endpoint in endpoints:
+            command += ["--listen", f"127.0.0.1:0={endpoint}"]
+        for each in egress:
+            command += ["--egress", each]
+        with open(self.log, "wb") as log:
+            self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log)
+        support.loopback.wait_until(ports.exists, "the listener", self.process, self.log)
+        self.ports = [int(line.split()[0].rsplit(":", 1)[1]) for line in ports.read_text().splitlines()]
+
+    def stop(self):
+        """Its counts, once all it took is settled."""
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=support.RUN_SECONDS)
+        assert self.process.returncode == 0, (self.process.returncode, out, self.log.read_text())
+        return json.loads(out)
+
+    @property
+    def events(self):
+        return [json.loads(line) for line in self.events_file.read_text().splitlines()]
+
+
+class SubmissionTest(support.TestCase):
+    RECEIVERS = {"away.example": AWAY}
+    ENDPOINTS = ("starttls", "tls", "starttls,inbound", "plain,proxy", "plain")
+    FLAGS = ()
+
+    def setUp(self):
+        super().setUp()
+        self.sinks = self.world.sinks({AWAY: "away"}, {"away": "starttls,smtputf8"})
+        self.listener = Listener(self.world, self.ENDPOINTS, *self.FLAGS, port=self.sinks.port,
+                                 egress=("127.0.0.2=mx1.brand.example", "127.0.0.3=mx2.brand.example,warm"))
+        self.submission, self.implicit, self.inbound, self.proxied, self.plain = self.listener.ports
+
+    def arrived(self, count):
+        """What the receiver has, once that many messages are there; each is signed and whole."""
+        folder = self.world.folder / "mail"
+        support.loopback.wait_until(lambda: len(support.loopback.maildir_files(folder)) >= count,
+                                    f"{count} messages", self.listener.process, self.listener.log)
+        mail = self.world.mail()
+        self.assertEqual(len(mail), count)
+        for received in mail:
+            self.check_dkim(received)
+        return mail
+
+    def client(self, port=None, user="app", password="secret"):
+        client = smtplib.SMTP("127.0.0.1", port or self.submission, local_hostname="client.example", timeout=30)
+        self.addCleanup(client.close)
+        client.starttls(context=TLS)
+        if user:
+            client.login(user, password)
+        return client
+
+
+class Smtplib(SubmissionTest):
+    def test_starttls_and_each_mechanism(self):
+        for mechanism in ("PLAIN", "LOGIN"):
+            with self.subTest(mechanism):
+                client = self.client(user=None)
+                client.ehlo()
+                self.assertEqual(set(client.esmtp_features["auth"].split()), {"PLAIN", "LOGIN"})
+                client.user, client.password = "app", "secret"
+                code, _ = client.auth(mechanism, getattr(client, f"auth_{mechanism.lower()}"))
+                self.assertEqual(code, 235)
+                self.assertEqual(client.sendmail("news@brand.example", [f"{mechanism}@away.example"], MESSAGE), {})
+        for received in self.arrived(2):
+            self.assertEqual(received.return_path, "<news@brand.example>")
+            (trace,) = received.message.get_all("Received")
+            self.assertRegex(trace, r"^from client\.example \(\[127\.0\.0\.1\]\)\s+by mail\.brand\.example with ESMTPSA id \w+;")
+            self.assertEqual(len(received.message.get_all("Date")), 1)
+            self.assertEqual(len(received.message.get_all("Message-ID")), 1)
+
+    def test_implicit_tls_and_many_messages_on_a_connection(self):
+        with smtplib.SMTP_SSL("127.0.0.1", self.implicit, context=TLS, timeout=30) as client:
+            client.login("app", "secret")
+            for number in range(30):
+                client.sendmail("news@brand.example", [f"r{number}@away.example"], MESSAGE)
+        self.check_received_once(self.arrived(30), {f"r{number}@away.example" for number in range(30)})
+        self.assertEqual(self.listener.stop()["messages"], 30)
+
+    def test_what_is_refused(self):
+        def code(call):
+            with self.assertRaises(smtplib.SMTPException) as caught:
+                call()
+            error = caught.exception
+            return next(iter(error.recipients.values()))[0] if hasattr(error, "recipients") else error.smtp_code
+
+        clear = smtplib.SMTP("127.0.0.1", self.submission, timeout=30)
+        self.addCleanup(clear.close)
+        clear.ehlo()
+        self.assertNotIn("auth", clear.esmtp_features)
+        self.assertEqual(clear.docmd("AUTH", "PLAIN AGFwcABzZWNyZXQ=")[0], 538)
+        nobody = self.client(user=None)
+        self.assertEqual(code(lambda: nobody.sendmail("news@brand.example", ["ann@away.example"], MESSAGE)), 530)
+        self.assertEqual(code(lambda: nobody.login("app", "wrong")), 535)
+        limited = self.client(user="limited")
+        self.assertEqual(code(lambda: limited.sendmail("x@other.example", ["ann@away.example"], MESSAGE)), 550)
+        self.assertEqual(code(lambda: limited.sendmail("news@brand.example", ["ann"], MESSAGE)), 501)
+        self.assertEqual(code(lambda: limited.sendmail("news@brand.example", ["ann@away.example"], "X-MB-Pool: warm\r\n" + MESSAGE)), 550)
+        app = self.client()
+        self.assertEqual(code(lambda: app.sendmail("news@brand.example", ["ann@away.example"], "x" * 1_100_000)), 552)
+        self.assertEqual(code(lambda: app.sendmail("news@brand.example", ["ann@away.example"], "Subject: no From\r\n\r\n")), 550)
+        counts = self.listener.stop()
+        self.assertEqual(counts["messages"], 0)
+        self.assertEqual(counts["auth_failures"], 2)  # smtplib tries one mechanism after the other.
+        self.assertNotIn("secret", self.listener.log.read_text())
+        self.assertNotIn("wrong", self.listener.log.read_text())
+
+    def test_header_fields_choose_pool_and_campaign(self):
+        client = self.client()
+        fields = "X-MB-Pool: warm\r\nX-MB-Campaign: spring\r\nX-MB-Priority: bulk\r\nX-MB-Schedule: +1s\r\n"
+        client.sendmail("news@brand.example", ["ann@away.example"], fields + MESSAGE)
+        (received,) = self.arrived(1)
+        self.assertEqual([name for name in received.message if name.lower().startswith("x-mb-")], [])
+        self.listener.stop()
+        (event,) = self.listener.events
+        self.assertEqual((event["kind"], event["campaign"], event["egress"]), ("delivered", "spring", "127.0.0.3"))
+
+    def test_smtputf8_and_eight_bit(self):
+        client = self.client()
+        message = MESSAGE.replace("Hello.", "Grüße.").encode()
+        client.sendmail("news@brand.example", ["jürgen@away.example"], message, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+        (received,) = self.arrived(1)
+        self.assertEqual(received.recipient, "jürgen@away.example")
+        self.assertIn("Grüße.".encode(), received.raw)
+
+    def test_chunks_in_one_write(self):
+        client = self.client()
+        self.assertIn("chunking", client.esmtp_features)
+        group = b""
+        for number in range(20):
+            data = MESSAGE.encode()
+            group += b"MAIL FROM:<news@brand.example>\r\nRCPT TO:<r%d@away.example>\r\n" % number
+            group += b"BDAT 10\r\n" + data[:10] + b"BDAT %d LAST\r\n" % (len(data) - 10) + data[10:]
+        client.sock.sendall(group)
+        replies = [client.getreply()[0] for _ in range(20 * 4)]
+        self.assertEqual(collections.Counter(replies), {250: 80})
+        self.check_received_once(self.arrived(20), {f"r{number}@away.example" for number in range(20)})
+
+    def test_inbound_mail_is_kept_and_nothing_relayed(self):
+        client = smtplib.SMTP("127.0.0.1", self.inbound, timeout=30)
+        self.addCleanup(client.close)
+        client.starttls(context=TLS)
+        client.ehlo()
+        self.assertNotIn("auth", client.esmtp_features)
+        refused = client.sendmail("", ["b+token@bounce.example", "ann@away.example"], "Subject: returned\r\n\r\n")
+        self.assertEqual({address: code for address, (code, _) in refused.items()}, {"ann@away.example": 550})
+        (file,) = support.loopback.maildir_files(self.listener.inbound)
+        text = file.read_bytes().decode()
+        self.assertTrue(text.startswith("Return-Path: <>\r\nDelivered-To: b+token@bounce.example\r\nReceived: from "), text)
+        self.assertTrue(text.endswith("Subject: returned\r\n\r\n"), text)
+        self.assertEqual(self.listener.stop()["messages"], 1)
+        self.assertEqual(self.world.mail(), [])
+
+
+# What some server has taken for the end of a message (SEC Consult, "SMTP Smuggling", 2023, and its kin).
+ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r.\n", b"\n.\r", b"\r\n.\r\r\n", b"\n\n.\r\n",
+        b"\r\n\r.\r\n", b"\r\n\0.\r\n", b"\0\r\n.\0\r\n", b"\r\n .\r\n", b"\r\n. \r\n", b"\x85.\x85"]
+
+
+class Smuggling(SubmissionTest):
+    def smuggle(self, client, end):
+        client.docmd("MAIL FROM:<news@brand.example>")
+        client.docmd("RCPT TO:<ann@away.example>")
+        self.assertEqual(client.docmd("DATA")[0], 354)
+        client.sock.sendall(MESSAGE.encode() + b"a" + end + b"MAIL FROM:<news@brand.example>\r\nRCPT TO:<victim@away.example>\r\n"
+                            b"DATA\r\n" + MESSAGE.encode() + b"smuggled\r\n.\r\n")
+        code = client.getreply()[0]
+        self.assertEqual(client.docmd("NOOP"), (250, b"2.0.0 Ok"))  # And no reply to anything within.
+        return code
+
+    def test_nothing_is_smuggled(self):
+        taken = 0
+        client = self.client()
+        for end in ENDS:
+            with self.subTest(end):
+                bare = re.search(rb"(?<!\r)\n|\r(?!\n)", end) is not None
+                code = self.smuggle(client, end)
+                self.assertEqual(code, 550 if bare else 250)
+                taken += code == 250
+        mail = self.arrived(taken)
+        self.assertEqual({received.recipient for received in mail}, {"ann@away.example"})
+
+    def test_nothing_said_in_clear_counts_under_tls(self):
+        with socket.create_connection(("127.0.0.1", self.submission), 30) as raw:
+            file = raw.makefile("rb")
+            file.readline()
+            raw.sendall(b"STARTTLS\r\nEHLO smuggled\r\nMAIL FROM:<evil@brand.example>\r\n")
+            self.assertTrue(file.readline().startswith(b"220 "))
+            with TLS.wrap_socket(raw) as tls:
+                tls.sendall(b"NOOP\r\n")
+                self.assertEqual(tls.recv(1000), b"250 2.0.0 Ok\r\n")
+
+
+class Normalising(SubmissionTest):
+    FLAGS = ("--bare-line-ends", "normalise")
+
+    def test_each_line_end_becomes_crlf(self):
+        client = self.client()
+        client.docmd("MAIL FROM:<news@brand.example>")
+        client.docmd("RCPT TO:<ann@away.example>")
+        client.docmd("DATA")
+        client.sock.sendall(MESSAGE.replace("\r\n", "\n").encode() + b"a\n.\nb\rc\r\n.\r\n")
+        self.assertEqual(client.getreply()[0], 250)
+        (received,) = self.arrived(1)
+        self.assertTrue(received.raw.endswith(b"\r\n\r\nHello.\r\na\r\n.\r\nb\r\nc\r\n"), received.raw)
+
+
+class Swaks(SubmissionTest):
+    def setUp(self):
+        if shutil.which("swaks") is None:
+            raise unittest.SkipTest("swaks is not installed")
+        super().setUp()
+
+    def swaks(self, *options, status=0):
+        run = subprocess.run(["swaks", "--helo", "client.example", "--from", "news@brand.example", "--data", MESSAGE.replace("\r\n", "\\n"),
+                              *map(str, options)], capture_output=True, text=True, timeout=support.RUN_SECONDS, check=False)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return run.stdout
+
+    def test_every_way_in(self):
+        login = ["--auth-user", "app", "--auth-password", "secret"]
+        server = ["--server", f"127.0.0.1:{self.submission}"]
+        ways = {
+            "starttls-plain": [*server, "--tls", "--auth", "PLAIN", *login],
+            "starttls-login": [*server, "--tls", "--auth", "LOGIN", *login],
+            "implicit": ["--server", f"127.0.0.1:{self.implicit}", "--tlsc", "--auth", "PLAIN", *login],
+            "pipelined": [*server, "--tls", "--pipeline", "--auth", "PLAIN", *login],
+        }
+        for name, options in ways.items():
+            with self.subTest(name):
+                self.swaks("--to", f"{name}@away.example", *options)
+        self.check_received_once(self.arrived(len(ways)), {f"{name}@away.example" for name in ways})
+
+    def test_a_wrong_password_and_none(self):
+        server = ["--server", f"127.0.0.1:{self.submission}", "--tls", "--to", "ann@away.example"]
+        self.assertIn("535 5.7.8", self.swaks(*server, "--auth", "PLAIN", "--auth-user", "app", "--auth-password", "no", status=28))
+        self.assertIn("530 5.7.0", self.swaks(*server, status=23))
+
+    def test_proxies_name_their_client(self):
+        inbound = ["--to", "b@bounce.example", "--server", f"127.0.0.1:{self.inbound}"]
+        self.swaks(*inbound, "--xclient-addr", "203.0.113.9", "--xclient-helo", "behind.example")
+        for version in (1, 2):
+            out = self.swaks("--to", "b@bounce.example", "--server", f"127.0.0.1:{self.proxied}", "--proxy-version", version,
+                             "--proxy-family", "TCP4" if version == 1 else "AF_INET", "--proxy-protocol", "STREAM",
+                             "--proxy-command", "PROXY", "--proxy-source", "203.0.113.7", "--proxy-source-port", "1111",
+                             "--proxy-dest", "127.0.0.1", "--proxy-dest-port", "25", status=23)
+            self.assertIn("530 5.7.0", out)
+        self.assertEqual(self.listener.log.read_text().count("client 203.0.113.9: message"), 1)
+        (file,) = support.loopback.maildir_files(self.listener.inbound)
+        self.assertIn("Received: from behind.example ([203.0.113.9])", file.read_bytes().decode())
+
+
+class PostfixRelay(SubmissionTest):
+    """Postfix hands all it takes to us, with STARTTLS and AUTH; it pipelines. (It has no CHUNKING as a client.)"""
+
+    def setUp(self):
+        super().setUp()
+        self.postfix = servers.PostfixRelay(self.world.children, self.world.folder, "127.0.0.21", self.submission, "app", "secret")
+
+    def test_hundred_messages(self):
+        recipients = {f"r{number}@away.example" for number in range(100)}
+        with smtplib.SMTP(self.postfix.address, self.postfix.port, timeout=30) as client:
+            for recipient in sorted(recipients):
+                client.sendmail("news@brand.example", [recipient], MESSAGE)
+        self.check_received_once(self.arrived(len(recipients)), recipients)
+        log = self.postfix.log.read_text(errors="replace")
+        self.assertRegex(log, r"TLS connection established to 127\.0\.0\.1")
+        self.assertNotRegex(log, r"(?i)(warning|fatal|panic|status=deferred|status=bounced)")
+        self.assertEqual(self.listener.stop()["protocol_errors"], 0)
+
+    def test_what_we_refuse_comes_back(self):
+        with smtplib.SMTP(self.postfix.address, self.postfix.port, timeout=30) as client:
+            client.sendmail("", ["ann@away.example"], "X-MB-Pol: warm\r\n" + MESSAGE)
+            client.sendmail("news@brand.example", ["ann@away.example"], MESSAGE)
+        self.arrived(1)
+        support.loopback.wait_until(lambda: "status=bounced" in self.postfix.log.read_text(), "the bounce", log=self.postfix.log)
+        self.assertIn("550 5.6.0 X-MB-Pol: not known", self.postfix.log.read_text())
+        counts = self.listener.stop()
+        self.assertEqual((counts["messages"], counts["messages_refused"]), (1, 1))
+
+
+NODE_MODULES = "/usr/share/nodejs"  # Debian's node-nodemailer.
+NODEMAILER = """
+const nodemailer = require("nodemailer");
+const [port, secure] = [Number(process.argv[2]), process.argv[3] === "tls"];
+const transport = nodemailer.createTransport({host: "127.0.0.1", port, secure, requireTLS: !secure, pool: true,
+  maxConnections: 3, auth: {user: "app", pass: "secret"}, tls: {rejectUnauthorized: false}});
+const mails = [...Array(20).keys()].map((number) => transport.sendMail({
+  from: "News <news@brand.example>", to: `r${number}@away.example`, subject: "Grüße", text: "Hallo.\\n.\\n..x\\n",
+  dsn: {id: `id${number}`, return: "headers", notify: "failure", recipient: "news@brand.example"}}));
+Promise.all(mails).then((sent) => {
+  for (const each of sent) if (!each.response.startsWith("250 2.0.0 Queued as ")) throw new Error(each.response);
+  transport.close();
+}).catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+class Nodemailer(SubmissionTest):
+    def setUp(self):
+        if shutil.which("node") is None or not os.path.isdir(f"{NODE_MODULES}/nodemailer"):
+            raise unittest.SkipTest("node or nodemailer is not installed")
+        super().setUp()
+
+    def send(self, port, way):
+        script = self.world.write("send.js", NODEMAILER)
+        run = subprocess.run(["node", script, str(port), way], capture_output=True, text=True, timeout=support.RUN_SECONDS, check=False,
+                             env={**os.environ, "NODE_PATH": NODE_MODULES})
+        self.assertEqual(run.returncode, 0, run.stderr + self.listener.log.read_text())
+
+    def test_pooled_over_starttls_and_tls(self):
+        self.send(self.submission, "starttls")
+        self.send(self.implicit, "tls")
+        mail = self.arrived(40)
+        counted = collections.Counter(received.recipient for received in mail)
+        self.assertEqual(counted, {f"r{number}@away.example": 2 for number in range(20)})
+        for received in mail:
+            self.assertEqual(received.message.get_content().split(), ["Hallo.", ".", "..x"])
+
+
+if __name__ == "__main__":
+    support.main()
