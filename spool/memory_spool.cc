@@ -106,7 +106,7 @@ struct DomainStore {
       locals += local;
     }
     locals.shrink_to_fit();
-    chunk.bytes = std::move(locals);
+    chunk.bytes.swap(locals);  // Moving a short string would keep the long one's buffer.
   }
 
   // Cost: that of passing over the rows before it in its chunk.
