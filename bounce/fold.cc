@@ -98,6 +98,9 @@ struct TextSink {
   void name_begins(std::size_t) { name = true; }
   void name_ends() { name = false; }
   void put(char octet, std::size_t) { (name ? out.names : out.words) += octet; }
+  void put_ascii(std::string_view text, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) out.words += static_cast<char>(text[i] | 0x20);
+  }
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ inline constexpr char kNameMark = '^';  // Before, between and after the labels 
 // What fold() writes to. `end`: where in the text the octet's source ends.
 //   word_begins(begin)   a space comes, or the beginning, and then a word whose source begins there
 //   put(octet, end)      an octet of a word
+//   put_ascii(text, begin, end)   ASCII letters, of any case, and digits of a word: the most of any text, at once
 //   name_begins(begin)   put() is for a name from here, ...
 //   name_ends()          ... to here
 template <class Sink>
@@ -236,11 +237,9 @@ class Folder {
 
   void words(std::size_t begin, std::size_t end) {
     for (std::size_t at = begin; at < end;) {
-      const char c = text_[at];
-      const std::uint8_t kind = folding::kind(c);
+      const std::uint8_t kind = folding::kind(text_[at]);
       if ((kind & (folding::kAlpha | folding::kDigit)) != 0) {
-        letter(static_cast<char>(c | 0x20), at, at + 1);  // Digits have that bit already.
-        ++at;
+        at = ascii(at, end);
       } else if (kind == folding::kHigh) {
         at = high(at);
       } else {
@@ -248,6 +247,17 @@ class Folder {
         ++at;
       }
     }
+  }
+
+  std::size_t ascii(std::size_t begin, std::size_t end) {
+    std::size_t at = begin + 1;
+    while (at < end && (folding::kind(text_[at]) & (folding::kAlpha | folding::kDigit)) != 0) ++at;
+    if (between_words_) {
+      sink_.word_begins(begin);
+      between_words_ = false;
+    }
+    sink_.put_ascii(text_, begin, at);
+    return at;
   }
 
   void letter(char octet, std::size_t begin, std::size_t end) {

@@ -84,13 +84,10 @@ Reply parse_reply_line(std::string_view line) {
   Reply reply;
   reply.code = leading_code(line);
   if (reply.code != 0) line.remove_prefix(std::min<std::size_t>(line.size(), 4));
-  const int klass = reply.code / 100;
-  if (reply.code != 0) {
-    reply.enhanced = find_status(line, klass);
-  } else {
-    reply.enhanced = find_status(line, 5);
-    if (!reply.enhanced) reply.enhanced = find_status(line, 4);
-  }
+  const int klass = reply.code == 0 ? 5 : reply.code / 100;
+  reply.enhanced = find_status(line, klass);
+  // "421 5.7.32", "551 4.7.18": they exist.
+  if (!reply.enhanced && klass >= 4) reply.enhanced = find_status(line, 9 - klass);
   line = ascii::trim(line);
   if (reply.enhanced) {
     if (const std::string status = reply.enhanced->str(); line.starts_with(status)) line.remove_prefix(status.size());

@@ -1,9 +1,8 @@
 // What a message is, from the surest sign to the weakest: a machine-readable complaint, a machine-readable delivery
 // status, an auto-responder's own field, a mail system's words, an auto-responder's words, a person's wish.
 #include <algorithm>
-#include <array>
+#include <utility>
 
-#include "bounce/classes.h"
 #include "bounce/report.h"
 #include "bounce/report_address.h"
 #include "core/base/ascii.h"
@@ -43,100 +42,6 @@ std::string_view to_string(ReportKind value) noexcept { return kKinds[static_cas
 std::string_view to_string(Action value) noexcept { return kActions[static_cast<std::size_t>(value)].name; }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Verdicts
-
-Verdict verdict_of(Class klass, std::string_view rule) {
-  const ClassRow& row = row_of(klass);
-  return {row.klass, row.permanence, row.scope, row.reaction, rule};
-}
-
-namespace {
-
-// At which command a reply was given, as servers say it in their reports.
-Stage stage_in(std::string_view text) {
-  constexpr std::pair<std::string_view, Stage> kStages[] = {{"end of data", Stage::kFinalDot},
-                                                            {"after i sent the message", Stage::kFinalDot},
-                                                            {"data command", Stage::kData},
-                                                            {"after data", Stage::kFinalDot},
-                                                            {"end-of-data", Stage::kFinalDot},
-                                                            {"mail from", Stage::kMailFrom},
-                                                            {"sender was rejected", Stage::kMailFrom},
-                                                            {"helo", Stage::kEhlo},
-                                                            {"ehlo", Stage::kEhlo},
-                                                            {"initial server greeting", Stage::kGreeting},
-                                                            {"initial connection", Stage::kGreeting},
-                                                            {"starttls", Stage::kStartTls}};
-  for (const auto& [words, stage] : kStages) {
-    if (text.find(words) != std::string_view::npos) return stage;
-  }
-  return Stage::kRcptTo;
-}
-
-ProviderId provider_in(std::string_view host) {
-  const bool name = host.find('.') != std::string_view::npos && host.find_first_of("[:") == std::string_view::npos &&
-                    !ascii::is_digit(host.front());
-  return name ? provider_of(host) : ProviderId{};
-}
-
-struct Context {
-  Stage stage;
-  ProviderId provider;
-  Action action;
-};
-
-// A text without a code is a failure's or a delay's all the same; a code that only says so stands for it.
-Verdict classify_said(Reply reply, const std::optional<EnhancedCode>& status, const Context& context) {
-  if (!reply.enhanced) reply.enhanced = status;
-  if (reply.code < 400) {
-    const bool transient = context.action == Action::kDelayed || (reply.enhanced && reply.enhanced->klass == 4);
-    reply.code = transient ? 450 : 550;
-  }
-  return classify({.stage = context.stage, .cause = Cause::kReply, .reply = std::move(reply), .detail = {}},
-                  context.provider);
-}
-
-// The message is out of our hands: nothing is to be tried again, and what is still being tried is not yet anything.
-void settle(Verdict& verdict, Action action) {
-  if (action == Action::kDelayed) {
-    if (verdict.permanence == Permanence::kHard || verdict.permanence == Permanence::kUndetermined)
-      verdict.permanence = Permanence::kSoft;
-    if (verdict.reaction == Reaction::kSuppress || verdict.reaction == Reaction::kRetry ||
-        verdict.reaction == Reaction::kFailMessage)
-      verdict.reaction = Reaction::kNone;
-  } else if (verdict.reaction == Reaction::kRetry) {
-    verdict.reaction = Reaction::kFailMessage;
-  }
-}
-
-}  // namespace
-
-// Some say the cause in the last of many lines, after they said it in the sender's language.
-constexpr std::size_t kJudgedMax = 8 * 1024;
-
-Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action) {
-  if (action == Action::kDelivered || action == Action::kRelayed || action == Action::kExpanded) {
-    return verdict_of(Class::kDelivered, "delivered");
-  }
-  const std::string_view near = texts.empty() ? std::string_view() : texts.front();
-  const Context context{stage_in(folded(std::string(recipient.diagnostic.text) + ' ' + std::string(near))),
-                        provider_in(recipient.remote_mta), action};
-  Verdict verdict;
-  const auto told = [&](const Reply& reply, const std::optional<EnhancedCode>& status) {
-    verdict = classify_said(reply, status, context);
-    return verdict.klass != Class::kUndetermined;
-  };
-  const bool said = recipient.diagnostic.code != 0 || !recipient.diagnostic.text.empty();
-  bool known = said && told(recipient.diagnostic, {});
-  known = known || (!near.empty() && told(reply_in(near), {}));
-  known = known || told(recipient.diagnostic, recipient.status);
-  for (std::size_t i = 1; i < texts.size() && !known; ++i)
-    known = !texts[i].empty() && told(reply_in(texts[i], kJudgedMax), recipient.status);
-  if (!known) told(recipient.diagnostic, recipient.status);
-  settle(verdict, action);
-  return verdict;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // Delivery reports
 
 namespace {
@@ -162,19 +67,6 @@ ReportKind kind_of(std::span<const ReportedRecipient> recipients, Action otherwi
   return any(Action::kDelayed) ? ReportKind::kDelay : ReportKind::kSuccess;
 }
 
-void judge_all(Report& report, const Mail& mail) {
-  for (ReportedRecipient& recipient : report.recipients) {
-    std::string about = words_about(mail.words, recipient.address);
-    if (about.empty() && !recipient.final_recipient.empty()) about = words_about(mail.words, recipient.final_recipient);
-    if (recipient.diagnostic.text.empty() && recipient.diagnostic.code == 0 && !about.empty())
-      recipient.diagnostic = reply_in(about);
-    const bool alone = report.recipients.size() == 1;
-    const std::array<std::string_view, 3> texts = {about, alone ? std::string_view(mail.subject) : std::string_view(),
-                                                   alone ? mail.words.words : std::string_view()};
-    recipient.verdict = judge(recipient, texts, recipient.action);
-  }
-}
-
 // The one whom the returned message was for, if it is one.
 std::string returned_recipient(const Mail& mail) {
   const std::string to = find_header(mail.returned, "To").value_or(std::string());
@@ -196,7 +88,15 @@ void add_returned_recipient(Report& report, const Mail& mail) {
   if (std::string to = returned_recipient(mail); !to.empty()) report.recipients.emplace_back().address = std::move(to);
 }
 
-std::optional<Report> read_status_report(const Mail& mail) {
+// "ann" of a delivery status: the words, or the returned message, may have it in full.
+void complete_local_name(ReportedRecipient& recipient, const Mail& mail) {
+  if (recipient.address.find('@') != std::string::npos) return;
+  const std::vector<ReportedRecipient> named = read_words(mail);
+  std::string whole = named.size() == 1 ? named.front().address : returned_recipient(mail);
+  if (!whole.empty()) recipient.final_recipient = std::exchange(recipient.address, std::move(whole));
+}
+
+std::optional<Report> read_status_report(const Mail& mail, const Classifier& rules) {
   auto status = read_delivery_status(mail);
   if (!status) return std::nullopt;
   Report report{.kind = ReportKind::kDsn,
@@ -213,17 +113,11 @@ std::optional<Report> read_status_report(const Mail& mail) {
   }
   for (ReportedRecipient& recipient : report.recipients) {
     if (recipient.action == Action::kNone) recipient.action = otherwise;
-    if (recipient.address.find('@') != std::string::npos) continue;
-    const std::vector<ReportedRecipient> named = read_words(mail);  // A local name: the words may say it in full.
-    if (report.recipients.size() == 1 && named.size() == 1) {
-      recipient.final_recipient = std::exchange(recipient.address, named.front().address);
-    } else if (const std::string to = returned_recipient(mail); report.recipients.size() == 1 && !to.empty()) {
-      recipient.final_recipient = std::exchange(recipient.address, to);
-    }
   }
+  if (report.recipients.size() == 1) complete_local_name(report.recipients.front(), mail);
   report.kind = kind_of(report.recipients, otherwise);
   std::erase_if(report.recipients, [](const ReportedRecipient& r) { return r.address.empty(); });
-  judge_all(report, mail);
+  judge(report, mail, rules);
   return report;
 }
 
@@ -238,21 +132,21 @@ bool speaks_of_delivery(const Mail& mail) {
   return titled && (either(Sign::kFailure) || either(Sign::kDelay) || either(Sign::kSuccess) || either(Sign::kFinal));
 }
 
-std::optional<Report> read_word_report(const Mail& mail, bool inner);
+std::optional<Report> read_word_report(const Mail& mail, const Classifier& rules, bool inner);
 
 // A relay's report around another's: the inner one knows whom it is about.
-std::optional<Report> read_inner_report(const Mail& mail) {
+std::optional<Report> read_inner_report(const Mail& mail, const Classifier& rules) {
   if (mail.returned.empty()) return std::nullopt;
   const Mail within(mail.returned);
   if (!within.from_daemon) return std::nullopt;
-  auto report = read_status_report(within);
-  return report ? std::move(report) : read_word_report(within, true);
+  auto report = read_status_report(within, rules);
+  return report ? std::move(report) : read_word_report(within, rules, true);
 }
 
-std::optional<Report> read_word_report(const Mail& mail, bool inner) {
+std::optional<Report> read_word_report(const Mail& mail, const Classifier& rules, bool inner) {
   if (mail.failed_recipients.empty() && !speaks_of_delivery(mail)) return std::nullopt;
   if (!inner) {
-    if (auto within = read_inner_report(mail); within && !within->recipients.empty()) return within;
+    if (auto within = read_inner_report(mail, rules); within && !within->recipients.empty()) return within;
   }
   Report report{.kind = ReportKind::kDsn,
                 .recipients = read_words(mail),
@@ -274,22 +168,20 @@ std::optional<Report> read_word_report(const Mail& mail, bool inner) {
   const Action action = action_by_signs(mail);
   for (ReportedRecipient& recipient : report.recipients) recipient.action = action;
   report.kind = kind_of(report.recipients, action);
-  judge_all(report, mail);
+  judge(report, mail, rules);
   return report;
 }
 
-std::optional<Report> read_notice(const Mail& mail) {
+std::optional<Report> read_notice(const Mail& mail, const Classifier& rules) {
   auto report = read_notification(mail);
   if (!report) return std::nullopt;
-  if (report->complaint && report->complaint->feedback_type.empty())
-    report->complaint->feedback_type = "abuse";  // Not told.
-  for (ReportedRecipient& recipient : report->recipients) {
-    if (report->complaint) {
-      recipient.verdict = complaint_verdict(report->complaint->feedback_type, report->sign);
-    } else {
-      recipient.verdict = judge(recipient, {}, recipient.action);
-    }
+  if (!report->complaint) {
+    judge(*report, mail, rules);
+    return report;
   }
+  std::string& type = report->complaint->feedback_type;
+  if (type.empty()) type = "abuse";  // Not told.
+  for (ReportedRecipient& recipient : report->recipients) recipient.verdict = complaint_verdict(type, report->sign);
   return report;
 }
 
@@ -347,15 +239,16 @@ std::string original_message_id(const Mail& mail, const Report& report) {
 
 Report parse(std::string_view message, const ParseOptions& options) {
   const Mail mail(message.substr(0, kReportBytesMax));
+  const Classifier& rules = options.classifier != nullptr ? *options.classifier : Classifier::shipped();
   // An auto-responder's note may well speak of mail that is not read; a mail system's report may well be
   // "auto-replied".
   const bool responder = !mail.from_daemon && (mail.auto_header || mail.auto_submitted.starts_with("auto-replied")) &&
                          mail.failed_recipients.empty();
   std::optional<Report> report = read_feedback(mail);
-  if (!report) report = read_notice(mail);
-  if (!report) report = read_status_report(mail);
+  if (!report) report = read_notice(mail, rules);
+  if (!report) report = read_status_report(mail, rules);
   if (!report && responder) report = read_auto_reply(mail);
-  if (!report) report = read_word_report(mail, false);
+  if (!report) report = read_word_report(mail, rules, false);
   if (!report) report = read_auto_reply(mail);
   if (!report) report = read_unsubscribe(mail, options.envelope_recipient);
   if (!report) report.emplace();

@@ -70,8 +70,17 @@ std::optional<DeliveryStatus> read_delivery_status(const Mail& mail);
 
 // The recipients whom the words name, with what is said about each.
 std::vector<ReportedRecipient> read_words(const Mail& mail);
-// What the words say about one recipient, whom another part names.
-std::string words_about(const ReportText& words, std::string_view address);
+// What a line, or what stands between two, says about an address.
+struct Named {
+  std::string address;
+  std::string about;
+  std::string final;  // Whom an alias led to.
+};
+std::vector<Named> statements(const ReportText& words);
+// All paragraphs that have the address somewhere.
+std::string paragraphs_about(const ReportText& words, std::string_view address);
+// What the words say before they name the first recipient by a line of its own.
+std::string words_before(const ReportText& words);
 // A reply in a text: "host x said: 550 5.1.1 No such user (in reply to RCPT TO)". Code 0: no reply in it; the text is
 // all.
 Reply reply_in(std::string_view text, std::size_t text_max = kDiagnosticMax);
@@ -86,8 +95,8 @@ std::optional<Report> read_unsubscribe(const Mail& mail, std::string_view envelo
 
 Verdict complaint_verdict(std::string_view feedback_type, std::string_view rule);
 Verdict verdict_of(Class klass, std::string_view rule);
-// What happened to `recipient`, from the most telling of: its diagnostic, other `texts` about it in their order, its
-// status.
-Verdict judge(const ReportedRecipient& recipient, std::span<const std::string_view> texts, Action action);
+// What happened to each of the report's recipients, from the most telling of: its diagnostic, the words about it, its
+// status, all words if it is alone.
+void judge(Report& report, const Mail& mail, const Classifier& rules);
 
 }  // namespace mailsbuddy::bounce

@@ -42,7 +42,8 @@ void read_feedback_field(Report& report, const RawField& field) {
                                  .status = {},
                                  .diagnostic = {},
                                  .remote_mta = {},
-                                 .verdict = {}});
+                                 .verdict = {},
+                                 .matched = {}});
   }
 }
 

@@ -33,7 +33,8 @@ constexpr Row kRows[] = {
      "attempts|being returned|bounced|did not go through|invalid user|invalid recipient|invalid "
      "address|user unknown|unknown user|no such user|unknown recipient|recipient unknown|no such recipient|mailbox "
      "unavailable|mailbox is full|over quota|user not found|not a valid|no valid recipients|not a member|not "
-     "member|reject mail|bounce notification|was rejected|recipient rejected|not accepting mail|automatically rejected|did not receive a copy|was aborted|delivery problems|could not be reached|"
+     "member|reject mail|bounce notification|was rejected|recipient rejected|not accepting mail|automatically "
+     "rejected|did not receive a copy|was aborted|delivery problems|could not be reached|"
      // German
      "nicht zugestellt|unzustellbar|nicht \xc3\xbc"
      "bermittelt|konnte nicht ausgeliefert|zustellung fehlgeschlagen|"
@@ -89,7 +90,8 @@ constexpr Row kRows[] = {
      "not member article|reject mail|loop alert|loop back warning|security alert|bounce notification|postmaster "
      "notify|warning: could not send|notice: mail delivery status|unbekannte|mailzustellung|deferred mail"},
     {Sign::kDelay,
-     "warning message only|warning only|just a warning|has been postponed|advisory-only|no action is required on your part|has been delayed|is delayed|delayed mail|still being retried|will be "
+     "warning message only|warning only|just a warning|has been postponed|advisory-only|no action is required on your "
+     "part|has been delayed|is delayed|delayed mail|still being retried|will be "
      "retried|be retried until|will continue to try|will keep trying|continue trying|will retry|keep trying to "
      "deliver|not yet been delivered|not yet delivered|could not send message for past|(delay)|delivery "
      "delayed|delivery delay|message delayed|delayed for more than|temporarily delayed|delivery attempts will "
@@ -181,7 +183,8 @@ constexpr std::string_view kOriginalFollows =
     "of the original|the body of the "
     "original|the original message follows|the original message is|message header follows|message headers "
     "follow|message header$|message headers$|unsent message|original headers|returned message|message text "
-    "follows|text of message follows|your message follows|your original message|the first |old message$|session transcript$|below is a copy|included is "
+    "follows|text of message follows|your message follows|your original message|the first |old message$|session "
+    "transcript$|below is a copy|included is "
     "a "
     "copy|a copy of your message|a copy of the original|a copy of the message|the text of your message|text of your "
     "message|message contents|contents of your message|start of returned message|header of returned "

@@ -172,7 +172,8 @@ Line read_line(std::string_view line) {
   if (!found || is_other_field(line)) return {};
   if (const std::string_view original = expanded_from(line); !original.empty()) {
     const bool alone = original.data() == found->text.data();
-    return {Place::kLead, alone ? std::string_view() : found->text, strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
+    return {Place::kLead, alone ? std::string_view() : found->text,
+            strip_front(line.substr(line.find(original) + original.size()), ">):;, \t"), original};
   }
   const std::string_view prefix = line.substr(0, found->from);
   const std::string_view rest = line.substr(found->to);
@@ -198,12 +199,6 @@ Line read_line(std::string_view line) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The recipients
 
-struct Named {
-  std::string address;
-  std::string about;
-  std::string final;  // Whom an alias led to.
-};
-
 void add_line(std::string& text, std::string_view line) {
   if (line.empty() || text.size() >= kDiagnosticMax) return;
   if (!text.empty()) text += '\n';
@@ -226,6 +221,12 @@ bool is_command(std::string_view line) noexcept {
   return line.starts_with(">>>") || ascii::istarts_with(strip_front(line, ". "), "while talking");
 }
 
+// Titles and promises, whose words ("temporary failure") would pass for a cause.
+bool is_boilerplate(std::string_view line) {
+  if (ascii::istarts_with(line, "technical details of")) return true;
+  return !line.empty() && has(signs_in(folded(line)), Sign::kDelay);
+}
+
 class Collector {
  public:
   explicit Collector(Place least) noexcept : least_(least) {}
@@ -241,7 +242,9 @@ class Collector {
       if (all_.size() < kReportRecipientsMax) begin(line, text);
     } else if (is_rule(text)) {
       current_ = kNobody;
-    } else if (current_ != kNobody) {
+    } else if (current_ != kNobody && text.empty() && closed_) {
+      current_ = kNobody;
+    } else if (current_ != kNobody && !is_boilerplate(text)) {
       add_line(all_[current_].about, text);
     }
   }
@@ -270,12 +273,14 @@ class Collector {
     if (transcript && !answer_.empty()) add_line(one.about, answer_);
     add_line(one.about, line.about);
     current_ = transcript ? kNobody : static_cast<std::size_t>(&one - all_.data());
+    closed_ = line.place == Place::kLead && !line.about.empty();
     if (transcript) answer_.clear();
   }
 
   Place least_;
   std::vector<Named> all_;
   std::size_t current_ = kNobody;
+  bool closed_ = false;  // What is said about that one began beside its address: it ends with its paragraph.
   std::string answer_;
 };
 
@@ -368,13 +373,21 @@ std::vector<ReportedRecipient> read_words(const Mail& mail) {
   return recipients;
 }
 
-std::string words_about(const ReportText& words, std::string_view address) {
-  std::vector<Named> all = collect(words, Place::kLead);
-  const auto found = std::ranges::find_if(all, [&](const Named& n) { return same_address(n.address, address) || same_address(n.final, address); });
-  if (found != all.end() && !found->about.empty()) return std::move(found->about);
+std::string words_before(const ReportText& words) {
+  std::string before;
+  for (const std::string_view line : words.lines) {
+    if (read_line(line).place >= Place::kLead) return before;
+    if (!is_boilerplate(line)) add_line(before, line);
+  }
+  return {};
+}
+
+std::vector<Named> statements(const ReportText& words) { return collect(words, Place::kLead); }
+
+std::string paragraphs_about(const ReportText& words, std::string_view address) {
   std::string about;
   bool near = false;
-  for (const std::string_view line : words.lines) {  // Else the paragraphs that have it.
+  for (const std::string_view line : words.lines) {
     if (line.empty()) near = false;
     for (auto each = next_address(line, 0); each && !near; each = next_address(line, each->to)) {
       near = same_address(each->text, address);
@@ -382,99 +395,6 @@ std::string words_about(const ReportText& words, std::string_view address) {
     if (near) add_line(about, line);
   }
   return about;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Replies in texts
-
-namespace {
-
-bool digits_at(std::string_view text, std::size_t at, std::size_t count) noexcept {
-  return at + count <= text.size() && std::ranges::all_of(text.substr(at, count), ascii::is_digit);
-}
-
-struct FoundCode {
-  int code = 0;
-  std::size_t from = std::string_view::npos;
-  std::size_t to = 0;
-};
-
-// The first 4yz or 5yz, or only those of that first digit, that a text goes on after.
-FoundCode find_code(std::string_view text, char digit) noexcept {
-  for (std::size_t at = text.find(digit); at != std::string_view::npos; at = text.find(digit, at + 1)) {
-    if (!digits_at(text, at, 3) || text[at + 1] > '7') continue;
-    const char before = at == 0 ? ' ' : text[at - 1];
-    if (is_word(before) || std::string_view(".-_/@=,$").find(before) != std::string_view::npos) continue;
-    const std::string_view after = text.substr(at + 3);
-    if (!after.empty() && !ascii::is_space(after.front()) && after.front() != '-' && after.front() != '\'' &&
-        std::string_view(":#;,").find(after.front()) == std::string_view::npos)
-      continue;
-    if (before == ':' && after.starts_with(':')) continue;  // A time or an IPv6 address.
-    const std::string_view word = ascii::trim(after.substr(0, 12));
-    if (ascii::istarts_with(word, "kb") || ascii::istarts_with(word, "mb") || ascii::istarts_with(word, "bytes") ||
-        ascii::istarts_with(word, "attempt")) {
-      continue;
-    }
-    return {(text[at] - '0') * 100 + (text[at + 1] - '0') * 10 + text[at + 2] - '0', at, at + 3};
-  }
-  return {};
-}
-
-std::size_t take_digits(std::string_view text, std::size_t at, int& number) noexcept {
-  std::size_t end = at;
-  number = 0;
-  for (; end < text.size() && end < at + 3 && ascii::is_digit(text[end]); ++end) number = number * 10 + text[end] - '0';
-  return end < text.size() && ascii::is_digit(text[end]) ? at : end;  // More than three: none.
-}
-
-struct FoundStatus {
-  std::optional<EnhancedCode> status;
-  std::size_t to = 0;
-};
-
-// An enhanced code at `at`: "5.1.1".
-FoundStatus status_at(std::string_view text, std::size_t at) noexcept {
-  if (at + 4 >= text.size() || (text[at] != '4' && text[at] != '5' && text[at] != '2') || text[at + 1] != '.')
-    return {};
-  int subject = 0;
-  int detail = 0;
-  const std::size_t dot = take_digits(text, at + 2, subject);
-  if (dot == at + 2 || dot >= text.size() || text[dot] != '.') return {};
-  const std::size_t end = take_digits(text, dot + 1, detail);
-  if (end == dot + 1 ||
-      (end < text.size() && (is_word(text[end]) || (text[end] == '.' && digits_at(text, end + 1, 1)))))
-    return {};
-  return {EnhancedCode{static_cast<std::uint8_t>(text[at] - '0'), static_cast<std::uint16_t>(subject),
-                       static_cast<std::uint16_t>(detail)},
-          end};
-}
-
-FoundStatus find_status(std::string_view text) noexcept {
-  for (std::size_t at = text.find('.'); at != std::string_view::npos; at = text.find('.', at + 1)) {
-    if (at == 0 || (at > 1 && (is_word(text[at - 2]) || text[at - 2] == '.'))) continue;
-    if (FoundStatus found = status_at(text, at - 1); found.status) return found;
-  }
-  return {};
-}
-
-}  // namespace
-
-Reply reply_in(std::string_view text, std::size_t text_max) {
-  text = ascii::trim(text);
-  Reply reply;
-  FoundCode code = find_code(text, '5');
-  if (code.code == 0) code = find_code(text, '4');
-  reply.code = code.code;
-  std::string_view said = code.code == 0 ? text : strip_front(text.substr(code.to), " -\t#'");
-  if (FoundStatus first = status_at(said, 0); first.status) {
-    reply.enhanced = first.status;
-    said = strip_front(said.substr(first.to), " -\t:");
-  } else {
-    reply.enhanced = find_status(said).status;
-    if (!reply.enhanced && code.code != 0) reply.enhanced = find_status(text.substr(0, code.from)).status;
-  }
-  reply.text = said.substr(0, text_max);
-  return reply;
 }
 
 }  // namespace mailsbuddy::bounce

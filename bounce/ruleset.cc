@@ -98,7 +98,8 @@ class Ruleset::Builder {
     for (const std::string& name : fit.providers) add_keys(provider(name));
     if (!fit.providers.empty()) return;
     add_keys(0);
-    set_.first_general_by_codes_ = std::min(set_.first_general_by_codes_, place);
+    Place& first = fit.subject >= 0 ? set_.first_by_status_ : set_.first_by_code_;
+    first = std::min(first, place);
   }
 
   std::size_t phrase(const std::string& text) {
@@ -185,6 +186,19 @@ class Reading {
     end_ = end;
     step(octet);
   }
+  void put_ascii(std::string_view text, std::size_t begin, std::size_t end) noexcept {
+    Phrases::State state = state_;  // In a register.
+    // At the root no phrase has begun, and none begins within a word.
+    for (std::size_t i = begin; i < end && state != Phrases::kRoot; ++i) {
+      state = set_.phrases_.step_ascii(state, text[i]);
+      if (!Phrases::ends(state)) continue;
+      state_ = state;
+      end_ = i + 1;
+      hit();
+    }
+    state_ = state;
+    end_ = end;
+  }
   void name_begins(std::size_t begin) noexcept {
     outside_ = state_;
     outside_end_ = end_;
@@ -215,20 +229,21 @@ class Reading {
   void offer(Ruleset::Place place, std::size_t begin, std::size_t end) noexcept {
     const bool excuses = set_.conditions_[place].excuses && excuses_ < excuse_.size();
     if ((place >= best_.place && !excuses) || !fits(place)) return;
-    const Candidate candidate{place, begin, end};
+    const Candidate candidate{place, static_cast<std::uint16_t>(begin), static_cast<std::uint16_t>(end)};
     if (place < best_.place) best_ = candidate;
     if (excuses) excuse_[excuses_++] = candidate;
   }
 
   struct Candidate {
-    Ruleset::Place place = Ruleset::kNone;
-    std::size_t begin = 0, end = 0;
+    Ruleset::Place place;
+    std::uint16_t begin, end;
   };
+  static constexpr Candidate kNobody{Ruleset::kNone, 0, 0};
   const Candidate& best() const noexcept { return best_; }
   // The first rule in order that is about us, by other words than those of best(): "blocked" in "mailbox blocked" is
   // not.
   Candidate excuse() const noexcept {
-    Candidate first;
+    Candidate first = kNobody;
     for (std::size_t i = 0; i < excuses_; ++i) {
       const Candidate& one = excuse_[i];
       const bool within_best = best_.place != Ruleset::kNone && one.begin >= best_.begin && one.end <= best_.end;
@@ -299,8 +314,8 @@ class Reading {
   std::size_t end_ = 0, outside_end_ = 0, name_begin_ = 0, words_ = 0;
   bool in_name_ = false;
   static constexpr std::size_t kExcusesMax = 16;  // One is enough; more, since some are within the words of the best.
-  Candidate best_;
-  std::array<Candidate, kExcusesMax> excuse_;
+  Candidate best_ = kNobody;
+  std::array<Candidate, kExcusesMax> excuse_;  // The first excuses_ of them.
   std::size_t excuses_ = 0;
   std::bitset<kPartsMax> seen_;
   std::array<std::uint16_t, kPhraseWordsMax + 1> begins_;  // Of the last words.
@@ -330,16 +345,18 @@ Ruleset::Found Ruleset::find(const Reply& reply, Stage stage, const ProviderId& 
   reading.text_ends();
 
   Place best = reading.best().place;
-  const auto by_codes = [&](std::uint64_t number) {
-    const auto& enhanced = reading.enhanced();
-    if (enhanced) best = first_by_codes(best, status_key(number, enhanced->subject, enhanced->detail), reading);
-    best = first_by_codes(best, code_key(number, reading.code()), reading);
+  const auto& status = reading.enhanced();
+  const auto by_codes = [&](std::uint64_t number, Place first_by_status, Place first_by_code) {
+    if (status && best > first_by_status) {
+      best = first_by_codes(best, status_key(number, status->subject, status->detail), reading);
+    }
+    if (best > first_by_code) best = first_by_codes(best, code_key(number, reading.code()), reading);
   };
-  if (reading.provider() != 0) by_codes(reading.provider());
-  if (best > first_general_by_codes_) by_codes(0);
+  if (reading.provider() != 0) by_codes(reading.provider(), 0, 0);
+  by_codes(0, first_by_status_, first_by_code_);
   if (best == kNone) return {};
 
-  const Reading::Candidate excuse = conditions_[best].suppresses ? reading.excuse() : Reading::Candidate{};
+  const Reading::Candidate excuse = conditions_[best].suppresses ? reading.excuse() : Reading::kNobody;
   const Reading::Candidate& words = excuse.place != kNone ? excuse : reading.best();
   if (excuse.place != kNone) best = excuse.place;
   if (best != words.place) return {.rule = &rules_[best]};

@@ -95,7 +95,8 @@ class Ruleset {
   std::vector<Joined> joined_;
   std::vector<std::uint32_t> parts_;
   std::unordered_map<std::uint64_t, std::vector<Place>> by_codes_;  // Rules without words.
-  Place first_general_by_codes_ = kNone;                            // The first of those that ask for no provider.
+  Place first_by_status_ = kNone;  // The first of those that ask for an enhanced code, and no provider;
+  Place first_by_code_ = kNone;    // for a reply code alone. What comes before them need not be looked up.
 };
 
 }  // namespace mailsbuddy::bounce

@@ -1,5 +1,5 @@
-// bench_dsn_mailsbuddy MESSAGES FILE...: reads MESSAGES reports, the files in turn, in one thread. Prints what that took, how
-// many of the files are reports, and how many recipients they name, as JSON.
+// bench_dsn_mailsbuddy MESSAGES FILE...: reads MESSAGES reports, the files in turn, in one thread. Prints what that
+// took, how many of the files are reports, and how many recipients they name, as JSON.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -53,6 +53,8 @@ int main(int argc, char** argv) {
     if (i + 1 == messages.size()) once = all;
   }
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - before;
-  std::printf("{\"messages\": %zu, \"files\": %zu, \"bytes\": %zu, \"reports\": %zu, \"recipients\": %zu, \"seconds\": %f, \"cpu_seconds\": %f}\n", count,
-              messages.size(), bytes, once.reports, once.recipients, wall.count(), cpu_seconds() - cpu_before);
+  std::printf(
+      "{\"messages\": %zu, \"files\": %zu, \"bytes\": %zu, \"reports\": %zu, \"recipients\": %zu, \"seconds\": %f, "
+      "\"cpu_seconds\": %f}\n",
+      count, messages.size(), bytes, once.reports, once.recipients, wall.count(), cpu_seconds() - cpu_before);
 }

@@ -185,7 +185,8 @@ struct ReportedRecipient {
   std::optional<EnhancedCode> status;  // RFC 3464 2.3.4, or from the diagnostic.
   Reply diagnostic;                    // What was said, in UTF-8; code 0: it had no code.
   std::string remote_mta;              // The host that said so, if named.
-  Verdict verdict;
+  Verdict verdict;                     // Its `matched` is empty, for it would be a view:
+  std::string matched;                 // the words the verdict was decided by; empty: by codes or the kind alone.
 };
 
 // What a feedback report says beside its recipients (RFC 5965 3). What is not there is empty.
@@ -210,6 +211,7 @@ struct Report {
 struct ParseOptions {
   std::string_view verp_key{};            // Empty: no tokens are looked for.
   std::string_view envelope_recipient{};  // RCPT TO that the report came to, if known.
+  const Classifier* classifier = nullptr;  // Null: the shipped rules. Must outlive the verdicts' rule ids.
 };
 
 inline constexpr std::size_t kReportBytesMax = 2u << 20;  // What is said after so many octets decides nothing.

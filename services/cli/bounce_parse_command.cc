@@ -35,6 +35,7 @@ Json told(const bounce::ReportedRecipient& recipient) {
   json["reaction"] = to_string(recipient.verdict.reaction);
   json["scope"] = to_string(recipient.verdict.scope);
   json["rule"] = recipient.verdict.rule;
+  json["matched"] = recipient.matched;
   json["diagnostic"] = recipient.diagnostic.code == 0 ? recipient.diagnostic.text : recipient.diagnostic.str();
   return json;
 }
@@ -76,7 +77,8 @@ void add_bounce_parse_command(CLI::App& bounce, std::function<int()>& run) {
   parse->footer(
       "One JSON line a file: {\"file\", \"kind\", \"recipients\": [{\"address\", \"action\", \"status\", \"class\", "
       "\"permanence\", \"reaction\",\n"
-      "\"scope\", \"rule\", \"diagnostic\"}]}, with \"feedback_type\" of a complaint and \"original_message_id\" where "
+      "\"scope\", \"rule\", \"matched\", \"diagnostic\"}]}, with \"feedback_type\" of a complaint and "
+      "\"original_message_id\" where "
       "known.\n"
       "`kind` is dsn (not delivered), delay, success, arf (a complaint), auto_reply, unsubscribe or none. `action` is "
       "the server's\n"

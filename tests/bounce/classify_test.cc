@@ -290,6 +290,128 @@ BOOST_AUTO_TEST_CASE(delivered) {
   BOOST_TEST(to_string(verdict.reaction) == "none");
 }
 
+// Nobody is suppressed for what may be our fault: each of these names a recipient's fault and ours, or neither for
+// sure.
+constexpr std::string_view kNotTheirFault[] = {
+    "550 5.1.1 <ann@example.net> Mail from 192.0.2.1 blocked using Spamhaus",
+    "550 5.1.1 User unknown; your IP 192.0.2.1 has a poor reputation",
+    "550 5.1.1 Too many invalid recipients from your IP",
+    "550 5.1.1 SPF check failed: user unknown",
+    "550 5.2.1 Mailbox disabled; sender listed on DNSBL",
+    "550 5.2.1 Mailbox unavailable. Your IP address 192.0.2.1 is blacklisted",
+    "550 5.1.1 No such user: spam from unknown users is not accepted",
+    "554 5.7.1 User unknown (blocked by spam filter)",
+    "550 User unknown or not authorized: content filter",
+    "550 5.7.1 Recipient rejected for policy",
+    "550 5.1.1 Recipient rejected because of local policy",
+    "550 5.7.1 Requested action not taken: mailbox unavailable",
+    "550 Requested action not taken: mailbox unavailable (reputation)",
+    "550 Mailbox not found, no access, or command rejected for policy reasons",
+    "550 5.7.1 Unfortunately, messages from 192.0.2.1 weren't sent. Mailbox unavailable (S3140)",
+    "550 SC-001 Unfortunately, messages from 192.0.2.1 weren't sent. Mailbox unavailable",
+    "550 5.1.1 Access denied",
+    "550 5.1.1 Blocked",
+    "550 5.1.1 Message rejected",
+    "550 5.1.2 Bad reputation",
+    "550 5.1.1 The recipient's domain does not accept mail from dynamic hosts",
+    "550 5.1.0 <news@brand.example>: Sender address rejected: User unknown in virtual mailbox table",
+    "554 5.7.1 <news@brand.example>: Sender address rejected: user unknown in local recipient table",
+    "550 Callback setup failed while verifying <news@brand.example>: no such user. Sender verify failed",
+    "550 5.1.1 \xd0\xbf\xd0\xbe\xd0\xbb\xd1\x8c\xd0\xb7\xd0\xbe\xd0\xb2\xd0\xb0\xd1\x82\xd0\xb5\xd0\xbb\xd1\x8c "
+    "\xd0\xbd\xd0\xb5 "
+    "\xd0\xbd\xd0\xb0\xd0\xb9\xd0\xb4\xd0\xb5\xd0\xbd, IP in RBL",
+    "550 <full@spam.example>: not today",
+    "550 see http://mailbox-full.example/user/unknown",
+    "550 mx.mailbox-full.example says no",
+    "550",
+};
+
+BOOST_AUTO_TEST_CASE(nobody_is_suppressed_for_what_may_be_our_fault) {
+  for (const std::string_view line : kNotTheirFault) {
+    const Reply reply = parse_reply_line(line);
+    for (const std::string_view provider : {"", "google", "yahoo", "microsoft", "kddi"}) {
+      const Verdict verdict = classify({.stage = kRcpt, .cause = Cause::kReply, .reply = reply, .detail = {}},
+                                       ProviderId{std::string(provider)});
+      BOOST_TEST_CONTEXT(line << " by " << verdict.rule) { BOOST_TEST(to_string(verdict.reaction) != "suppress"); }
+    }
+  }
+}
+
+// ... and these are nothing else than theirs, whatever stands in addresses and names.
+constexpr std::string_view kTheirFault[] = {
+    "550 5.1.1 <spam@blacklist.example>: Recipient address rejected: User unknown in virtual mailbox table",
+    "550 5.7.1 <reputation@example.net> user unknown",
+    "550 User spam-policy@example.net unknown",
+    "550-5.1.1 The email account that you tried to reach does not 550-5.1.1 exist. 550 5.1.1 see "
+    "https://support.google.com/spam",
+    "550 5.4.1 [ann@example.net]: Recipient address rejected: Access denied",
+    "550 Mailbox blocked",
+    "550 No such user here (blocklist.example.net)",
+};
+
+BOOST_AUTO_TEST_CASE(names_and_addresses_say_nothing) {
+  for (const std::string_view line : kTheirFault) {
+    const Reply reply = parse_reply_line(line);
+    const Verdict verdict = classify({.stage = kRcpt, .cause = Cause::kReply, .reply = reply, .detail = {}}, {});
+    BOOST_TEST_CONTEXT(line << " by " << verdict.rule) { BOOST_TEST(to_string(verdict.reaction) == "suppress"); }
+  }
+}
+
+// Before RCPT TO there is nobody to suppress.
+BOOST_AUTO_TEST_CASE(no_such_user_at_mail_from_is_the_sender) {
+  for (const std::string_view line : {"550 5.1.1 No such user", "550 5.1.1 Rejected", "550 Mailbox not found"}) {
+    const Reply reply = parse_reply_line(line);
+    for (const Stage stage : {Stage::kGreeting, Stage::kEhlo, Stage::kMailFrom}) {
+      const Verdict verdict = classify({.stage = stage, .cause = Cause::kReply, .reply = reply, .detail = {}}, {});
+      BOOST_TEST_CONTEXT(line << " by " << verdict.rule) { BOOST_TEST((verdict.reaction != Reaction::kSuppress)); }
+    }
+  }
+}
+
+struct MatchedCase {
+  std::string_view name;
+  std::string_view text;
+  std::string_view matched;
+};
+constexpr MatchedCase kMatched[] = {
+    {.name = "words", .text = "Sorry: User unknown.", .matched = "User unknown"},
+    {.name = "over an address", .text = "User <ann@example.net> unknown", .matched = "User <ann@example.net> unknown"},
+    {.name = "over a line's end", .text = "mailbox\nfull", .matched = "mailbox\nfull"},
+    {.name = "a name", .text = "see http://www.spamhaus.org/x", .matched = "www.spamhaus.org/"},
+    {.name = "accents", .text = "Bo\xc3\xaete pleine!", .matched = "Bo\xc3\xaete pleine"},
+    {.name = "two phrases", .text = "no TLS: encryption is mandatory", .matched = "TLS: encryption is mandatory"},
+    {.name = "unspaced",
+     .text = "550\xe5\xae\x9b\xe5\x85\x88\xe4\xb8\x8d\xe6\x98\x8e",
+     .matched = "\xe5\xae\x9b\xe5\x85\x88\xe4\xb8\x8d\xe6\x98\x8e"},
+    {.name = "by the code alone", .text = "No", .matched = ""},
+};
+
+BOOST_AUTO_TEST_CASE(verdicts_carry_the_words_that_decided) {
+  for (const MatchedCase& c : kMatched) {
+    BOOST_TEST_CONTEXT(c.name) {
+      const Outcome outcome{
+          .stage = kRcpt, .cause = Cause::kReply, .reply = {.code = 550, .text = std::string(c.text)}};
+      BOOST_TEST(classify(outcome, {}).matched == c.matched);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(words_without_a_code_are_a_reports) {
+  const auto judged = [](std::string_view line) {
+    const Reply reply = parse_reply_line(line);
+    const Verdict verdict = classify({.stage = kRcpt, .cause = Cause::kReply, .reply = reply, .detail = {}}, {});
+    return fmt::format("{} {} {}", to_string(verdict.klass), to_string(verdict.permanence),
+                       to_string(verdict.reaction));
+  };
+  BOOST_TEST(judged("No such user") == "user_unknown hard suppress");
+  BOOST_TEST(judged("No such user (4.1.1)") == "user_unknown soft retry");
+  BOOST_TEST(judged("smtp; 5.2.2") == "mailbox_full soft retry");
+  BOOST_TEST(judged("I am out of the office") == "auto_reply none none");
+  BOOST_TEST(judged("550 I am out of the office") == "undetermined undetermined fail_message");
+  BOOST_TEST(judged("Well") == "undetermined undetermined fail_message");
+  BOOST_TEST(judged("") == "undetermined undetermined retry");
+}
+
 BOOST_AUTO_TEST_CASE(a_long_text_is_read_to_its_cap) {
   const auto classified = [](std::size_t before) {
     Reply reply{.code = 550, .enhanced = {}, .text = std::string(before, '.') + " user unknown"};

@@ -29,7 +29,7 @@ constexpr Case kCases[] = {
      .enhanced = "5.7.1",
      .text = "no (#5.7.1)"},
     {.name = "a semicolon", .line = "550; 5.7.515 No", .code = 550, .enhanced = "5.7.515", .text = "No"},
-    {.name = "of another class", .line = "450 5.1.1 No", .code = 450, .enhanced = "", .text = "5.1.1 No"},
+    {.name = "of another class", .line = "450 5.1.1 No", .code = 450, .enhanced = "5.1.1", .text = "No"},
     {.name = "a report's type", .line = "smtp;550 5.1.1 No", .code = 550, .enhanced = "5.1.1", .text = "No"},
     {.name = "a type and words", .line = "smtp; No such user", .code = 0, .enhanced = "", .text = "No such user"},
     {.name = "words", .line = "Out of the office", .code = 0, .enhanced = "", .text = "Out of the office"},

@@ -110,6 +110,19 @@ BOOST_AUTO_TEST_CASE(a_recipient_is_told_in_full) {
   BOOST_TEST(r.remote_mta == "mx.example.net");
   BOOST_TEST((r.verdict.klass == Class::kUserUnknown));
   BOOST_TEST((r.verdict.reaction == Reaction::kSuppress));
+  BOOST_TEST(r.matched == "No such user");
+  BOOST_TEST(r.verdict.matched.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_users_rules_judge_reports_as_well) {
+  const auto rules =
+      Classifier::make("my.rule\t-\t-\t5yz\t-\tno such user\tmailbox_full\t-\t-\t550 No such user\n", "my.tsv");
+  BOOST_REQUIRE_MESSAGE(rules.has_value(), (rules ? "" : rules.error().detail));
+  const std::string message = report_of("message/delivery-status", kStatusCases[0].content);
+  const Report report = parse(message, {.classifier = &*rules});
+  BOOST_REQUIRE(report.recipients.size() == 1U);
+  BOOST_TEST((report.recipients.front().verdict.klass == Class::kMailboxFull));
+  BOOST_TEST(report.recipients.front().verdict.rule == "my.rule");
 }
 
 BOOST_AUTO_TEST_CASE(verdicts_fit_what_is_left_to_do) {
@@ -377,6 +390,13 @@ std::string repeated(std::string_view text, int times) {
   return all;
 }
 
+std::string many_recipients(std::string_view before, std::string_view after, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i)
+    all.append(before).append("ann" + std::to_string(i)).append("@example.net").append(after);
+  return all;
+}
+
 BOOST_AUTO_TEST_CASE(limits_cut_off) {
   struct Case {
     const char* name;
@@ -390,6 +410,10 @@ BOOST_AUTO_TEST_CASE(limits_cut_off) {
        report_of("message/delivery-status", repeated("Final-Recipient: rfc822; a@b.c\nAction: failed\n\n", 20'000)),
        kReportRecipientsMax},
       {"recipients in words", words + repeated("<a@b.c>: 550 x\n", 100'000), kReportRecipientsMax},
+      {"a thousand recipients in words and status",
+       report_of("message/delivery-status", many_recipients("Final-Recipient: rfc822; ", "\nAction: failed\n\n", 2000),
+                 many_recipients("", "x@example.net: 550 no\n", 2000)),
+       kReportRecipientsMax},
       {"one line of at signs", words + repeated("@", 1'000'000), 0},
       {"one line of addresses", words + repeated("a@b.c ", 200'000), kReportRecipientsMax},
       {"one line of quotes", words + repeated("\"@", 500'000), kReportRecipientsMax},

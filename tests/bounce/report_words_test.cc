@@ -272,22 +272,26 @@ constexpr Case kCases[] = {
      "<ann@example.net>)\n\n   ----- Transcript of session follows -----\n550 5.1.1 User unknown\n",
      "dsn", "ann@example.net"},
     {"an alias of Postfix", "MAILER-DAEMON@example.org", "Undelivered Mail Returned to Sender",
-     "your message could not\nbe delivered.\n\n<bob@example.org> (expanded from <ann@example.net>): host x said: 550 No\n", "dsn",
-     "ann@example.net"},
+     "your message could not\nbe delivered.\n\n<bob@example.org> (expanded from <ann@example.net>): host x said: 550 "
+     "No\n",
+     "dsn", "ann@example.net"},
     {"a list behind marks", "postmaster@example.org", "Mail failure",
-     "The following addresses did NOT receive a copy of your message:\n\n> ann@example.net\n\n--- Session Transcript ---\n> MAIL "
+     "The following addresses did NOT receive a copy of your message:\n\n> ann@example.net\n\n--- Session Transcript "
+     "---\n> MAIL "
      "From:<news@shop.example>\n",
      "dsn", "ann@example.net"},
     {"an address in another notation", "postmaster@example.org", "Delivery failure",
-     "Message could not be delivered to some recipients.\n\nRecipient: [SMTP:ann@example.net]\nReason: Unknown\n", "dsn",
-     "ann@example.net"},
+     "Message could not be delivered to some recipients.\n\nRecipient: [SMTP:ann@example.net]\nReason: Unknown\n",
+     "dsn", "ann@example.net"},
     {"an address in Exchange's notation", "System Administrator <postmaster@example.org>", "Undeliverable: Offers",
-     "did not reach the following recipient(s):\n\nc=US;a= ;p=Org;SMTP=ann@example.net; on Mon, 23 Nov 2026\n    Unknown Recipient\n", "dsn",
-     "ann@example.net"},
+     "did not reach the following recipient(s):\n\nc=US;a= ;p=Org;SMTP=ann@example.net; on Mon, 23 Nov 2026\n    "
+     "Unknown Recipient\n",
+     "dsn", "ann@example.net"},
     {"a rejection by Dovecot", "Mail Delivery Subsystem <postmaster@example.org>", "Rejected: Offers",
      "Your message to <ann@example.net> was automatically rejected:\nQuota exceeded\n", "dsn", "ann@example.net"},
     {"errors in fields", "postmaster@example.org", "Undeliverable",
-     "--> Error description:\n\nError-for:  ann@example.net\nError-Code: 550\nError-End:  One error reported.\n", "dsn", "ann@example.net"},
+     "--> Error description:\n\nError-for:  ann@example.net\nError-Code: 550\nError-End:  One error reported.\n", "dsn",
+     "ann@example.net"},
     // What is no report.
     {"a person", "Ann <ann@example.net>", "Re: Offers",
      "My order could not be delivered to ann@example.net. Please look.\n", "none", ""},
@@ -351,6 +355,33 @@ BOOST_AUTO_TEST_CASE(a_transcript_answers_for_the_address_after_it) {
   BOOST_REQUIRE(addresses(report) == "ann@example.net bob@example.org");
   BOOST_TEST((report.recipients[0].verdict.klass == Class::kMailboxFull));
   BOOST_TEST((report.recipients[1].verdict.klass == Class::kUserUnknown));
+}
+
+BOOST_AUTO_TEST_CASE(a_group_that_may_take_members_only_is_not_suppressed) {
+  const Case words = {
+      "",
+      "mailer-daemon@googlemail.com",
+      "Delivery Status Notification (Failure)",
+      "Le groupe (offers) n'existe pas.\n\nhttps://groups.google.com/support/.\n\n----- Original message -----\n",
+      "",
+      ""};
+  const Report report = parse(message_of(words, "X-Failed-Recipients: offers@groups.example\r\n"));
+  BOOST_REQUIRE(report.recipients.size() == 1U);
+  BOOST_TEST((report.recipients[0].verdict.klass == Class::kRecipientFiltered));
+  BOOST_TEST((report.recipients[0].verdict.reaction == Reaction::kFailMessage));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_reporter_says_first_may_be_kinder_than_its_reply) {
+  const Case disabled = {"",
+                         "Postmaster@mobile.example",
+                         "Returned Mail",
+                         "The user(s) account is disabled.\n\n<ann@example.net>: 550 user unknown\n",
+                         "",
+                         ""};
+  BOOST_TEST((parse(message_of(disabled)).recipients.at(0).verdict.klass == Class::kMailboxDisabled));
+  const Case unknown = {
+      "", "Postmaster@mobile.example", "Returned Mail", "Sorry.\n\n<ann@example.net>: 550 user unknown\n", "", ""};
+  BOOST_TEST((parse(message_of(unknown)).recipients.at(0).verdict.klass == Class::kUserUnknown));
 }
 
 BOOST_AUTO_TEST_CASE(html_alone_is_read) {
