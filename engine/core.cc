@@ -67,10 +67,18 @@ Result<void> check(const EngineOptions& options) {
   if (options.first_retry <= std::chrono::seconds(0) || options.first_retry > kLongest) {
     return invalid("first_retry: a time above zero and up to a year is needed");
   }
+  if (options.report_age.count() < 1 || options.report_age > kLongest) {
+    return invalid("report_age: a time of a day or more and up to a year is needed");
+  }
   if (options.connections_max < 1) return invalid("connections_max: at least 1 is needed");
   if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
     return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
                                bounce::kVerpKeyBytesMin));
+  }
+  const bounce::SuppressionPolicy& policy = options.suppression;
+  if (policy.soft_bounces < 0 || policy.soft_span.count() < 0 || policy.soft_memory.count() < 0 ||
+      policy.soft_memory > kLongest || policy.soft_span > kLongest) {
+    return invalid("suppression: no number may be negative, and no time longer than a year");
   }
   const auto& limits = options.limits;
   if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || limits->messages_in_flight < 1 ||
@@ -113,6 +121,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
       maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
              options_.keys),
       events_(spool(), runtime().events()),
+      inbound_(spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); }),
       shared_{.options = options_,
               .runtime = runtime(),
               .spool = spool(),
@@ -155,10 +164,17 @@ JobPtr Engine::Core::find(spool::JobNumber number) const {
   return found == jobs_by_number_.end() ? nullptr : found->second;
 }
 
+JobPtr Engine::Core::find_campaign(std::uint64_t token_number) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = campaigns_by_token_.find(token_number);
+  return found == campaigns_by_token_.end() ? nullptr : found->second;
+}
+
 void Engine::Core::add(const JobPtr& job) {
   const std::lock_guard lock(mutex_);
   jobs_[job->id] = job;
   jobs_by_number_[job->number] = job;
+  if (job->campaign) campaigns_by_token_[token_number(*job)] = job;
 }
 
 void Engine::Core::remove(const JobPtr& job) {
@@ -166,6 +182,7 @@ void Engine::Core::remove(const JobPtr& job) {
   const std::lock_guard lock(mutex_);
   jobs_.erase(job->id);
   jobs_by_number_.erase(job->number);
+  if (job->campaign) campaigns_by_token_.erase(token_number(*job));
 }
 
 bool Engine::Core::has_pool(std::string_view pool) const {
@@ -350,6 +367,7 @@ Result<CampaignStatus> Engine::Core::status(std::string_view id) const {
   if (status.total == 0 && !job->campaign) {  // Settled and removed since it was found.
     return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", id)};
   }
+  engine::count_notes(spool().note_counts(job->number), status);
   status.paused = job->paused;
   status.cancelled = job->cancelled;
   status.settled_per_second = job->rate.per_second(now());
@@ -391,7 +409,20 @@ Result<void> Engine::Core::forget(std::string_view id) {
 }
 
 Result<void> Engine::Core::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
-  return spool().suppress(account, ascii::to_lower(address.str()), static_cast<std::uint8_t>(reason));
+  return spool().suppress({{std::string(account), ascii::to_lower(address.str())},
+                           {.reason = static_cast<std::uint8_t>(reason), .since = now()}});
+}
+
+InboundReport Engine::Core::inbound(std::string_view message, const InboundEnvelope& envelope) {
+  InboundReport report = inbound_.take(message, envelope, now());
+  if (report.event) events_.notify();
+  return report;
+}
+
+std::optional<Suppressed> Engine::Core::suppressed(std::string_view account, const Address& address) const {
+  const auto found = spool().suppressed(account, ascii::to_lower(address.str()));
+  if (!found) return std::nullopt;
+  return Suppressed{static_cast<SuppressionReason>(found->reason), found->since};
 }
 
 Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_view id, std::size_t max) const {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/inbound.h"
 #include "engine/worker.h"
 
 namespace mailsbuddy {
@@ -27,6 +28,8 @@ class Engine::Core {
   Result<void> cancel(std::string_view id);
   Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  InboundReport inbound(std::string_view message, const InboundEnvelope& envelope);
+  std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   void subscribe(std::shared_ptr<EventSink> sink);
@@ -47,6 +50,7 @@ class Engine::Core {
   void release(const engine::JobPtr& job);         // All its rows are in the spool: let them go.
   engine::JobPtr find(std::string_view id) const;  // Null: none.
   engine::JobPtr find(spool::JobNumber number) const;
+  engine::JobPtr find_campaign(std::uint64_t token_number) const;
   void add(const engine::JobPtr& job);
   void remove(const engine::JobPtr& job);
   void route(engine::FeedPtr feed);
@@ -58,12 +62,14 @@ class Engine::Core {
   EngineOptions options_;
   engine::Maker maker_;
   engine::EventDispatcher events_;
+  engine::Inbound inbound_;
   engine::Shared shared_;
   std::vector<std::unique_ptr<engine::Worker>> workers_;
 
   mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
   std::map<std::string, engine::JobPtr, std::less<>> jobs_;
   std::unordered_map<spool::JobNumber, engine::JobPtr> jobs_by_number_;
+  std::unordered_map<std::uint64_t, engine::JobPtr> campaigns_by_token_;  // By token_number().
   mutable Random random_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/ascii.h"
 #include "engine/maker.h"
 
 namespace mailsbuddy::engine {
@@ -17,42 +16,67 @@ constexpr Fate kDeferred{spool::State::kDeferred, EventKind::kDeferred};
 constexpr Fate kBounced{spool::State::kBounced, EventKind::kBounced};
 constexpr Fate kFailed{spool::State::kFailed, EventKind::kFailed};
 
-// A 5yz about the message or the recipient ends it. Before MAIL FROM a 5yz is about the connection, and a reply that asks
-// for something else of us (TLS) is worth another try.
+// A 5yz about the message or the recipient ends it. Before MAIL FROM a 5yz is about the connection, and a reply that
+// asks for something else of us (TLS) is worth another try.
 bool refused_for_good(const Outcome& outcome, const bounce::Verdict& verdict) {
-  return outcome.reply.permanent() && outcome.stage >= Stage::kMailFrom &&
-         verdict.klass != bounce::Class::kTlsRequired;
+  return outcome.reply.permanent() && outcome.stage >= Stage::kMailFrom && verdict.klass != bounce::Class::kTlsRequired;
 }
 
 Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict) {
   if (outcome.delivered()) return kDelivered;
   if (outcome.unknown()) {
     switch (job.on_unknown) {
-      case OnUnknown::kResend: return kDeferred;
-      case OnUnknown::kHold: return {spool::State::kHeld, EventKind::kHeld};
-      case OnUnknown::kDrop: return kFailed;
+      case OnUnknown::kResend:
+        return kDeferred;
+      case OnUnknown::kHold:
+        return {spool::State::kHeld, EventKind::kHeld};
+      case OnUnknown::kDrop:
+        return kFailed;
     }
   }
   switch (outcome.cause) {
-    case Cause::kReply: return refused_for_good(outcome, verdict) ? kBounced : kDeferred;
+    case Cause::kReply:
+      return refused_for_good(outcome, verdict) ? kBounced : kDeferred;
     case Cause::kNoSuchDomain:
     case Cause::kNullMx:
-    case Cause::kSmtpUtf8Unavailable: return kBounced;
-    case Cause::kTooLarge: return outcome.stage == Stage::kMake ? kFailed : kBounced;
+    case Cause::kSmtpUtf8Unavailable:
+      return kBounced;
+    case Cause::kTooLarge:
+      return outcome.stage == Stage::kMake ? kFailed : kBounced;
     case Cause::kRenderFailed:
-    case Cause::kSignFailed: return kFailed;
-    case Cause::kSuppressed: return {spool::State::kSuppressed, EventKind::kSuppressed};
-    case Cause::kExpired: return {spool::State::kExpired, EventKind::kExpired};
-    case Cause::kCancelled: return {spool::State::kCancelled, EventKind::kCancelled};
-    default: return kDeferred;
+    case Cause::kSignFailed:
+      return kFailed;
+    case Cause::kSuppressed:
+      return {spool::State::kSuppressed, EventKind::kSuppressed};
+    case Cause::kExpired:
+      return {spool::State::kExpired, EventKind::kExpired};
+    case Cause::kCancelled:
+      return {spool::State::kCancelled, EventKind::kCancelled};
+    default:
+      return kDeferred;
   }
+}
+
+// A deferred row carries the class of a verdict that counts as a soft bounce: it may expire before it is tried again.
+std::uint8_t mark_of(const bounce::Verdict& verdict) {
+  return bounce::advise(verdict) == bounce::Advice::kCount ? static_cast<std::uint8_t>(verdict.klass) : std::uint8_t{0};
+}
+
+bounce::Verdict marked_verdict(std::uint8_t mark) {
+  return {.klass = static_cast<bounce::Class>(mark),
+          .permanence = bounce::Permanence::kSoft,
+          .scope = bounce::Scope::kRecipient,
+          .reaction = bounce::Reaction::kRetry,
+          .rule = {}};
 }
 
 }  // namespace
 
-Delivery::Delivery(net::Loop& loop, spool::Spool& spool, RetrySchedule retries, Random random, Committed committed)
+Delivery::Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression,
+                   RetrySchedule retries, Random random, Committed committed)
     : loop_(loop),
       spool_(spool),
+      suppressor_(spool, suppression),
       retries_(retries),
       random_(random),
       committed_(std::move(committed)),
@@ -66,11 +90,7 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
   const std::uint32_t attempt = row.attempts + (attempted.counts ? 1U : 0U);
   const Next next = this->next(job, outcome, verdict, attempt);
 
-  if (next.state == spool::State::kBounced && verdict.permanence == bounce::Permanence::kHard &&
-      verdict.scope == bounce::Scope::kRecipient && verdict.reaction == bounce::Reaction::kSuppress) {
-    static_cast<void>(spool_.suppress(job.account, ascii::to_lower(attempted.recipient),
-                                      static_cast<std::uint8_t>(SuppressionReason::kHardBounce)));
-  }
+  learn(attempted, outcome, verdict, next.state);
   Event event{.kind = next.kind,
               .time = loop_.now(),
               .job = job.id,
@@ -96,8 +116,24 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
        .state = next.state,
        .attempts = static_cast<std::uint16_t>(std::min<std::uint32_t>(attempt, UINT16_MAX)),
        .due = next.due,
+       .mark = mark_of(verdict),
        .event = encode_event(event)});
   return verdict;
+}
+
+// What the recipient's address is known for from now on.
+void Delivery::learn(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict,
+                     spool::State state) {
+  const std::string& account = attempted.job->account;
+  if (state == spool::State::kDelivered) {
+    suppressor_.delivered(account, attempted.recipient, loop_.now(), batch_);
+  } else if (state == spool::State::kBounced || state == spool::State::kExpired) {
+    const bool untried = outcome.cause == Cause::kExpired;
+    suppressor_.bounced({.account = account,
+                         .address = attempted.recipient,
+                         .verdict = untried ? marked_verdict(attempted.row.mark) : verdict},
+                        loop_.now(), batch_);
+  }
 }
 
 // A recipient whose next attempt would come after its expiry is looked at once more exactly then.
@@ -116,8 +152,8 @@ void Delivery::give_back(const spool::Row& row) {
 }
 
 void Delivery::add(spool::Settlement settlement) {
-  settlements_.push_back(std::move(settlement));
-  if (settlements_.size() >= kFlushRows) return flush();
+  batch_.settlements.push_back(std::move(settlement));
+  if (batch_.settlements.size() >= kFlushRows) return flush();
   if (!flush_timer_.armed()) loop_.timers().arm(flush_timer_, loop_.now() + kFlushDelay);
 }
 
@@ -129,8 +165,8 @@ void Delivery::claim(std::vector<spool::RowKey> keys, Task durable) {
 
 void Delivery::flush() {
   loop_.timers().cancel(flush_timer_);
-  if (settlements_.empty()) return;
-  spool_.commit({.settlements = std::exchange(settlements_, {}), .claims = {}},
+  if (batch_.empty()) return;
+  spool_.commit(std::exchange(batch_, {}),
                 [committed = committed_, due = std::exchange(earliest_due_, TimePoint::max()),
                  messages = std::exchange(messages_, {})] { committed(due, messages); });
 }

@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/job.h"
 #include "engine/retry.h"
+#include "engine/suppressor.h"
 
 namespace mailsbuddy::engine {
 
@@ -33,10 +34,11 @@ class Delivery {
  public:
   // `committed` is called after each write, on any thread, with the earliest new due time (max(): none).
   using Committed = std::function<void(TimePoint earliest_due, const std::vector<JobPtr>& finished_messages)>;
-  Delivery(net::Loop& loop, spool::Spool& spool, RetrySchedule retries, Random random, Committed committed);
+  Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression, RetrySchedule retries,
+           Random random, Committed committed);
 
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
-  void give_back(const spool::Row& row);                     // Claimed, not tried: queued again, the caller has it.
+  void give_back(const spool::Row& row);  // Claimed, not tried: queued again, the caller has it.
   void claim(std::vector<spool::RowKey> keys, Task durable);
   void flush();
 
@@ -50,16 +52,18 @@ class Delivery {
     TimePoint due{};
   };
   Next next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
+  void learn(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict, spool::State state);
   void add(spool::Settlement settlement);
 
   net::Loop& loop_;
   spool::Spool& spool_;
+  Suppressor suppressor_;
   RetrySchedule retries_;
   Random random_;
   Committed committed_;
   Timer flush_timer_;
-  std::vector<spool::Settlement> settlements_;
-  std::vector<JobPtr> messages_;   // Single messages among them: they may be settled as a whole now.
+  spool::Batch batch_;            // What goes with the next flush.
+  std::vector<JobPtr> messages_;  // Single messages among them: they may be settled as a whole now.
   TimePoint earliest_due_ = TimePoint::max();
 };
 

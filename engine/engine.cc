@@ -26,6 +26,12 @@ Result<void> Engine::forget(std::string_view campaign) { return core_->forget(ca
 Result<void> Engine::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
   return core_->suppress(account, address, reason);
 }
+Result<InboundReport> Engine::inbound(std::string_view message, const InboundEnvelope& envelope) {
+  return core_->inbound(message, envelope);
+}
+std::optional<Suppressed> Engine::suppressed(std::string_view account, const Address& address) const {
+  return core_->suppressed(account, address);
+}
 Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job, std::size_t max) const {
   return core_->open_recipients(job, max);
 }

@@ -6,9 +6,9 @@
 namespace mailsbuddy {
 
 std::string_view to_string(EventKind kind) noexcept {
-  static constexpr std::string_view kNames[] = {"delivered", "deferred",  "bounced", "suppressed",
-                                                "expired",   "cancelled", "failed",  "held"};
-  static_assert(std::size(kNames) == static_cast<std::size_t>(EventKind::kHeld) + 1);
+  static constexpr std::string_view kNames[] = {"delivered", "deferred", "bounced",     "suppressed", "expired",      "cancelled",
+                                                "failed",    "held",     "late_bounce", "complaint",  "unsubscribed", "auto_reply"};
+  static_assert(std::size(kNames) == kEventKinds);
   return kNames[static_cast<std::size_t>(kind)];
 }
 

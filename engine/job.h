@@ -81,4 +81,8 @@ struct Job {
 
 using JobPtr = std::shared_ptr<Job>;
 
+// The number that stands for a campaign in VERP tokens. Random, not JobNumber: that begins at 1 again in every process, and
+// with a key that stays, a bounce of yesterday's first campaign would be taken for one of today's.
+inline std::uint64_t token_number(const Job& job) noexcept { return job.uid.low; }
+
 }  // namespace mailsbuddy::engine

@@ -64,7 +64,7 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
   const Job& job = *prepared.job;
   const auto today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
   prepared.mail_from.reserve(bounce::kVerpBytes + 1 + job.return_path_domain.size());
-  verp_key_.encode({.campaign = job.number,
+  verp_key_.encode({.campaign = token_number(job),
                     .recipient = row_number(prepared.row.key),
                     .day = static_cast<std::uint32_t>(today)},
                    prepared.mail_from);

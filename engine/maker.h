@@ -28,6 +28,9 @@ struct Prepared {
 constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {
   return std::uint64_t{key.domain} << 32 | key.row;
 }
+constexpr spool::RowKey row_key(spool::JobNumber job, std::uint64_t row_number) noexcept {
+  return {job, static_cast<spool::DomainNumber>(row_number >> 32), static_cast<std::uint32_t>(row_number)};
+}
 
 // Threads: any.
 class Maker {

@@ -11,7 +11,7 @@ Worker::Worker(const Shared& shared, int index)
       resolver_(shared.runtime.resolver(index)),
       random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
       retries_(shared.options.first_retry),
-      delivery_(loop_, shared.spool, retries_, Random(random_()), shared.committed),
+      delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed),
       router_(resolver_),
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
@@ -32,7 +32,7 @@ void Worker::route_next() {
   while (!to_route_.empty() && routes_under_way_ < kRoutesAtOnce) {
     FeedPtr feed = std::move(to_route_.front());
     to_route_.pop_front();
-    if (settled_if_ended(feed)) continue;
+    if (feed->job->cancelled && settled_if_ended(feed)) continue;
     if (feed->job->not_before > now()) {
       const TimePoint until = feed->job->not_before;
       set_aside(std::move(feed), until);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 64u << 10;  // Rows are packed into chunks, so that growth copies little and settled
                                                 // rows give their memory back.
+
+constexpr Duration kSweepEvery = std::chrono::hours(24);  // Passes over all tallies to drop the old ones.
 
 void put_varint(std::string& out, std::size_t value) {
   while (value >= 0x80) {
@@ -37,17 +40,19 @@ std::string_view get_string(std::string_view bytes, std::size_t& at) {
 }
 
 struct Chunk {
-  std::string bytes;            // Rows: varint length, local part, varint length, fields. Empty once all are final.
-  std::uint32_t size = 0;       // Octets of all its rows, also when they are gone.
+  std::string bytes;       // Rows: varint length, local part, varint length, fields. Once all are final, the local
+                           // parts alone: reports come back about them.
+  std::uint32_t size = 0;  // Octets of all its rows, also when they are gone.
   std::uint32_t first_row = 0;
   std::uint32_t rows = 0;
-  std::uint32_t open = 0;       // Rows that are not final.
+  std::uint32_t open = 0;  // Rows that are not final.
 };
 
 // One job's rows of one domain. A position is chunk << 32 | offset.
 struct DomainStore {
   std::vector<Chunk> chunks;
-  std::vector<State> states;    // By row number.
+  std::vector<State> states;        // By row number.
+  std::vector<std::uint8_t> notes;  // By row number, bits by kind; empty: none has one.
 
   void append(std::string_view local, std::string_view fields) {
     const std::size_t need = local.size() + fields.size() + 20;
@@ -84,14 +89,38 @@ struct DomainStore {
   bool skip_finished(Cursor& cursor) const {
     const std::uint64_t index = cursor.position >> 32;
     const Chunk& chunk = chunks[index];
-    if (!chunk.bytes.empty() || (cursor.position & 0xffff'ffff) == chunk.size) return false;
+    if (chunk.open > 0 || (cursor.position & 0xffff'ffff) == chunk.size) return false;
     cursor = {.position = (index + 1) << 32, .row = chunk.first_row + chunk.rows};
     return true;
   }
 
   void finish(std::uint64_t position) {
     Chunk& chunk = chunks[position >> 32];
-    if (--chunk.open == 0) chunk.bytes = std::string();
+    if (--chunk.open > 0) return;
+    std::string locals;
+    std::size_t at = 0;
+    for (std::uint32_t row = 0; row < chunk.rows; ++row) {
+      const std::string_view local = get_string(chunk.bytes, at);
+      get_string(chunk.bytes, at);
+      put_varint(locals, local.size());
+      locals += local;
+    }
+    locals.shrink_to_fit();
+    chunk.bytes.swap(locals);  // Moving a short string would keep the long one's buffer.
+  }
+
+  // Cost: that of passing over the rows before it in its chunk.
+  std::string_view local_of(std::uint32_t row) const {
+    const auto after =
+        std::upper_bound(chunks.begin(), chunks.end(), row,
+                         [](std::uint32_t wanted, const Chunk& chunk) { return wanted < chunk.first_row; });
+    const Chunk& chunk = *std::prev(after);
+    std::size_t at = 0;
+    for (std::uint32_t before = chunk.first_row; before < row; ++before) {
+      get_string(chunk.bytes, at);
+      if (chunk.open > 0) get_string(chunk.bytes, at);
+    }
+    return get_string(chunk.bytes, at);
   }
 };
 
@@ -99,12 +128,19 @@ struct Job {
   JobRecord record;
   std::unordered_map<DomainNumber, DomainStore> domains;
   Counts counts{};
+  NoteCounts notes{};
 };
 
 struct DueRow {
   RowKey key;
   std::uint64_t position = 0;
   std::uint16_t attempts = 0;
+  std::uint8_t mark = 0;
+};
+
+struct KeptTally {
+  std::uint64_t value = 0;
+  TimePoint forget{};
 };
 
 class MemorySpool final : public Spool {
@@ -137,7 +173,8 @@ class MemorySpool final : public Spool {
     for (std::size_t state = 0; state < kStateCount; ++state) {
       if (is_open(static_cast<State>(state))) open_rows_ -= job->counts[state];
     }
-    if (job->counts[static_cast<std::size_t>(State::kDeferred)] + job->counts[static_cast<std::size_t>(State::kHeld)] > 0) {
+    if (job->counts[static_cast<std::size_t>(State::kDeferred)] + job->counts[static_cast<std::size_t>(State::kHeld)] >
+        0) {
       std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
     }
     ids_.erase(job->record.id);
@@ -208,6 +245,10 @@ class MemorySpool final : public Spool {
       const std::lock_guard lock(mutex_);
       for (Settlement& settlement : batch.settlements) settle(settlement);
       for (const RowKey& key : batch.claims) move(key, State::kClaimed);
+      for (Note& each : batch.notes) note(each);
+      for (NewSuppression& each : batch.suppressions) add_suppression(each);
+      for (const Tally& each : batch.tallies) set_tally(each);
+      for (std::string& event : batch.events) outbox_.push_back(std::move(event));
     }
     if (durable) durable();
   }
@@ -216,6 +257,25 @@ class MemorySpool final : public Spool {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
     return job == nullptr ? Counts{} : job->counts;
+  }
+
+  NoteCounts note_counts(JobNumber number) const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    return job == nullptr ? NoteCounts{} : job->notes;
+  }
+
+  std::optional<RowRecord> row(const RowKey& key) const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(key.job);
+    if (job == nullptr) return std::nullopt;
+    const auto found = job->domains.find(key.domain);
+    if (found == job->domains.end() || key.row >= found->second.states.size()) return std::nullopt;
+    const DomainStore& store = found->second;
+    return RowRecord{.local = std::string(store.local_of(key.row)),
+                     .domain = names_[key.domain],
+                     .state = store.states[key.row],
+                     .notes = key.row < store.notes.size() ? store.notes[key.row] : std::uint8_t{0}};
   }
 
   std::uint64_t open_rows() const override {
@@ -228,16 +288,16 @@ class MemorySpool final : public Spool {
     return names_[domain];
   }
 
-  void visit_open(JobNumber number,
-                  const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit)
-      const override {
+  void visit_open(
+      JobNumber number,
+      const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
     if (job == nullptr) return;
     for (const auto& [domain, store] : job->domains) {
       for (const Chunk& chunk : store.chunks) {
         std::size_t at = 0;
-        for (std::uint32_t row = 0; row < chunk.rows && !chunk.bytes.empty(); ++row) {
+        for (std::uint32_t row = 0; row < chunk.rows && chunk.open > 0; ++row) {
           const std::string_view local = get_string(chunk.bytes, at);
           const std::string_view fields = get_string(chunk.bytes, at);
           const State state = store.states[chunk.first_row + row];
@@ -264,31 +324,37 @@ class MemorySpool final : public Spool {
     return outbox_.size();
   }
 
-  Result<void> suppress(std::string_view account, std::string_view address, std::uint8_t reason) override {
+  Result<void> suppress(NewSuppression suppression) override {
     const std::lock_guard lock(mutex_);
-    suppressed_.try_emplace(suppression_key(account, address), reason);
+    add_suppression(suppression);
     return {};
   }
 
-  std::optional<std::uint8_t> suppressed(std::string_view account, std::string_view address) const override {
+  std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const override {
     const std::lock_guard lock(mutex_);
     if (suppressed_.empty()) return std::nullopt;
-    const auto found = suppressed_.find(suppression_key(account, address));
+    const auto found = suppressed_.find(address_key(account, address));
     if (found == suppressed_.end()) return std::nullopt;
     return found->second;
   }
 
- private:
-  static Error no_such_job(JobNumber number) {
-    return Error{ErrorCode::kNotFound, "no job " + std::to_string(number)};
+  bool any_tally() const noexcept override { return any_tally_.load(std::memory_order_relaxed); }
+
+  std::uint64_t tally(std::string_view account, std::string_view address) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = tallies_.find(address_key(account, address));
+    return found == tallies_.end() ? 0 : found->second.value;
   }
+
+ private:
+  static Error no_such_job(JobNumber number) { return Error{ErrorCode::kNotFound, "no job " + std::to_string(number)}; }
 
   static bool is_open(State state) noexcept { return !is_final(state) && state != State::kHeld; }
 
   static std::uint64_t& count(Job& job, State state) noexcept { return job.counts[static_cast<std::size_t>(state)]; }
 
   // An address holds no NUL, so the pair is told apart.
-  static std::string suppression_key(std::string_view account, std::string_view address) {
+  static std::string address_key(std::string_view account, std::string_view address) {
     std::string key(account);
     key.push_back('\0');
     key += address;
@@ -316,6 +382,7 @@ class MemorySpool final : public Spool {
     jobs_.at(entry.key.job).domains.at(entry.key.domain).read_row(position, row);
     row.key = entry.key;
     row.attempts = entry.attempts;
+    row.mark = entry.mark;
     return row;
   }
 
@@ -337,10 +404,46 @@ class MemorySpool final : public Spool {
     DomainStore* store = move(settlement.key, settlement.state);
     if (store == nullptr) return;
     if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
-      due_.emplace(settlement.state == State::kHeld ? TimePoint::max() : settlement.due, DueRow{settlement.key, settlement.position, settlement.attempts});
+      const TimePoint due = settlement.state == State::kHeld ? TimePoint::max() : settlement.due;
+      due_.emplace(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
     }
     if (is_final(settlement.state)) store->finish(settlement.position);
     if (!settlement.event.empty()) outbox_.push_back(std::move(settlement.event));
+  }
+
+  void note(Note& note) {
+    Job* job = find(note.key.job);
+    if (job == nullptr) return;
+    const auto found = job->domains.find(note.key.domain);
+    if (found == job->domains.end() || note.key.row >= found->second.states.size()) return;
+    DomainStore& store = found->second;
+    if (store.notes.size() <= note.key.row) store.notes.resize(store.states.size());
+    std::uint8_t& notes = store.notes[note.key.row];
+    const auto bit = static_cast<std::uint8_t>(1U << note.kind);
+    if ((notes & bit) != 0) return;
+    notes = static_cast<std::uint8_t>(notes | bit);
+    ++job->notes[note.kind];
+    if (!note.event.empty()) outbox_.push_back(std::move(note.event));
+  }
+
+  void add_suppression(const NewSuppression& added) {
+    suppressed_.try_emplace(address_key(added.who.account, added.who.address), added.suppression);
+  }
+
+  void set_tally(const Tally& tally) {
+    if (tally.as_of >= next_sweep_) {
+      std::erase_if(tallies_, [&tally](const auto& entry) { return entry.second.forget <= tally.as_of; });
+      next_sweep_ = tally.as_of + kSweepEvery;
+    }
+    const std::string key = address_key(tally.who.account, tally.who.address);
+    if (tally.value == 0) {
+      tallies_.erase(key);
+    } else if (const auto found = tallies_.find(key); found != tallies_.end()) {
+      found->second = {tally.value, tally.forget};
+    } else if (tallies_.size() < kTalliesMax) {
+      tallies_.emplace(key, KeptTally{tally.value, tally.forget});
+    }
+    any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
   }
 
   mutable std::mutex mutex_;
@@ -351,7 +454,10 @@ class MemorySpool final : public Spool {
   std::deque<std::string> names_;
   std::multimap<TimePoint, DueRow> due_;
   std::deque<std::string> outbox_;
-  std::unordered_map<std::string, std::uint8_t> suppressed_;
+  std::unordered_map<std::string, Suppression> suppressed_;
+  std::unordered_map<std::string, KeptTally> tallies_;
+  TimePoint next_sweep_{};  // When those to be forgotten are looked for.
+  std::atomic<bool> any_tally_{false};
   std::uint64_t open_rows_ = 0;
 };
 

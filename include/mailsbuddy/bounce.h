@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -92,6 +93,54 @@ Reply parse_reply_line(std::string_view line);
 // The stage of a reply that comes without one (a log, a report): the one its words name ("in reply to end of DATA command", as
 // Postfix adds); MAIL FROM for x.1.7 and x.1.8, which are about the sender; else RCPT TO, where most refusals come.
 Stage likely_stage(const Reply& reply) noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Suppression: when an address is sent nothing more
+
+// What a verdict says about its recipient's address, alone.
+enum class Advice : std::uint8_t {
+  kNone,      // Nothing: it is about us, the message, or a host; or it was delivered.
+  kCount,     // The mailbox took nothing this time.
+  kSuppress,  // Nothing more, at once: it does not exist, or its owner wants nothing from us.
+};
+
+// One rule for replies on the wire and for reports. A block never suppresses and never counts, whatever else the
+// verdict says, and neither does what concerns our speed or a policy.
+Advice advise(const Verdict& verdict) noexcept;
+
+using Day = std::uint16_t;  // Since 1970-01-01; until 2149.
+
+// An address's soft bounces in a row.
+struct SoftRun {
+  std::uint16_t bounces = 0;  // Days on which it bounced. 0: there is no run.
+  Day first_day = 0;
+  Day last_day = 0;
+  Day delivered_day = 0;  // A delivery since the last bounce: it ends the run, unless it bounces late. 0: none.
+  auto operator<=>(const SoftRun&) const = default;
+};
+
+struct SuppressionPolicy {
+  // Days on which an address must have bounced softly, without a delivery between them, to be suppressed. One a day
+  // counts, however often it is tried: so does GNU Mailman, whose threshold is 5 as well. 0: soft bounces never
+  // suppress.
+  int soft_bounces = 5;
+  // From the first of them to the last. A week has a working day and a weekend: whoever empties a mailbox now and then
+  // has had the time to.
+  std::chrono::days soft_span{7};
+  // A run without a bounce for so long is forgotten, or it would add up what has nothing to do with each other.
+  std::chrono::days soft_memory{60};
+};
+
+struct Decision {
+  bool suppress = false;
+  SoftRun run;  // The address's from now on.
+};
+
+// After a message was given up with `verdict`. `before`: the address's run so far. `sent`: of a bounce that came back
+// as a report, the day its message was sent: the delivery on that day was none.
+Decision after_bounce(const Verdict& verdict, const SoftRun& before, Day today, std::optional<Day> sent,
+                      const SuppressionPolicy& policy) noexcept;
+SoftRun after_delivery(const SoftRun& before, Day today) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // VERP: a return path that says which campaign and recipient a bounce belongs to

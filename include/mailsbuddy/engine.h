@@ -46,6 +46,8 @@ struct EngineOptions {
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
   std::optional<warming::Limits> limits{};      // For every provider, instead of its own; empty: its own.
+  bounce::SuppressionPolicy suppression{};      // When bounces suppress an address.
+  std::chrono::days report_age{60};             // Bounces of and complaints about older mail suppress nobody.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
                                                 // Empty: random, so bounces are known only while this process runs.
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
@@ -138,10 +140,22 @@ struct ImportReport {
 
 enum class EventKind : std::uint8_t {
   kDelivered, kDeferred, kBounced, kSuppressed, kExpired, kCancelled, kFailed, kHeld,
+  // What came back by mail (Engine::inbound), usually after the final event.
+  kLateBounce,    // The receiver took the message and then said that it was not delivered.
+  kComplaint,     // Of abuse or fraud, through a feedback loop.
+  kUnsubscribed,  // By mail.
+  kAutoReply,
 };
+inline constexpr std::size_t kEventKinds = static_cast<std::size_t>(EventKind::kAutoReply) + 1;
+// A recipient has exactly one final event. Before it come any number of kDeferred and kHeld; what comes back by mail is
+// apart, at most once of each kind, and changes neither the final event nor the counts by state.
+constexpr bool is_final(EventKind kind) noexcept {
+  return kind != EventKind::kDeferred && kind < EventKind::kHeld;
+}
 std::string_view to_string(EventKind kind) noexcept;  // "delivered", ...
 
-// One recipient's outcome. All but kDeferred and kHeld are final: a recipient has exactly one final event.
+// What happened to one recipient. Of what came back by mail, `job` is empty if no token of ours says which row it is about:
+// then anybody may have written it, and nothing else was done.
 struct Event {
   EventKind kind = EventKind::kDelivered;
   TimePoint time{};
@@ -172,6 +186,10 @@ struct CampaignStatus {
   std::uint64_t total = 0;           // All of them.
   bool paused = false;
   bool cancelled = false;
+  std::uint64_t late_bounces = 0;    // Rows of which that came back by mail.
+  std::uint64_t complaints = 0;
+  std::uint64_t unsubscribed = 0;
+  std::uint64_t auto_replies = 0;
   double settled_per_second = 0;     // Over the last ten seconds.
   std::optional<TimePoint> finish{}; // At that rate; empty: nothing moves, or all is settled.
 
@@ -180,7 +198,45 @@ struct CampaignStatus {
 };
 
 // Why a recipient must not be mailed.
-enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce };
+enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce, kSoftBounces };
+std::string_view to_string(SuppressionReason reason) noexcept;  // "manual", "unsubscribe", ...
+
+struct Suppressed {
+  SuppressionReason reason = SuppressionReason::kManual;
+  TimePoint since{};
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What comes back
+
+// How a message arrived. Views: until inbound() returns.
+struct InboundEnvelope {
+  std::string_view recipient{};  // RCPT TO, where our token is most often. Empty: not known.
+  // The caller vouches for the sender: a feedback loop whose DKIM signature was verified, say. Without a token of ours, what
+  // such a message names is then suppressed for `account` as the policy says.
+  bool trust_unsigned = false;
+  std::string_view account{};
+};
+
+enum class Attribution : std::uint8_t {
+  kNone,         // No token of ours, or a forged one: anybody may have written it. Suppresses nobody.
+  kTrusted,      // No token, but InboundEnvelope::trust_unsigned.
+  kUnknownJob,   // A token of ours whose campaign is forgotten. Suppresses nobody: its row's address is not known.
+  kExpired,      // The row is known, its mail is older than EngineOptions::report_age: only unsubscribes still suppress.
+  kRow,
+};
+std::string_view to_string(Attribution value) noexcept;  // "none", "trusted", ...
+
+struct InboundReport {
+  bounce::Report report;                // What the message says. kNone: a person wrote it, perhaps; keep it for one.
+  Attribution attribution = Attribution::kNone;
+  std::string campaign;                 // These three when the row is known.
+  std::string account;
+  std::string recipient;
+  std::optional<EventKind> event{};     // What was reported; empty: nothing is to be.
+  bool repeated = false;                // The row has had such an event: not reported again.
+  std::vector<std::string> suppressed{};  // Addresses that are suppressed since, and were not before.
+};
 
 // A row that is not settled yet.
 struct OpenRecipient {
@@ -208,6 +264,10 @@ class Engine {
   Result<void> forget(std::string_view campaign);              // Frees what a settled campaign takes. Errors: kUnavailable.
   // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe. On
+  // return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of parsing it.
+  Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
+  std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
   // From now on these keys sign instead of EngineOptions::keys, also for campaigns that have begun; what is being signed ends
   // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
@@ -245,5 +305,12 @@ struct SubmissionOptions {
 // or "+90m") set Message's fields of those names; they are taken out, and from who may not route the message is refused.
 // Ownership: the engine, executor and clock outlive the Listener, and the tasks that were posted.
 std::shared_ptr<smtp::ListenHandler> make_submission_handler(Engine& engine, SubmissionOptions options);
+
+// Takes mail for a listener's inbound domains: SubmissionOptions::inbound. Each recipient's goes to Engine::inbound() and is
+// answered 250 when that has returned. `keep` takes what is no report, letters of people say, durably: false is answered 452.
+// Empty: those are answered 550, so that their writers know that nobody reads them.
+// Ownership: as for make_submission_handler(); `executor` null: on the listener's threads.
+std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> make_inbound_handler(
+    Engine& engine, Executor* executor, std::function<bool(const smtp::Submission&)> keep = {});
 
 }  // namespace mailsbuddy

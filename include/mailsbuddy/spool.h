@@ -52,6 +52,7 @@ struct Row {
   RowKey key;
   std::uint64_t position = 0;   // Where the spool finds it again; opaque.
   std::uint16_t attempts = 0;   // Made so far.
+  std::uint8_t mark = 0;        // Settlement::mark, when it was deferred.
   std::string local;            // Local part of the address.
   std::string fields;           // As given to append().
 };
@@ -81,16 +82,67 @@ struct Settlement {
   State state = State::kQueued;
   std::uint16_t attempts = 0;
   TimePoint due{};              // When state is kDeferred.
+  std::uint8_t mark = 0;        // When state is kDeferred: opaque, comes back with the row.
   std::string event{};          // Opaque; empty: none. Appended to the outbox.
 };
 
-// Everything one worker changes at once: applied whole or not at all; settlements first, then claims, so that a row can be
-// given back and claimed again in one batch.
+// What came back about a row: complaints and the like, numbered by the caller. A row has each kind once, at most; what
+// came before stays, and its state is another matter.
+inline constexpr std::size_t kNoteKinds = 8;
+using NoteCounts = std::array<std::uint64_t, kNoteKinds>;
+struct Note {
+  RowKey key;
+  std::uint8_t kind = 0;        // Below kNoteKinds.
+  std::string event{};          // Opaque; empty: none. Appended to the outbox, if the row had none of the kind.
+};
+
+// An address of an account. Compared as octets; the caller normalises. Neither part holds a NUL.
+struct AccountAddress {
+  std::string account;
+  std::string address;
+};
+
+struct Suppression {
+  std::uint8_t reason = 0;      // The caller's.
+  TimePoint since{};
+};
+struct NewSuppression {
+  AccountAddress who;
+  Suppression suppression;
+};
+
+// A number that the caller keeps on an address, such as how often it bounced lately.
+struct Tally {
+  AccountAddress who;
+  std::uint64_t value = 0;      // 0: removed.
+  TimePoint as_of{};            // Now.
+  TimePoint forget{};           // From then on the spool may drop it.
+};
+
+// Everything one worker changes at once: applied whole or not at all, in the order of the members; settlements before
+// claims, so that a row can be given back and claimed again in one batch.
 struct Batch {
   std::vector<Settlement> settlements;
   std::vector<RowKey> claims;            // kQueued or kDeferred -> kClaimed, before the end of data may be sent.
-  bool empty() const noexcept { return claims.empty() && settlements.empty(); }
+  std::vector<Note> notes{};
+  std::vector<NewSuppression> suppressions{};
+  std::vector<Tally> tallies{};
+  std::vector<std::string> events{};     // Of no row; appended to the outbox.
+  bool empty() const noexcept {
+    return claims.empty() && settlements.empty() && notes.empty() && suppressions.empty() && tallies.empty() &&
+           events.empty();
+  }
 };
+
+// What is known of a row for as long as its job is there, also when it is final.
+struct RowRecord {
+  std::string local;
+  std::string domain;
+  State state = State::kQueued;
+  std::uint8_t notes = 0;       // Bit `kind`: it has one of that kind.
+};
+
+inline constexpr std::size_t kTalliesMax = 1'000'000;  // Some 150 MB in memory.
 
 // Threads: every method from any thread. Ownership: copies what it keeps.
 // Invariants: a row is in exactly one State; counts() agree with the rows at every moment; read() and take_due() hand out
@@ -127,6 +179,8 @@ class Spool {
   virtual void commit(Batch batch, Task durable) = 0;
 
   virtual Counts counts(JobNumber job) const = 0;
+  virtual NoteCounts note_counts(JobNumber job) const = 0;         // Rows that have a note of each kind.
+  virtual std::optional<RowRecord> row(const RowKey& key) const = 0;  // Empty: there is no such row, or no more.
   virtual std::uint64_t open_rows() const = 0;  // Rows of all jobs that are neither final nor kHeld.
   virtual std::string domain_name(DomainNumber domain) const = 0;
 
@@ -139,9 +193,13 @@ class Spool {
   virtual void remove_events(std::size_t count) = 0;  // The first `count`.
   virtual std::uint64_t event_count() const = 0;
 
-  // Suppression. `account` and `address` are compared as bytes; the caller normalises.
-  virtual Result<void> suppress(std::string_view account, std::string_view address, std::uint8_t reason) = 0;
-  virtual std::optional<std::uint8_t> suppressed(std::string_view account, std::string_view address) const = 0;
+  // Suppression. What is suppressed keeps its first reason. Durable on return.
+  virtual Result<void> suppress(NewSuppression suppression) = 0;
+  virtual std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const = 0;
+
+  // Tallies. At most kTalliesMax are kept: once there are so many, and none to forget, new ones are not.
+  virtual bool any_tally() const noexcept = 0;  // Costs nothing.
+  virtual std::uint64_t tally(std::string_view account, std::string_view address) const = 0;  // 0: none.
 };
 
 // Lost with the process.

@@ -29,11 +29,10 @@ std::string to_json(const Event& event) {
                               {"attempt", event.attempt},
                               {"stage", to_string(event.outcome.stage)},
                               {"cause", to_string(event.outcome.cause)}};
-  if (event.outcome.reply.code != 0) {
-    json["code"] = event.outcome.reply.code;
-    if (event.outcome.reply.enhanced) json["enhanced"] = event.outcome.reply.enhanced->str();
-    json["text"] = event.outcome.reply.text;
-  }
+  const Reply& reply = event.outcome.reply;  // A report's may have any of the three.
+  if (reply.code != 0) json["code"] = reply.code;
+  if (reply.enhanced) json["enhanced"] = reply.enhanced->str();
+  if (reply.code != 0 || !reply.text.empty()) json["text"] = reply.text;
   if (!event.outcome.detail.empty()) json["detail"] = event.outcome.detail;
   json["class"] = bounce::to_string(event.verdict.klass);
   json["permanence"] = bounce::to_string(event.verdict.permanence);
@@ -51,6 +50,14 @@ std::string to_json(const Event& event) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+std::uint64_t KindCounts::final() const noexcept {
+  std::uint64_t recipients = 0;
+  for (std::size_t kind = 0; kind < kEventKinds; ++kind) {
+    if (is_final(static_cast<EventKind>(kind))) recipients += by_kind[kind];
+  }
+  return recipients;
+}
+
 Result<void> EventLog::open(const std::string& path) {
   if (path.empty()) return {};
   file_.open(path, std::ios::trunc);
@@ -61,8 +68,12 @@ Result<void> EventLog::open(const std::string& path) {
 void EventLog::on_events(std::span<const Event> events) {
   const std::lock_guard lock(mutex_);
   for (const Event& event : events) {
-    KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
-    ++counts.by_kind[static_cast<std::size_t>(event.kind)];
+    if (event.kind <= EventKind::kHeld) {
+      KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
+      ++counts.by_kind[static_cast<std::size_t>(event.kind)];
+    } else if (!event.job.empty()) {
+      ++came_back_;
+    }
     if (event.kind == EventKind::kDeferred) last_trouble_ = event.recipient + ": " + event.outcome.str();
     if (file_.is_open()) file_ << to_json(event) << '\n';
   }
@@ -72,6 +83,11 @@ void EventLog::on_events(std::span<const Event> events) {
 std::map<std::string, KindCounts> EventLog::by_provider() const {
   const std::lock_guard lock(mutex_);
   return providers_;
+}
+
+std::uint64_t EventLog::came_back() const {
+  const std::lock_guard lock(mutex_);
+  return came_back_;
 }
 
 std::string EventLog::last_trouble() const {

@@ -11,12 +11,11 @@
 
 namespace mailsbuddy::cli {
 
-inline constexpr std::size_t kKinds = static_cast<std::size_t>(EventKind::kHeld) + 1;
-
 // Events by kind; kDeferred counts attempts, all others recipients.
 struct KindCounts {
-  std::array<std::uint64_t, kKinds> by_kind{};
+  std::array<std::uint64_t, kEventKinds> by_kind{};
   std::uint64_t of(EventKind kind) const noexcept { return by_kind[static_cast<std::size_t>(kind)]; }
+  std::uint64_t final() const noexcept;  // Recipients settled.
 };
 
 std::string to_json(const Event& event);  // One line, without its end.
@@ -28,12 +27,15 @@ class EventLog final : public EventSink {
   Result<void> open(const std::string& path);
   void on_events(std::span<const Event> events) override;
 
-  std::map<std::string, KindCounts> by_provider() const;  // "(none)": settled before a provider was known.
+  // What came back by mail is not among them: it is of no provider. "(none)": settled before a provider was known.
+  std::map<std::string, KindCounts> by_provider() const;
+  std::uint64_t came_back() const;                        // Events of the campaign that came back by mail.
   std::string last_trouble() const;                       // The newest deferral in words; empty: none.
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, KindCounts> providers_;
+  std::uint64_t came_back_ = 0;
   std::string last_trouble_;
   std::ofstream file_;
 };

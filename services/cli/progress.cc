@@ -20,12 +20,6 @@ std::uint64_t final_rows(const CampaignStatus& status) {
   return rows;
 }
 
-std::uint64_t settled_of(const KindCounts& counts) {
-  std::uint64_t rows = 0;
-  for (std::size_t kind = 0; kind < kKinds; ++kind) rows += counts.by_kind[kind];
-  return rows - counts.of(EventKind::kDeferred) - counts.of(EventKind::kHeld);
-}
-
 std::string bar(std::uint64_t part, std::uint64_t whole) {
   constexpr std::size_t kWidth = 30;
   const std::size_t full = whole == 0 ? kWidth : static_cast<std::size_t>(part * kWidth / whole);
@@ -100,18 +94,23 @@ std::string summary_table(const CampaignStatus& status, const EventLog& log) {
   KindCounts total;
   const auto providers = log.by_provider();
   for (const auto& [provider, counts] : providers) {
-    for (std::size_t kind = 0; kind < kKinds; ++kind) total.by_kind[kind] += counts.by_kind[kind];
+    for (std::size_t kind = 0; kind < kEventKinds; ++kind) total.by_kind[kind] += counts.by_kind[kind];
     table += row(provider, counts);
   }
   table += rule + "\n" + row("total", total);
-  const std::uint64_t settled = settled_of(total);
+  const std::uint64_t settled = total.final();
   table += fmt::format("\n{} of {} recipients settled", settled, status.total);
   if (settled < status.total) {
     table += fmt::format(": {} are not (queued {}, on the wire {}, waiting to retry {}, held {})", status.total - settled,
                          status.of(spool::State::kQueued), status.of(spool::State::kClaimed),
                          status.of(spool::State::kDeferred), status.of(spool::State::kHeld));
   }
-  return table + "\n";
+  table += "\n";
+  if (status.late_bounces + status.complaints + status.unsubscribed + status.auto_replies > 0) {
+    table += fmt::format("came back by mail: {} late bounces, {} complaints, {} unsubscribed, {} auto-replies\n",
+                         status.late_bounces, status.complaints, status.unsubscribed, status.auto_replies);
+  }
+  return table;
 }
 
 std::string summary_json(const std::string& campaign, const CampaignStatus& status, const EventLog& log,
@@ -124,8 +123,12 @@ std::string summary_json(const std::string& campaign, const CampaignStatus& stat
     json["recipients"][std::string(spool::to_string(static_cast<spool::State>(state)))] = status.counts[state];
   }
   json["providers"] = nlohmann::ordered_json::object();
+  json["came_back"] = {{"late_bounce", status.late_bounces},
+                       {"complaint", status.complaints},
+                       {"unsubscribed", status.unsubscribed},
+                       {"auto_reply", status.auto_replies}};
   for (const auto& [provider, counts] : log.by_provider()) {
-    for (std::size_t kind = 0; kind < kKinds; ++kind) {
+    for (std::size_t kind = 0; kind <= static_cast<std::size_t>(EventKind::kHeld); ++kind) {
       json["providers"][provider][std::string(to_string(static_cast<EventKind>(kind)))] = counts.by_kind[kind];
     }
   }

@@ -14,6 +14,7 @@
 #include "services/cli/dns_check.h"
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
+#include "services/cli/return_watch.h"
 #include "services/cli/progress.h"
 
 namespace mailsbuddy::cli {
@@ -43,6 +44,8 @@ struct SendOptions {
   std::string bad_rows_file;
   std::string unsent_file;
   std::string suppress_file;
+  std::string inbound_maildir;
+  std::int64_t inbound_linger_seconds = 0;
   std::string tls = "opportunistic";
   std::string on_unknown = "resend";
   int connections = 0;
@@ -162,6 +165,11 @@ class Send {
     engine_ = *std::move(engine);
     engine_->subscribe(log_);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
+    if (!options_.inbound_maildir.empty()) {
+      auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
+      if (!inbound) return about("--inbound-maildir", inbound.error());
+      inbound_ = *std::move(inbound);
+    }
     campaign_ = campaign->id;
     started_ = std::chrono::steady_clock::now();
     auto imported = engine_->start(*std::move(campaign), **rows);
@@ -204,11 +212,25 @@ class Send {
       }
     }
     progress.finish();
+    if (inbound_ != nullptr) linger();
     // Settled first, reported a moment later: let the events arrive.
     const auto limit = std::chrono::steady_clock::now() + 10s;
-    while (log_settled() < final_rows(status()) && std::chrono::steady_clock::now() < limit) {
+    while (!all_logged(status()) && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(5ms);
     }
+  }
+
+  // What comes back comes later than the last delivery.
+  void linger() {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(options_.inbound_linger_seconds);
+    if (options_.inbound_linger_seconds > 0 && interrupts == 0) {
+      fmt::print(stderr, "taking what comes back to {} for {} (Ctrl-C: no longer)\n", options_.inbound_maildir,
+                 human_duration(std::chrono::seconds(options_.inbound_linger_seconds)));
+    }
+    while (interrupts == 0 && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(50ms);
+    inbound_->finish();
+    fmt::print(stderr, "{} messages came back to {}; {} addresses are suppressed for it\n", inbound_->messages(),
+               options_.inbound_maildir, inbound_->suppressed());
   }
 
   static std::uint64_t open_rows(const CampaignStatus& now) {
@@ -220,12 +242,14 @@ class Send {
   }
   static std::uint64_t final_rows(const CampaignStatus& now) { return now.total - open_rows(now); }
 
+  bool all_logged(const CampaignStatus& now) const {
+    const std::uint64_t came_back = now.late_bounces + now.complaints + now.unsubscribed + now.auto_replies;
+    return log_settled() >= final_rows(now) && log_->came_back() >= came_back;
+  }
+
   std::uint64_t log_settled() const {
     std::uint64_t rows = 0;
-    for (const auto& [provider, counts] : log_->by_provider()) {
-      for (std::size_t kind = 0; kind < kKinds; ++kind) rows += counts.by_kind[kind];
-      rows -= counts.of(EventKind::kDeferred) + counts.of(EventKind::kHeld);
-    }
+    for (const auto& [provider, counts] : log_->by_provider()) rows += counts.final();
     return rows;
   }
 
@@ -262,6 +286,7 @@ class Send {
   SendOptions options_;
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
   std::string campaign_;
   ImportReport import_;
   std::chrono::steady_clock::time_point started_;
@@ -305,6 +330,10 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--list-id", options->list_id, "List-Id. Default: campaigns.DOMAIN")->group("Campaign");
   send->add_option("--feedback-id", options->feedback_id, "Feedback-ID header")->group("Campaign");
   send->add_option("--suppress", options->suppress_file, "Addresses never to mail, one a line")->group("Campaign");
+
+  send->add_option("--inbound-maildir", options->inbound_maildir, "Take bounces, complaints and unsubscribes from this maildir meanwhile")->group("Campaign");
+  send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
+      ->transform(seconds)->group("Campaign");
 
   send->add_option("--tls", options->tls, "none, opportunistic or required")
       ->check(CLI::IsMember({"none", "opportunistic", "required"}))->capture_default_str()->group("Delivery");

@@ -68,6 +68,9 @@ BOOST_AUTO_TEST_CASE(the_runner_notices) {
       {"wrong count on the wire", "event m1 delivered\nwire mx1 mails=2\n", "mails at mx1 is 1"},
       {"never, but it did", "event m1 delivered\nnever mx1 MAIL\n", "mx1 got MAIL"},
       {"unknown verb", "delivr m1\n", "no verb and no host"},
+      {"suppressed, but it is not", "event m1 delivered\nsuppressed ann@example.net reason=manual\n", "is suppressed for ''"},
+      {"not suppressed, but it is", "event m1 delivered\nsuppress ann@example.net\nsuppressed ann@example.net\n", "'manual'"},
+      {"inbound about no mail", "event m1 delivered\ninbound dsn m1 to=eve@example.net\n", "no receiver took mail"},
   };
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.name) {

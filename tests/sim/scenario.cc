@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
 
 namespace mailsbuddy::sim {
@@ -136,7 +137,9 @@ class Runner {
         {"submit", &Runner::submit},     {"campaign", &Runner::campaign}, {"pause", &Runner::control},
         {"resume", &Runner::control},    {"cancel", &Runner::control},    {"suppress", &Runner::suppress},
         {"time", &Runner::time},         {"event", &Runner::event},       {"no-event", &Runner::no_event},
-        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never}};
+        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never},
+        {"suppressed", &Runner::suppressed}, {"inbound", &Runner::inbound}, {"returned", &Runner::returned},
+        {"forget", &Runner::control}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -152,7 +155,7 @@ class Runner {
     }
     std::set<std::pair<std::string, std::uint64_t>> finals;
     for (const Event& event : collector_->events) {
-      if (event.kind == EventKind::kDeferred || event.kind == EventKind::kHeld) continue;
+      if (!is_final(event.kind)) continue;
       if (!finals.emplace(event.job, event.row).second) fail("a second final event: " + describe(event));
     }
   }
@@ -213,6 +216,8 @@ class Runner {
         options_.limits->messages_per_second = static_cast<double>(number(value));
       } else if (name == "burst") {
         options_.limits->burst = static_cast<double>(number(value));
+      } else if (name == "report-age") {
+        options_.report_age = std::chrono::duration_cast<std::chrono::days>(duration(value));
       } else if (name == "max-age") {
         options_.max_age = std::chrono::duration_cast<std::chrono::seconds>(duration(value));
       } else if (name == "on-unknown") {
@@ -320,7 +325,9 @@ class Runner {
     const std::string& id = words.at(1);
     auto content = make_campaign_content(
         {.headers = {{"Subject", "Hello {{ mb_address }}"}}, .text = "Hello {{ mb_address }}", .html = {}, .attachments = {}},
-        {.unsubscribe_url = "https://sender.example/u/{{ mb_token }}", .list_id = "list.sender.example"});
+        {.unsubscribe_url = "https://sender.example/u/{{ mb_token }}",
+         .unsubscribe_mailto = "unsubscribe+{{ mb_token }}@sender.example",
+         .list_id = "list.sender.example"});
     if (!content) fail(content.error().detail);
     Campaign campaign{.id = id,
                       .account = given["account"],
@@ -337,12 +344,82 @@ class Runner {
 
   void control(const Words& words, const std::string&) {
     const std::string id = job(words.at(1));
-    check(words[0] == "pause" ? engine().pause(id) : words[0] == "resume" ? engine().resume(id) : engine().cancel(id));
+    check(words[0] == "pause"    ? engine().pause(id)
+          : words[0] == "resume" ? engine().resume(id)
+          : words[0] == "forget" ? engine().forget(id)
+                                 : engine().cancel(id));
   }
 
   void suppress(const Words& words, const std::string&) {
     const std::string account = words.size() > 2 ? attributes(words, 2)["account"] : "";
     check(engine().suppress(account, *Address::parse(words.at(1)), SuppressionReason::kManual));
+  }
+
+  // The return path of the mail of campaign `id` to `to` that some receiver took; nothing: none did.
+  std::string return_path(const std::string& id, const std::string& to) const {
+    for (const auto& [address, receiver] : world_.receivers) {
+      for (const Receiver::Mail& mail : receiver.mails) {
+        if (mail.to == to && mail.data.find("Feedback-ID: " + id + ":") != std::string::npos) return mail.from;
+      }
+    }
+    fail(fmt::format("no receiver took mail of {} to {}", id, to));
+  }
+
+  // inbound WHAT NAME to=ADDRESS [status=5.1.1] [text=WORDS_WITH_UNDERSCORES] [type=abuse] [address=A] [token=forged|none]
+  // [trusted=ACCOUNT] [expect=ATTRIBUTION] [repeated=yes] [suppresses=ADDRESS]: such a report about the mail of that campaign
+  // to that recipient comes in.
+  void inbound(const Words& words, const std::string&) {
+    auto given = attributes(words, 3);
+    Returned returned{.to = given["to"], .return_path = return_path(job(words.at(2)), given["to"])};
+    if (given["token"] == "forged") {
+      char& changed = returned.return_path[20];
+      changed = changed == 'a' ? 'b' : 'a';
+    } else if (given["token"] == "none") {
+      returned.return_path = "news@sender.example";
+    }
+    if (given.contains("status")) returned.status = given["status"];
+    if (given.contains("address")) returned.reported = given["address"];
+    if (given.contains("type")) returned.feedback_type = given["type"];
+    if (given.contains("text")) returned.text = given["text"];
+    std::replace(returned.text.begin(), returned.text.end(), '_', ' ');
+    const ReturnedMail mail = make_returned(words.at(1), returned);
+    if (mail.data.empty()) fail(fmt::format("nothing of the kind '{}' comes back", words[1]));
+    const auto report = engine().inbound(mail.data, {.recipient = mail.recipient,
+                                                     .trust_unsigned = given.contains("trusted"),
+                                                     .account = given["trusted"]});
+    if (!report) fail(report.error().detail);
+    expect_report(*report, given);
+  }
+
+  static void expect_report(const InboundReport& report, Attributes& given) {
+    const std::string suppressed = report.suppressed.empty() ? "" : report.suppressed.front();
+    if (given.contains("expect") && to_string(report.attribution) != given["expect"]) {
+      fail(fmt::format("its attribution is {}", to_string(report.attribution)));
+    }
+    if (report.repeated != (given["repeated"] == "yes")) fail(report.repeated ? "it is repeated" : "it is not repeated");
+    if (given.contains("suppresses") && suppressed != given["suppresses"]) fail(fmt::format("it suppresses '{}'", suppressed));
+  }
+
+  // returned NAME late_bounces=N complaints=N unsubscribed=N auto_replies=N: rows of which that came back.
+  void returned(const Words& words, const std::string&) {
+    const auto now = engine().status(job(words.at(1)));
+    if (!now) fail(now.error().detail);
+    const std::map<std::string, std::uint64_t> is{{"late_bounces", now->late_bounces},
+                                                  {"complaints", now->complaints},
+                                                  {"unsubscribed", now->unsubscribed},
+                                                  {"auto_replies", now->auto_replies}};
+    for (const auto& [name, value] : attributes(words, 2)) {
+      if (!is.contains(name)) fail(fmt::format("nothing is counted as '{}'", name));
+      if (is.at(name) != static_cast<std::uint64_t>(number(value))) fail(fmt::format("{} is {}", name, is.at(name)));
+    }
+  }
+
+  // suppressed ADDRESS [account=A] [reason=R]; without a reason: it is not.
+  void suppressed(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    const auto found = engine().suppressed(given["account"], *Address::parse(words.at(1)));
+    const std::string reason = found ? std::string(to_string(found->reason)) : "";
+    if (reason != given["reason"]) fail(fmt::format("{} is suppressed for '{}', not '{}'", words[1], reason, given["reason"]));
   }
 
   void time(const Words& words, const std::string&) {
@@ -470,8 +547,8 @@ class Runner {
   OnUnknown on_unknown_ = OnUnknown::kResend;
   std::shared_ptr<Collector> collector_ = std::make_shared<Collector>();
   std::unique_ptr<Engine> engine_;
-  std::map<std::string, std::string> jobs_;    // Name -> id.
-  std::map<std::string, std::string> names_;   // Id -> name.
+  std::map<std::string, std::string> jobs_{{"nobody", ""}};   // Name -> id. "nobody" has the events of no campaign.
+  std::map<std::string, std::string> names_{{"", "nobody"}};  // Id -> name.
   std::set<std::size_t> seen_;                 // Indices of the events that a line accounted for.
   std::string transcript_;
 };

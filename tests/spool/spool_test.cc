@@ -103,6 +103,17 @@ BOOST_FIXTURE_TEST_CASE(deferred_rows_come_when_due_earliest_first, World) {
   BOOST_TEST((spool->next_due() == TimePoint::max()));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_deferred_row_keeps_its_mark, World) {
+  append({{"x.test", "a", ""}});
+  const Row row = read("x.test").front();
+  BOOST_TEST(row.mark == 0);
+  spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = State::kDeferred, .mark = 9}}}, nullptr);
+  std::vector<Row> due;
+  spool->take_due(TimePoint(1s), 1, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_TEST(due[0].mark == 9);
+}
+
 BOOST_FIXTURE_TEST_CASE(settlements_before_claims_in_one_batch, World) {
   append({{"x.test", "a", ""}});
   const Row row = read("x.test").front();
@@ -199,9 +210,112 @@ BOOST_FIXTURE_TEST_CASE(an_id_is_taken_once, World) {
 }
 
 BOOST_FIXTURE_TEST_CASE(suppression_is_per_account_and_exact, World) {
-  BOOST_TEST(spool->suppress("brand", "ann@x.test", 3).has_value());
-  BOOST_TEST((spool->suppressed("brand", "ann@x.test") == std::uint8_t{3}));
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {.reason = 3, .since = TimePoint(7s)}}).has_value());
+  BOOST_REQUIRE(spool->suppressed("brand", "ann@x.test").has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 3);
+  BOOST_TEST((spool->suppressed("brand", "ann@x.test")->since == TimePoint(7s)));
   BOOST_TEST(!spool->suppressed("other", "ann@x.test").has_value());
   BOOST_TEST(!spool->suppressed("brand", "nn@x.test").has_value());
   BOOST_TEST(!spool->suppressed("branda", "nn@x.test").has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_suppression_keeps_its_first_reason, World) {
+  spool->commit({.suppressions = {{{"brand", "ann@x.test"}, {.reason = 1, .since = TimePoint(1s)}},
+                                  {{"brand", "ann@x.test"}, {.reason = 2, .since = TimePoint(2s)}}}},
+                nullptr);
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {.reason = 3, .since = TimePoint(3s)}}).has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_row_is_known_by_its_key_before_and_after_it_is_settled, World) {
+  std::vector<std::string> locals;
+  for (int i = 0; i < 2000; ++i) locals.push_back("user" + std::to_string(i));
+  const std::string fields(100, 'f');  // Several chunks.
+  std::vector<RowInput> inputs{{"y.test", "other", ""}};
+  for (const std::string& local : locals) inputs.push_back({"x.test", local, fields});
+  append(inputs);
+  const auto rows = read("x.test", 2000);
+  const auto check = [&](std::uint32_t row, State state) {
+    const auto known = spool->row(rows[row].key);
+    BOOST_REQUIRE(known.has_value());
+    BOOST_TEST(known->local == locals[row]);
+    BOOST_TEST(known->domain == "x.test");
+    BOOST_TEST((known->state == state));
+  };
+  for (const std::uint32_t row : {0U, 1U, 700U, 1999U}) check(row, State::kQueued);
+  for (std::uint32_t row = 0; row < 1500; ++row) settle(rows[row], row % 2 == 0 ? State::kDelivered : State::kBounced);
+  for (const std::uint32_t row : {0U, 700U, 1498U}) check(row, State::kDelivered);
+  check(1499, State::kBounced);
+  check(1500, State::kQueued);
+  check(1999, State::kQueued);
+  BOOST_TEST(!spool->row({job, rows[0].key.domain, 2000}).has_value());
+  BOOST_TEST(!spool->row({job, rows[0].key.domain + 5, 0}).has_value());
+  BOOST_TEST(!spool->row({job + 1, rows[0].key.domain, 0}).has_value());
+  spool->erase(job);
+  BOOST_TEST(!spool->row(rows[0].key).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_note_is_taken_once_a_row_and_kind, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  const auto rows = read("x.test");
+  settle(rows[0], State::kDelivered, {}, "delivered");
+  for (int i = 0; i < 3; ++i) {
+    spool->commit({.notes = {{.key = rows[0].key, .kind = 2, .event = "complaint"}, {.key = rows[1].key, .kind = 2}}},
+                  nullptr);
+  }
+  spool->commit({.notes = {{.key = rows[0].key, .kind = 7, .event = "other"}}}, nullptr);
+  BOOST_TEST((spool->note_counts(job) == NoteCounts{0, 0, 2, 0, 0, 0, 0, 1}));
+  BOOST_TEST(spool->row(rows[0].key)->notes == (1U << 2 | 1U << 7));
+  BOOST_TEST(spool->row(rows[1].key)->notes == 1U << 2);
+  BOOST_TEST(count(State::kDelivered) == 1U);
+  BOOST_TEST(count(State::kQueued) == 1U);
+  const std::vector<std::string> expected{"delivered", "complaint", "other"};
+  BOOST_TEST(spool->peek_events(10) == expected, boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_note_about_nothing_is_nothing, World) {
+  append({{"x.test", "a", ""}});
+  const RowKey key = read("x.test").front().key;
+  spool->commit({.notes = {{.key = {key.job + 1, key.domain, 0}, .event = "no job"},
+                           {.key = {key.job, key.domain + 1, 0}, .event = "no domain"},
+                           {.key = {key.job, key.domain, 1}, .event = "no row"}}},
+                nullptr);
+  BOOST_TEST(spool->event_count() == 0U);
+  BOOST_TEST((spool->note_counts(job) == NoteCounts{}));
+  BOOST_TEST((spool->note_counts(job + 1) == NoteCounts{}));
+}
+
+BOOST_FIXTURE_TEST_CASE(events_of_no_row_go_to_the_outbox, World) {
+  spool->commit({.events = {"one", "two"}}, nullptr);
+  const std::vector<std::string> expected{"one", "two"};
+  BOOST_TEST(spool->peek_events(10) == expected, boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(tallies_are_kept_replaced_and_removed, World) {
+  const auto put = [&](std::string account, std::uint64_t value) {
+    spool->commit({.tallies = {{{std::move(account), "ann@x.test"}, value, TimePoint(1s), TimePoint(100h)}}}, nullptr);
+  };
+  BOOST_TEST(!spool->any_tally());
+  put("brand", 5);
+  put("brand", 6);
+  BOOST_TEST(spool->any_tally());
+  BOOST_TEST(spool->tally("brand", "ann@x.test") == 6U);
+  BOOST_TEST(spool->tally("other", "ann@x.test") == 0U);
+  put("other", 0);
+  BOOST_TEST(spool->any_tally());
+  put("brand", 0);
+  BOOST_TEST(!spool->any_tally());
+  BOOST_TEST(spool->tally("brand", "ann@x.test") == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(old_tallies_are_dropped_when_a_day_has_passed, World) {
+  const auto put = [&](std::string address, TimePoint as_of) {
+    spool->commit({.tallies = {{{"brand", std::move(address)}, 1, as_of, as_of + 48h}}}, nullptr);
+  };
+  put("a@x.test", TimePoint(1h));
+  put("b@x.test", TimePoint(20h));
+  put("c@x.test", TimePoint(60h));
+  BOOST_TEST(spool->tally("brand", "a@x.test") == 0U);
+  BOOST_TEST(spool->tally("brand", "b@x.test") == 1U);
+  BOOST_TEST(spool->tally("brand", "c@x.test") == 1U);
 }

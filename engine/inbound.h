@@ -1,0 +1,48 @@
+// inbound.h - messages that come back: what they are, whom they are about, and what follows from it.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/job.h"
+#include "engine/suppressor.h"
+
+namespace mailsbuddy::engine {
+
+// Rows of a campaign of which something came back, as CampaignStatus has them.
+void count_notes(const spool::NoteCounts& notes, CampaignStatus& status);
+
+// Threads: take() from any; messages are parsed side by side, what follows from them is written one after the other, so
+// that of two copies of a report one is the repeated one.
+class Inbound {
+ public:
+  using FindCampaign = std::function<JobPtr(std::uint64_t token_number)>;  // Null: none has that number.
+
+  Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign);
+
+  InboundReport take(std::string_view message, const InboundEnvelope& envelope, TimePoint now);
+
+ private:
+  // Events that a message without a token of ours may cause: one report of a whole list is no reason for a thousand.
+  static constexpr std::size_t kUnsignedEventsMax = 20;
+
+  struct Subject;  // The row that a report is about.
+
+  std::optional<Subject> attribute(InboundReport& result, TimePoint now) const;
+  void take_signed(InboundReport& result, const Subject& subject, TimePoint now, spool::Batch& batch) const;
+  void take_unsigned(InboundReport& result, const InboundEnvelope& envelope, TimePoint now, spool::Batch& batch) const;
+  void write(spool::Batch batch);
+
+  spool::Spool& spool_;
+  const bounce::VerpKey verp_key_;
+  const std::chrono::days report_age_;
+  Suppressor suppressor_;
+  FindCampaign find_campaign_;
+  std::mutex mutex_;
+};
+
+}  // namespace mailsbuddy::engine
