@@ -7,7 +7,7 @@
 namespace mailsbuddy::sim {
 namespace {
 
-constexpr double kFades = 0.97;           // Of the best day, each day: thirty idle days leave 40 %.
+constexpr double kFades = 0.97;  // Of the best day, each day: thirty idle days leave 40 %.
 constexpr double kTrustAfterBlock = 0.5;
 constexpr double kTrustMin = 0.05;
 constexpr double kTrustRegained = 0.1;    // A day without trouble.
@@ -17,10 +17,20 @@ constexpr double kBlockHoursMax = 72;
 
 // The texts are those of docs and postmaster pages, as senders saw them.
 constexpr ReceiverPreset kPresets[] = {
-    {.name = "gmail-like", .provider = "google",
-     .first_day = {400, 3'000}, .growth = {1.4, 2.2}, .ceiling = {600'000, 3'000'000}, .hour_share = {0.08, 0.2},
-     .patience = {0.5, 1.5}, .block_hours = {4, 24}, .complaint_rate = {0.0001, 0.0008}, .unknown_rate = {0.002, 0.012},
-     .noise = {0.0005, 0.003}, .connections = 10, .messages_per_connection = 100, .outages_per_day = 0.01,
+    {.name = "gmail-like",
+     .provider = "google",
+     .first_day = {400, 3'000},
+     .growth = {1.4, 2.2},
+     .ceiling = {600'000, 3'000'000},
+     .hour_share = {0.08, 0.2},
+     .patience = {0.5, 1.5},
+     .block_hours = {4, 24},
+     .complaint_rate = {0.0001, 0.0008},
+     .unknown_rate = {0.002, 0.012},
+     .noise = {0.0005, 0.003},
+     .connections = 10,
+     .messages_per_connection = 100,
+     .outages_per_day = 0.01,
      .reports_complaints = false,
      .over_hour = "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address. "
                   "To protect our users from spam, mail sent from your IP address has been temporarily rate limited.",
@@ -28,10 +38,20 @@ constexpr ReceiverPreset kPresets[] = {
      .blocked = "550 5.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address. "
                 "To protect our users from spam, mail sent from your IP address has been blocked.",
      .too_many_connections = "421 4.7.0 Too many connections from your IP address, try again later."},
-    {.name = "outlook-like", .provider = "microsoft",
-     .first_day = {300, 2'000}, .growth = {1.3, 2.0}, .ceiling = {400'000, 2'000'000}, .hour_share = {0.06, 0.15},
-     .patience = {0.5, 2.0}, .block_hours = {12, 48}, .complaint_rate = {0.0001, 0.001}, .unknown_rate = {0.002, 0.012},
-     .noise = {0.0005, 0.003}, .connections = 20, .messages_per_connection = 100, .outages_per_day = 0.01,
+    {.name = "outlook-like",
+     .provider = "microsoft",
+     .first_day = {300, 2'000},
+     .growth = {1.3, 2.0},
+     .ceiling = {400'000, 2'000'000},
+     .hour_share = {0.06, 0.15},
+     .patience = {0.5, 2.0},
+     .block_hours = {12, 48},
+     .complaint_rate = {0.0001, 0.001},
+     .unknown_rate = {0.002, 0.012},
+     .noise = {0.0005, 0.003},
+     .connections = 20,
+     .messages_per_connection = 100,
+     .outages_per_day = 0.01,
      .over_hour = "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. For "
                   "e-mail delivery information see https://postmaster.live.com (S775)",
      .over_day = "451 4.7.651 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. For "
@@ -39,10 +59,20 @@ constexpr ReceiverPreset kPresets[] = {
      .blocked = "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Please contact your Internet service "
                 "provider since part of their network is on our block list (S3140).",
      .too_many_connections = "451 4.7.652 The mail server [192.0.2.1] has exceeded the maximum number of connections."},
-    {.name = "yahoo-like", .provider = "yahoo",
-     .first_day = {1'000, 10'000}, .growth = {1.5, 2.5}, .ceiling = {500'000, 2'500'000}, .hour_share = {0.08, 0.25},
-     .patience = {0.3, 1.0}, .block_hours = {2, 12}, .complaint_rate = {0.0002, 0.001}, .unknown_rate = {0.004, 0.015},
-     .noise = {0.0005, 0.003}, .connections = 30, .messages_per_connection = 20, .outages_per_day = 0.01,
+    {.name = "yahoo-like",
+     .provider = "yahoo",
+     .first_day = {1'000, 10'000},
+     .growth = {1.5, 2.5},
+     .ceiling = {500'000, 2'500'000},
+     .hour_share = {0.08, 0.25},
+     .patience = {0.3, 1.0},
+     .block_hours = {2, 12},
+     .complaint_rate = {0.0002, 0.001},
+     .unknown_rate = {0.004, 0.015},
+     .noise = {0.0005, 0.003},
+     .connections = 30,
+     .messages_per_connection = 20,
+     .outages_per_day = 0.01,
      .over_hour = "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user "
                   "complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes",
      .over_day = "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user "
@@ -50,19 +80,39 @@ constexpr ReceiverPreset kPresets[] = {
      .blocked = "421 4.7.1 [TS03] All messages from 192.0.2.1 will be permanently deferred; Retrying will NOT succeed. "
                 "See https://postmaster.yahooinc.com/error-codes",
      .too_many_connections = "421 4.7.0 Too many connections from your IP address"},
-    {.name = "icloud-like", .provider = "apple",
-     .first_day = {500, 4'000}, .growth = {1.4, 2.2}, .ceiling = {200'000, 1'000'000}, .hour_share = {0.08, 0.2},
-     .patience = {0.5, 1.5}, .block_hours = {4, 24}, .complaint_rate = {0.0001, 0.0006}, .unknown_rate = {0.001, 0.008},
-     .noise = {0.0005, 0.003}, .connections = 10, .messages_per_connection = 20, .outages_per_day = 0.01,
+    {.name = "icloud-like",
+     .provider = "apple",
+     .first_day = {500, 4'000},
+     .growth = {1.4, 2.2},
+     .ceiling = {200'000, 1'000'000},
+     .hour_share = {0.08, 0.2},
+     .patience = {0.5, 1.5},
+     .block_hours = {4, 24},
+     .complaint_rate = {0.0001, 0.0006},
+     .unknown_rate = {0.001, 0.008},
+     .noise = {0.0005, 0.003},
+     .connections = 10,
+     .messages_per_connection = 20,
+     .outages_per_day = 0.01,
      .reports_complaints = false,
      .over_hour = "421 4.7.1 Service unavailable, try again later [HCM1]",
      .over_day = "450 4.7.0 Message rate limited due to reputation, try again later [BS02]",
      .blocked = "550 5.7.1 Mail from IP 192.0.2.1 was rejected due to listing in Spamhaus SBL",
      .too_many_connections = "421 4.7.0 Too many connections, try again later"},
-    {.name = "small-house", .provider = "example.net",
-     .first_day = {300, 3'000}, .growth = {1.3, 2.5}, .ceiling = {100'000, 600'000}, .hour_share = {0.08, 0.3},
-     .patience = {0.5, 3.0}, .block_hours = {2, 24}, .complaint_rate = {0.0001, 0.001}, .unknown_rate = {0.004, 0.015},
-     .noise = {0.001, 0.004}, .connections = 5, .messages_per_connection = 50, .outages_per_day = 0.03,
+    {.name = "small-house",
+     .provider = "example.net",
+     .first_day = {300, 3'000},
+     .growth = {1.3, 2.5},
+     .ceiling = {100'000, 600'000},
+     .hour_share = {0.08, 0.3},
+     .patience = {0.5, 3.0},
+     .block_hours = {2, 24},
+     .complaint_rate = {0.0001, 0.001},
+     .unknown_rate = {0.004, 0.015},
+     .noise = {0.001, 0.004},
+     .connections = 5,
+     .messages_per_connection = 50,
+     .outages_per_day = 0.03,
      .greylists = 0.5,
      .over_hour = "450 4.7.1 Error: too much mail from 192.0.2.1",
      .over_day = "451 4.7.1 Your sending rate has exceeded the limit, please slow down",
@@ -92,15 +142,24 @@ Receiver::Receiver(const ReceiverPreset& preset, std::size_t ips, std::uint64_t 
 
 std::string_view Receiver::text(Answer answer) const {
   switch (answer) {
-    case Answer::kAccepted: return "250 2.0.0 OK";
-    case Answer::kOverHour: return preset_.over_hour;
-    case Answer::kOverDay: return preset_.over_day;
-    case Answer::kBlocked: return preset_.blocked;
-    case Answer::kUnknownUser: return "550 5.1.1 The email account that you tried to reach does not exist";
-    case Answer::kGreylisted: return "451 4.7.1 Greylisting in action, please come back later";
-    case Answer::kNoise: return "451 4.3.0 Mail server temporarily rejected message";
-    case Answer::kOutage: return "421 4.3.2 System not accepting network messages";
-    case Answer::kTooManyConnections: return preset_.too_many_connections;
+    case Answer::kAccepted:
+      return "250 2.0.0 OK";
+    case Answer::kOverHour:
+      return preset_.over_hour;
+    case Answer::kOverDay:
+      return preset_.over_day;
+    case Answer::kBlocked:
+      return preset_.blocked;
+    case Answer::kUnknownUser:
+      return "550 5.1.1 The email account that you tried to reach does not exist";
+    case Answer::kGreylisted:
+      return "451 4.7.1 Greylisting in action, please come back later";
+    case Answer::kNoise:
+      return "451 4.3.0 Mail server temporarily rejected message";
+    case Answer::kOutage:
+      return "421 4.3.2 System not accepting network messages";
+    case Answer::kTooManyConnections:
+      return preset_.too_many_connections;
   }
   return {};
 }
@@ -142,8 +201,8 @@ void Receiver::roll(TimePoint now) {
 
 // Who goes on sending into a block makes it longer.
 void Receiver::block(Ip& ip, TimePoint now) {
-  const auto length = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::ratio<3600>>(
-      std::min(block_hours_, kBlockHoursMax)));
+  const auto length = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double, std::ratio<3600>>(std::min(block_hours_, kBlockHoursMax)));
   if (ip.blocked_until <= now) {
     ip.blocked_until = now + length;
     ip.trust = std::max(kTrustMin, ip.trust * kTrustAfterBlock);
@@ -177,7 +236,7 @@ BatchResult Receiver::send(std::size_t number, std::uint64_t count, bool fresh, 
     return result;
   }
   const auto total = static_cast<double>(count);
-  put(Answer::kUnknownUser, draw(unknown_rate_ * total));
+  if (fresh) put(Answer::kUnknownUser, draw(unknown_rate_ * total));  // What is tried again is known to exist.
   put(Answer::kNoise, draw(noise_ * total));
   if (fresh && ip.accepted_ever < kKnownIp) put(Answer::kGreylisted, draw(preset_.greylists * total));
   const double hour_left = today * hour_share_ - ip.accepted_hour;
