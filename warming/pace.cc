@@ -38,6 +38,7 @@ Pace::Pace(Setup setup)
   budget_.day_ = setup.ip.day;
   apply_settings(*setup.settings);
   throttle_ = Throttle(limits_);
+  step_ = thresholds_.raise;
   connections_ = limits_.connections;
   if (setup.started != TimePoint{}) throttle_.exhaust(setup.started);
 }
@@ -52,7 +53,6 @@ void Pace::apply_settings(const Settings& settings) {
       budget_.curve_.hour_share > 0 ? budget_.curve_.hour_share : std::clamp(thresholds_.smoothing / 24, 0.0, 1.0);
   budget_.hour_floor_ = thresholds_.hour_floor;
   budget_.idle_days_ = thresholds_.idle_days;
-  step_ = thresholds_.raise;
 }
 
 void Pace::change(const Settings& settings, TimePoint now) {

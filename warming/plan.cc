@@ -91,6 +91,11 @@ struct Planner {
                        .curve = ip.curve ? ip.curve->times(thresholds.curve_multiplier) : Curve{},
                        .limits = of_limits(limits, request.per_message),
                        .day = ip.day});
+      Lane& lane = lanes.back();
+      const std::uint64_t stands = lane.curve.at(lane.day);
+      if (ip.cap < stands && stands != kNoCap && stands > 0) {
+        lane.curve = lane.curve.times(static_cast<double>(ip.cap) / static_cast<double>(stands));
+      }
     }
     const Bound total = of_limits(settings.limits(part.provider, Subject::kTotal), Duration(0));
     Plan::Outcome outcome{.provider = part.provider.name,

@@ -538,7 +538,10 @@ class Pacer {
 struct PlanIp {
   std::string address;
   std::optional<Curve> curve{};  // Empty: fully warm.
-  std::uint64_t day = 0;         // Where on the curve it stands.
+  std::uint64_t day = 0;         // Where on the curve it stands, and
+  std::uint64_t cap = kNoCap;  // today's cap, if that is below the curve: the curve is then scaled to begin there. Both
+                               // are as explain() has them for one provider: a running campaign's finish is the latest
+                               // of a plan for each.
 };
 
 struct PlanRequest {

@@ -342,6 +342,28 @@ BOOST_AUTO_TEST_CASE(sleeps_until_exactly_the_next_permit) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_process_that_begins_does_not_burst) {
+  const auto settings = settings_of("google ip messages_per_second=0 messages_per_hour=100");
+  Pacer fresh({.provider = kGoogle, .ips = {{kIp}}, .settings = settings});
+  Pacer again({.provider = kGoogle, .ips = {{kIp}}, .settings = settings, .started = day(0)});
+  BOOST_TEST((fresh.next(0, {}, day(0)) == day(0)));
+  BOOST_TEST((again.next(0, {}, day(0)) > day(0)));
+  BOOST_TEST((again.next(0, {}, day(0)) <= day(0) + 1min));
+}
+
+BOOST_AUTO_TEST_CASE(without_a_controller_nothing_is_learned) {
+  Pacer pacer({.provider = kGoogle,
+               .ips = {{kIp, *Curve::parse("100,200")}},
+               .settings = settings_of(kLoose),
+               .adaptive = false});
+  pacer.take(0, {}, day(0), 1);
+  for (int i = 0; i < 5; ++i)
+    pacer.learn(0, {.kind = SignalKind::kBlocked, .count = 1'000}, day(0, std::chrono::minutes(i)));
+  BOOST_TEST((pacer.next(0, {}, day(0)) == day(0)));
+  BOOST_TEST(pacer.explain(kIp, day(1))->cap == 200U);  // A day on which something was sent.
+  BOOST_TEST(pacer.take_decisions().empty());
+}
+
 BOOST_AUTO_TEST_CASE(all_ips_together_and_named_subjects) {
   Pacer pacer(
       {.provider = kGoogle,

@@ -98,6 +98,10 @@ BOOST_AUTO_TEST_CASE(goes_on_where_an_ip_stands) {
   PlanRequest made = request(400, "200,400", 1);
   made.ips[0].day = 1;
   BOOST_TEST(plan(made)->days == 1U);
+  made.ips[0].cap = 100;  // Held below the curve.
+  const auto held = plan(made);
+  BOOST_TEST(held->days == 4U);
+  BOOST_TEST(held->rows[0].messages == 100U);
 }
 
 BOOST_AUTO_TEST_CASE(what_never_ends_says_so) {
