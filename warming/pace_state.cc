@@ -95,10 +95,12 @@ void Pace::write(BytesWriter& out) {
   Budget& b = budget_;
   const std::uint64_t more = ahead();
   if (b.cap() != kNoCap) b.covered_ = std::min(std::max(b.used_, b.cap()), b.used_ + more);
-  const std::uint64_t unsure = b.unsure_ + (b.covered_ == kNoCap ? 0 : b.covered_ - std::min(b.covered_, b.used_));
-  for (const std::uint64_t value :
-       {b.day_, b.cap() == kNoCap ? b.used_ : std::max(b.used_, b.covered_), b.used_hour_ + more, unsure, b.ceiling_,
-        b.pinned_, suspensions_, suspensions_today_, wait_days_, good_days_}) {
+  // No number is written that read() would not take.
+  const std::uint64_t used = std::min(b.cap() == kNoCap ? b.used_ : std::max(b.used_, b.covered_), kCountMax);
+  const std::uint64_t used_hour = std::min(b.used_hour_ + more, kCountMax);
+  const std::uint64_t unsure = std::min(used, b.unsure_ + used - std::min(used, b.used_));
+  for (const std::uint64_t value : {b.day_, used, used_hour, unsure, b.ceiling_, b.pinned_, suspensions_,
+                                    suspensions_today_, wait_days_, good_days_}) {
     out.u64(value);
   }
   for (const std::int64_t value : {b.calendar_day_, b.hour_, b.last_sent_}) out.i64(value);
@@ -109,7 +111,7 @@ void Pace::write(BytesWriter& out) {
   for (const Counts* counts : {&day_, &closed_}) {
     for (const std::uint64_t value : {counts->attempts, counts->delivered, counts->deferred, counts->bounced,
                                       counts->rejected, counts->complaints}) {
-      out.u64(value);
+      out.u64(std::min(value, kCountMax));
     }
   }
   out.u64(static_cast<std::uint64_t>(connections_));
@@ -167,10 +169,10 @@ bool Pace::read(BytesReader& in) {
     }
   }
   if (!possible(b.calendar_day_) || !possible(b.last_sent_) || std::abs(b.hour_) > 25 * kDayMax) return false;
-  if (in.bad() || !sane(rate_, 1e-3, 1) || !sane(rate_max_, 1e-3, 1) || !sane(step_, 0, 10) ||
-      !sane(step_max_, 0, 10) || !sane(last_step_, -1, kMeasureMax) || !sane(best_day_, 0, kMeasureMax) ||
-      !sane(failed_level_, 0, kMeasureMax) || !sane(latency_seconds_, 0, kMeasureMax) || wait_days_ > 1'000 ||
-      b.used_ > kCountMax || b.used_hour_ > kCountMax || b.unsure_ > b.used_) {
+  if (in.bad() || !sane(rate_, 1e-3, 1) || !sane(rate_max_, 0.5, 1) || !sane(step_, 0, 10) || !sane(step_max_, 0, 10) ||
+      !sane(last_step_, -1, kMeasureMax) || !sane(best_day_, 0, kMeasureMax) || !sane(failed_level_, 0, kMeasureMax) ||
+      !sane(latency_seconds_, 0, kMeasureMax) || wait_days_ > 1'000 || b.used_ > kCountMax ||
+      b.used_hour_ > kCountMax || b.unsure_ > b.used_) {
     return false;
   }
   connections_ = static_cast<int>(
