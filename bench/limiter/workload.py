@@ -1,4 +1,4 @@
-"""Permits: how many try_take a second one thread does with every window in force, and what 10,000 lanes x 50 IPs of limits
+"""Permits: how many try_take a second of CPU one thread does with every window in force, and what 10,000 lanes x 50 IPs of limits
 cost in memory and, while nothing is due, in CPU."""
 
 import json
