@@ -311,7 +311,7 @@ std::vector<std::uint64_t> settle(std::uint64_t capacity, int days, std::uint64_
 
 BOOST_AUTO_TEST_CASE(it_comes_to_rest) {
   for (const std::uint64_t capacity : {1'500U, 20'000U, 300'000U}) {
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
       BOOST_TEST_CONTEXT("capacity " << capacity << ", seed " << seed) {
         const auto caps = settle(capacity, 120, seed);
         const auto c = static_cast<double>(capacity);
