@@ -50,14 +50,15 @@ Daily sparkpost() { return {std::begin(kSparkPost), std::end(kSparkPost)}; }
 Daily geometric(double first, double last, int days) {
   Daily daily;
   for (int day = 0; day < days; ++day) {
-    daily.push_back(static_cast<std::uint64_t>(first * std::pow(last / first, day / (days - 1.0)) + 0.5));
+    daily.push_back(static_cast<std::uint64_t>(std::llround(first * std::pow(last / first, day / (days - 1.0)))));
   }
   return daily;
 }
 
 Daily formula_days(double start, double growth, double ceiling) {
   Daily daily;
-  for (double level = start; level < ceiling; level *= growth) daily.push_back(static_cast<std::uint64_t>(level + 0.5));
+  for (double level = start; level < ceiling; level *= growth)
+    daily.push_back(static_cast<std::uint64_t>(std::llround(level)));
   daily.push_back(static_cast<std::uint64_t>(ceiling));
   return daily;
 }
@@ -108,7 +109,7 @@ Result<std::uint64_t> messages(std::string_view text) {
   if (!value || *value < 0 || *value > static_cast<double>(kCurveMessagesMax)) {
     return invalid(fmt::format("curve: \"{}\" is no number of messages", text));
   }
-  return static_cast<std::uint64_t>(*value + 0.5);
+  return static_cast<std::uint64_t>(std::llround(*value));
 }
 
 Result<Daily> parse_list(std::string_view text) {
@@ -141,11 +142,11 @@ Result<Daily> run(const Formula& formula) {
   Daily daily;
   const auto hold = static_cast<std::size_t>(formula.hold);
   for (double level = formula.start; level < formula.ceiling; level *= formula.growth) {
-    daily.insert(daily.end(), hold, static_cast<std::uint64_t>(level + 0.5));
+    daily.insert(daily.end(), hold, static_cast<std::uint64_t>(std::llround(level)));
     if (daily.size() >= kCurveDaysMax)
       return invalid(fmt::format("curve: more than {} days to the ceiling", kCurveDaysMax));
   }
-  daily.push_back(static_cast<std::uint64_t>(formula.ceiling + 0.5));
+  daily.push_back(static_cast<std::uint64_t>(std::llround(formula.ceiling)));
   return daily;
 }
 
@@ -245,7 +246,7 @@ Curve Curve::times(double factor) const {
   Curve scaled = *this;
   for (std::uint64_t& day : scaled.daily) {
     const double value = std::min(static_cast<double>(day) * factor, static_cast<double>(kCurveMessagesMax));
-    day = std::max<std::uint64_t>(day > 0 ? 1 : 0, static_cast<std::uint64_t>(value + 0.5));
+    day = std::max<std::uint64_t>(day > 0 ? 1 : 0, static_cast<std::uint64_t>(std::llround(value)));
   }
   return scaled;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "warming/pace.h"
 #include "warming/text.h"
@@ -23,7 +24,7 @@ double share(std::uint64_t part, std::uint64_t whole) {
   return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(whole, 1));
 }
 
-std::uint64_t as_percent(double rate) { return static_cast<std::uint64_t>(rate * 100 + 0.5); }
+std::uint64_t as_percent(double rate) { return static_cast<std::uint64_t>(std::llround(rate * 100)); }
 
 std::uint64_t unix_seconds(TimePoint time) {
   return time == kNever
@@ -38,10 +39,9 @@ void Pace::add(Counts& counts, const Signal& signal) {
     case SignalKind::kComplaint:
       counts.complaints += signal.count;
       return;
-    case SignalKind::kUnreachable:
-      return;  // An outage blames nobody.
-    case SignalKind::kTooManyConnections:
-      return;  // No message was tried.
+    case SignalKind::kUnreachable:         // An outage blames nobody.
+    case SignalKind::kTooManyConnections:  // No message was tried.
+      return;
     case SignalKind::kDelivered:
       counts.delivered += signal.count;
       break;

@@ -51,7 +51,7 @@ Explanation Pace::explain(TimePoint now) {
                   .used_this_hour = budget_.used_this_hour(),
                   .next_cap = next_cap(),
                   .rate = rate(),
-                  .rate_percent = static_cast<int>(rate_ * 100 + 0.5),
+                  .rate_percent = static_cast<int>(std::lround(rate_ * 100)),
                   .connections = connections(now),
                   .connections_max = limits_.connections,
                   .next = at,

@@ -39,7 +39,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
   const double seconds = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3'600 : unit == 'd' ? 86'400 : 0;
   const auto value = parse_decimal(text.substr(0, text.size() - 1));
   if (seconds == 0 || !value || *value * seconds > kDurationMaxSeconds) return std::nullopt;
-  return Duration(static_cast<Duration::rep>(*value * seconds * 1e9 + 0.5));
+  return Duration(std::llround(*value * seconds * 1e9));
 }
 
 std::vector<std::string_view> split_words(std::string_view text) {

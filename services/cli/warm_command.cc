@@ -142,7 +142,7 @@ Result<Audience> audience_of_file(const WarmOptions& options) {
   const double factor = options.volume > 0 ? static_cast<double>(options.volume) / static_cast<double>(all) : 1;
   for (const auto& [provider, count] : counts) {
     audience.push_back(
-        {{std::string(provider)}, static_cast<std::uint64_t>(static_cast<double>(count) * factor + 0.5)});
+        {{std::string(provider)}, static_cast<std::uint64_t>(std::llround(static_cast<double>(count) * factor))});
   }
   return audience;
 }
@@ -176,7 +176,7 @@ Result<Audience> audience_of_shares(const WarmOptions& options) {
     const auto share = equals == std::string::npos ? std::nullopt : share_of(std::string_view(part).substr(equals + 1));
     if (!share || equals == 0) return invalid(fmt::format("--audience \"{}\": PROVIDER=SHARE% is expected", part));
     sum += *share;
-    const auto messages = static_cast<std::uint64_t>(static_cast<double>(options.volume) * *share + 0.5);
+    const auto messages = static_cast<std::uint64_t>(std::llround(static_cast<double>(options.volume) * *share));
     audience.push_back({{provider_named(part.substr(0, equals))}, messages});
     given += messages;
   }
