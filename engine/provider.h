@@ -25,9 +25,8 @@ struct Egress {
 
   // When the next message may go: not before the pause, the rate and the day's budget all allow it.
   TimePoint ready_at(TimePoint now) {
-    TimePoint at = std::max(paused_until, limiter.next(now));
-    if (budget.left(now) == 0) at = std::max(at, budget.next_day(now));
-    return at;
+    const TimePoint at = std::max(paused_until, limiter.next(now));
+    return std::max(at, budget.next(now));
   }
 
   // A reply blames this IP: leave the provider alone for a while, longer each time in a row. What is told again during a

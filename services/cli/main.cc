@@ -10,6 +10,7 @@
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
+#include "services/cli/warm_command.h"
 
 int main(int argc, char** argv) {
   CLI::App app("mailsbuddy - send mail campaigns at the pace each mailbox provider accepts");
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_send_command(app, run);
   mailsbuddy::cli::add_listen_command(app, run);
   mailsbuddy::cli::add_sink_command(app, run);
+  mailsbuddy::cli::add_warm_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);
   mailsbuddy::cli::add_address_command(app, run);
   mailsbuddy::cli::add_bounce_command(app, run);

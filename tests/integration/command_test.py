@@ -8,11 +8,13 @@ import re
 import subprocess
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import support
 
-SUBCOMMANDS = ["send", "sink", "dkim", "dkim keygen", "dkim record", "dkim sign", "dkim verify",
-               "dkim check", "address", "address check", "completion"]
+SUBCOMMANDS = ["send", "sink", "listen", "dkim", "dkim keygen", "dkim record", "dkim sign", "dkim verify", "dkim check",
+               "address", "address check", "bounce", "bounce classify", "bounce parse", "bounce rules", "bounce rules test",
+               "completion", "warm", "warm plan", "warm explain", "warm presets"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = pathlib.Path(os.environ.get("MAILSBUDDY_CORPORA") or ROOT / "../shared/corpora")
 
@@ -42,9 +44,80 @@ class Help(unittest.TestCase):
             with self.subTest(name):
                 run = support.command(*name.split(), "--help")
                 self.assertEqual((run.returncode, run.stderr), (0, ""))
-                if name not in ("dkim", "address"):  # These only hold others, and name them.
+                if name not in ("dkim", "address", "warm"):  # These only hold others, and name them.
                     self.assertRegex(run.stdout, r"Example[^\n]*:[\s\S]*\n +.*mailsbuddy " + name)
                 self.assertLessEqual(max(map(len, run.stdout.splitlines())), 160)
+
+
+class Warm(unittest.TestCase):
+    AUDIENCE = ["--audience", "gmail=40%,outlook=30%,yahoo=15%", "--volume", "100000", "--ips", "2", "--start", "2027-01-04"]
+
+    def test_plan(self):
+        run = support.command("warm", "plan", *self.AUDIENCE)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        days = [line.split() for line in run.stdout.splitlines() if re.match(r" +\d+  2027-", line)]
+        self.assertEqual(days[0][1:], ["2027-01-04", "1000", "500", "1000", "1000", "3500", "3500"])
+        self.assertEqual(days[-1][-1], "100000")
+        self.assertRegex(run.stdout, r"finished 2027-01-\d\d .*: microsoft: curve adaptive")
+
+    def test_plan_as_json_and_chart(self):
+        with tempfile.TemporaryDirectory() as folder:
+            chart = pathlib.Path(folder, "plan.svg")
+            run = support.command("warm", "plan", *self.AUDIENCE, "--curve", "200,400", "--json", "--svg", chart)
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+            drawn = xml.etree.ElementTree.parse(chart).getroot()
+        plan = json.loads(run.stdout)
+        self.assertEqual(sum(row["messages"] for row in plan["rows"]), 100_000)
+        self.assertTrue(all(row["messages"] <= row["cap"] for row in plan["rows"]))
+        self.assertEqual({each["bound"] for each in plan["providers"]}, {"curve 200,400"})
+        self.assertEqual(len(drawn.findall("{http://www.w3.org/2000/svg}polyline")), 5)  # Four providers and all.
+
+    def test_plan_of_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "r.csv")
+            file.write_text("name,email\nA,a@gmail.com\nB,b@hotmail.com\nC,c@brand.example\nD,not an address\n", encoding="utf-8")
+            run = support.command("warm", "plan", "--recipients", file, "--volume", 300, "--json")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertEqual({each["provider"]: each["messages"] for each in json.loads(run.stdout)["providers"]},
+                         {"google": 100, "microsoft": 100, "other": 100})
+
+    def test_explain(self):
+        with tempfile.TemporaryDirectory() as folder:
+            limits = pathlib.Path(folder, "limits.tsv")
+            limits.write_text("google ip:192.0.2.7 connections=3\n", encoding="utf-8")
+            run = support.command("warm", "explain", "--provider", "gmail", "--ip", "192.0.2.7", "--curve", "sparkpost", "--day", 9,
+                                  "--limits", limits)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        for part in ("192.0.2.7 at google: warming", "sending day 9 of 29", "0 sent of 50,000", "connections  3 of 3",
+                     "limits.tsv:1, for ip 192.0.2.7 at google", "sent today at least 37,500"):
+            self.assertIn(part, run.stdout)
+        self.assertEqual(json.loads(support.command("warm", "explain", "--provider", "yahoo", "--json").stdout)["cap"], 500)
+
+    def test_presets(self):
+        names = [each["name"] for each in json.loads(support.command("warm", "presets", "--json").stdout)]
+        self.assertIn("sendgrid", names)
+        for name in names:
+            self.assertIn(name, support.command("warm", "presets").stdout)
+            self.assertGreater(len(support.command("warm", "presets", name).stdout.splitlines()), 20)
+
+    def test_refusals(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bad = pathlib.Path(folder, "bad.tsv")
+            bad.write_text("google ip connections=many\n", encoding="utf-8")
+            for words, reason in [
+                    (["plan"], "--recipients or --audience"), (["plan", "--audience", "gmail=40%"], "--volume"),
+                    (["plan", "--audience", "gmail=40", "--volume", 1], "PROVIDER=SHARE%"),
+                    (["plan", "--audience", "gmail=60%,yahoo=60%", "--volume", 1], "120 % together"),
+                    (["plan", *self.AUDIENCE[:4], "--curve", "nope"], "conservative"),
+                    (["plan", *self.AUDIENCE[:4], "--start", "2027-02-30"], "no such day"),
+                    (["plan", *self.AUDIENCE[:4], "--limits", bad], "bad.tsv:1: connections"),
+                    (["plan", *self.AUDIENCE[:4], "--svg", folder + "/no/such.svg"], "--svg"),
+                    (["plan", "--recipients", folder + "/none.csv"], "No such file"),
+                    (["explain", "--provider", "google", "--state", bad], "no snapshot"), (["presets", "nope"], "nope")]:
+                with self.subTest(words):
+                    run = support.command("warm", *words)
+                    self.assertEqual((run.returncode, run.stdout), (2, ""))
+                    self.assertIn(reason, run.stderr)
 
 
 class Completion(unittest.TestCase):

@@ -1,6 +1,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <limits>
+#include <map>
 
 #include "mailsbuddy/warming.h"
 
@@ -10,7 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr TimePoint kMidnight{std::chrono::days(20'780)};
-constexpr std::uint64_t kNoCap = std::numeric_limits<std::uint64_t>::max();
 
 TimePoint day(int number, Duration hour = 12h) { return kMidnight + std::chrono::days(number) + hour; }
 Budget budget() { return Budget(Curve{.name = "test", .daily = {2, 4, 8}}); }
@@ -51,8 +51,85 @@ BOOST_AUTO_TEST_CASE(days_without_sending_do_not_count) {
   b.take(day(0));
   BOOST_TEST(b.left(day(9)) == 4U);  // The second sending day.
   BOOST_TEST(b.left(day(10)) == 4U);
-  BOOST_TEST(b.left(day(400)) == 4U);
+  BOOST_TEST(b.left(day(30)) == 4U);
   BOOST_TEST(b.day() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(thirty_idle_days_halve_it_and_thirty_more_again) {
+  struct Case {
+    std::string_view name;
+    int idle_days;
+    std::uint64_t cap;
+  };
+  for (const Case& c : {Case{"the next day", 0, 32}, Case{"29 days", 29, 32}, Case{"30 days", 30, 16},
+                        Case{"59 days", 59, 16}, Case{"60 days", 60, 8}, Case{"a year", 365, 2}}) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Budget b(Curve{.name = "test", .daily = {2, 4, 8, 16, 32}});
+      for (int i = 0; i < 5; ++i) b.take(day(i));
+      BOOST_TEST(b.left(day(5 + c.idle_days)) == c.cap);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(days_begin_where_the_zone_says) {
+  Budget b(Curve{.name = "test", .daily = {2, 4}}, std::chrono::hours(-5));  // New York in winter.
+  take_all(b, day(0, 12h));
+  BOOST_TEST(b.left(day(1, 5h) - 1ns) == 0U);
+  BOOST_TEST((b.next(day(1, 4h)) == day(1, 5h)));
+  BOOST_TEST(b.left(day(1, 5h)) == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(hours_of_a_day) {
+  Budget b(Curve{.name = "test", .daily = {240}, .hour_share = 1.0 / 24});
+  BOOST_TEST(b.left(day(0, 10h)) == 10U);
+  b.take(day(0, 10h), 10);
+  BOOST_TEST(b.left(day(0, 10h + 59min)) == 0U);
+  BOOST_TEST((b.next(day(0, 10h + 1min)) == day(0, 11h)));
+  BOOST_TEST(b.left(day(0, 11h)) == 10U);
+  BOOST_TEST_CONTEXT("a clock set back gives no second hour") {
+    b.take(day(0, 11h), 10);
+    BOOST_TEST(b.left(day(0, 10h)) == 0U);
+    BOOST_TEST((b.next(day(0, 10h)) == day(0, 12h)));
+  }
+  BOOST_TEST_CONTEXT("a refund of an earlier hour is of the day alone") {
+    b.refund(day(0, 10h + 30min), 3);
+    BOOST_TEST(b.used() == 17U);
+    BOOST_TEST(b.left(day(0, 11h)) == 0U);
+  }
+}
+
+// Whatever a clock does, what goes on a day of the calendar is that day's cap at most: here the largest of the curve.
+BOOST_AUTO_TEST_CASE(no_day_is_granted_twice_by_a_jumping_clock) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    Random random(seed);
+    Budget b = budget();
+    std::map<std::int64_t, std::uint64_t> sent;
+    std::int64_t hours = 20'780 * 24;
+    for (int step = 0; step < 400; ++step) {
+      const std::uint64_t what = random.below(20);
+      hours += what == 0   ? static_cast<std::int64_t>(random.below(24 * 200))
+               : what == 1 ? -static_cast<std::int64_t>(random.below(24 * 200))
+                           : static_cast<std::int64_t>(random.below(8));
+      const TimePoint now{std::chrono::hours(hours)};
+      while (b.left(now) > 0) {
+        b.take(now);
+        ++sent[hours >= 0 ? hours / 24 : (hours - 23) / 24];
+      }
+    }
+    for (const auto& [calendar_day, count] : sent)
+      BOOST_TEST(count <= 8U, "seed " << seed << " day " << calendar_day << ": " << count);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_clock_that_was_ahead_for_a_moment_costs_a_day_and_no_more) {
+  Budget b = budget();
+  take_all(b, day(0));
+  take_all(b, day(200));  // A wrong clock, for a moment.
+  BOOST_TEST(b.left(day(0, 20h)) == 0U);
+  BOOST_TEST(b.left(day(1)) > 0U);  // Not in 200 days.
+  take_all(b, day(1));
+  BOOST_TEST(b.left(day(200)) == 0U);  // That day was granted.
+  BOOST_TEST(b.left(day(201)) > 0U);
 }
 
 BOOST_AUTO_TEST_CASE(the_day_begins_at_midnight_utc) {
@@ -103,8 +180,10 @@ BOOST_AUTO_TEST_CASE(refunds) {
 
 BOOST_AUTO_TEST_CASE(a_clock_set_back_gives_no_second_day) {
   Budget b = budget();
+  take_all(b, day(0));
   take_all(b, day(1));
   BOOST_TEST(b.left(day(0)) == 0U);
+  BOOST_TEST((b.next(day(0)) == day(1, 0h)));
   BOOST_TEST(b.left(day(1)) == 0U);
 }
 

@@ -132,5 +132,166 @@ BOOST_AUTO_TEST_CASE(refund_takes_back_one) {
   BOOST_TEST(burst_at(limiter, kStart) == 2);
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Windows
+
+struct WindowCase {
+  std::string_view name;
+  std::uint64_t count;
+  Duration period;
+  std::uint64_t burst;
+};
+constexpr WindowCase kWindows[] = {
+    {.name = "one a minute", .count = 1, .period = 1min, .burst = 1},
+    {.name = "evenly", .count = 7, .period = 1s, .burst = 1},
+    {.name = "a tenth at once", .count = 50, .period = 1min, .burst = 5},
+    {.name = "half at once", .count = 30, .period = 1h, .burst = 15},
+    {.name = "all at once", .count = 12, .period = 1h, .burst = 12},
+    {.name = "more at once than there are", .count = 3, .period = 1h, .burst = 100},
+    {.name = "a period that does not divide", .count = 7, .period = 100ns, .burst = 3},
+};
+
+// The most events in any half-open span of `period`.
+std::size_t densest(const std::vector<TimePoint>& sent, Duration period) {
+  std::size_t most = 0;
+  for (std::size_t first = 0, last = 0; last < sent.size(); ++last) {
+    while (sent[last] - sent[first] >= period) ++first;
+    most = std::max(most, last - first + 1);
+  }
+  return most;
+}
+
+BOOST_AUTO_TEST_CASE(no_window_has_more_than_its_count) {
+  for (const WindowCase& c : kWindows) {
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      BOOST_TEST_CONTEXT(c.name << ", seed " << seed) {
+        Random random(seed);
+        RateLimiter limiter = RateLimiter::window(c.count, c.period, c.burst);
+        std::vector<TimePoint> sent;
+        TimePoint now = kStart;
+        for (int i = 0; i < 2'000; ++i) {
+          if (random.below(50) == 0) {
+            now += c.period * static_cast<std::int64_t>(random.below(4));
+          } else if (random.below(2) == 0) {
+            now = std::max(now, limiter.next(now));  // Exactly when it may.
+          } else {
+            now +=
+                Duration(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(c.period.count() / 2 + 1))));
+          }
+          if (!conforms(limiter, now)) continue;
+          limiter.take(now);
+          if (random.below(10) == 0) {
+            limiter.refund();  // It did not go after all.
+          } else {
+            sent.push_back(now);
+          }
+          if (random.below(100) == 0) {  // A crash: all that is known is the time.
+            limiter = RateLimiter::window(c.count, c.period, c.burst);
+            limiter.exhaust(now);
+          }
+        }
+        BOOST_TEST(sent.size() > 20U);
+        BOOST_TEST(densest(sent, c.period) <= c.count);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_window_gives_what_it_promises) {
+  RateLimiter limiter = RateLimiter::window(100, 1h, 10);
+  BOOST_TEST(burst_at(limiter, kStart) == 10);
+  std::vector<TimePoint> sent;
+  for (TimePoint now = kStart + 1ns; now < kStart + 24h;) {
+    now = std::max(now, limiter.next(now));
+    limiter.take(now);
+    sent.push_back(now);
+  }
+  BOOST_TEST(sent.size() >= 91U * 24 - 1);  // count - burst + 1 an hour.
+}
+
+BOOST_AUTO_TEST_CASE(several_at_once) {
+  RateLimiter limiter(10, 5);
+  BOOST_TEST((limiter.next(kStart, 5) <= kStart));
+  limiter.take(kStart, 5);
+  BOOST_TEST((limiter.next(kStart, 2) == kStart + 200ms));
+  BOOST_TEST_CONTEXT("more than the burst go when nothing is owed, and are owed whole") {
+    BOOST_TEST((limiter.next(kStart, 50) == kStart + 500ms));
+    limiter.take(kStart + 500ms, 50);
+    BOOST_TEST((limiter.next(kStart + 500ms) == kStart + 500ms + 4'600ms));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(another_pace_keeps_what_is_owed) {
+  RateLimiter limiter(10, 1);
+  for (int i = 0; i < 4; ++i) limiter.take(kStart);
+  limiter.change(RateLimiter(1, 1), kStart);
+  BOOST_TEST((limiter.next(kStart) == kStart + 4s));
+  limiter.change(RateLimiter(), kStart);
+  BOOST_TEST(conforms(limiter, kStart));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Throttle
+
+static_assert(sizeof(Throttle) < 200, "10,000 lanes of 50 IPs are 100 MB at 200 octets each");
+
+BOOST_AUTO_TEST_CASE(a_throttle_keeps_every_window_at_once) {
+  const Limits limits{.messages_per_second = 5,
+                      .burst = 20,
+                      .messages_per_minute = 60,
+                      .messages_per_hour = 600,
+                      .messages_per_day = 2'000,
+                      .bytes_per_minute = 500'000};
+  Random random(3);
+  Throttle throttle(limits);
+  std::vector<TimePoint> sent;
+  std::vector<std::pair<TimePoint, std::uint64_t>> bytes;
+  for (TimePoint now = kStart; now < kStart + 50h;) {
+    const std::uint64_t size = 1'000 + random.below(9'000);
+    const TimePoint at = throttle.next(now, size);
+    if (at > now) {
+      BOOST_REQUIRE(!throttle.try_take(now, size));
+      now = at;
+    }
+    BOOST_REQUIRE(throttle.try_take(now, size));
+    sent.push_back(now);
+    bytes.emplace_back(now, size);
+  }
+  BOOST_TEST(densest(sent, 1min) <= 60U);
+  BOOST_TEST(densest(sent, 1h) <= 600U);
+  BOOST_TEST(densest(sent, 24h) <= 2'000U);
+  BOOST_TEST(sent.size() > 3'000U);
+  std::uint64_t in_minute = 0;
+  for (std::size_t first = 0, last = 0; last < bytes.size(); ++last) {
+    in_minute += bytes[last].second;
+    while (bytes[last].first - bytes[first].first >= 1min) in_minute -= bytes[first++].second;
+    BOOST_REQUIRE(in_minute <= 500'000U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_refused_take_takes_nothing) {
+  Throttle throttle(Limits{.messages_per_second = 0, .messages_per_hour = 10, .bytes_per_minute = 1'000});
+  BOOST_TEST(throttle.try_take(kStart, 500));
+  for (int i = 0; i < 100; ++i) BOOST_TEST(!throttle.try_take(kStart, 500));
+  BOOST_TEST((throttle.next(kStart, 0) > kStart));  // Its hour, which the refused did not make longer:
+  BOOST_TEST((throttle.next(kStart, 0) <= kStart + 6min));
+}
+
+BOOST_AUTO_TEST_CASE(a_refund_is_of_all_windows) {
+  Throttle throttle(Limits{.messages_per_second = 1, .burst = 1, .messages_per_hour = 1, .bytes_per_minute = 100});
+  BOOST_TEST(throttle.try_take(kStart, 100));
+  BOOST_TEST((throttle.next(kStart, 100) == kStart + 1h));
+  throttle.refund(100);
+  BOOST_TEST(throttle.try_take(kStart, 100));
+}
+
+BOOST_AUTO_TEST_CASE(new_connections_are_paced_apart) {
+  Throttle throttle(Limits{.messages_per_second = 0, .connections_per_minute = 10});
+  BOOST_TEST((throttle.next_connection(kStart) == kStart));
+  throttle.take_connection(kStart);
+  BOOST_TEST((throttle.next_connection(kStart) == kStart + 6s));
+  BOOST_TEST((throttle.next(kStart) == kStart));
+}
+
 }  // namespace
 }  // namespace mailsbuddy::warming

@@ -1,0 +1,340 @@
+// A snapshot, 64-bit little-endian numbers; a text is its length and its octets:
+//   "MBWP" version provider ips *(address pace) domains *(name until pauses) check-sum
+// where `pace` is a text of what Pace::write() gives.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "mailsbuddy/warming.h"
+#include "warming/bytes.h"
+#include "warming/pace.h"
+#include "warming/text.h"
+
+namespace mailsbuddy::warming {
+namespace {
+
+constexpr std::string_view kMagic = "MBWP";
+constexpr std::uint64_t kVersion = 1;
+constexpr std::size_t kTextMax = 4'096;  // A name or one IP's state.
+constexpr std::uint64_t kIpsMax = 100'000;
+constexpr Duration kEventsFor = std::chrono::hours(1);
+constexpr std::uint64_t kDomainEvents = 3;  // Replies in an hour that say the domain is too fast.
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+};
+template <class Value>
+using ByName = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
+
+struct Domain {
+  TimePoint until{};
+  TimePoint events_since{};
+  std::uint64_t events = 0;
+  std::uint64_t pauses = 0;  // In a row: each longer than the one before.
+};
+
+}  // namespace
+
+struct Pacer::State {
+  PacerOptions options;
+  std::shared_ptr<const Settings> settings;
+  std::vector<Decision> decisions;
+  std::vector<std::unique_ptr<Pace>> paces;
+  Throttle total;
+  std::array<ByName<Throttle>, kSubjectCount> named;  // By Subject; those with limits of their own.
+  ByName<Domain> domains;                             // Paused, or about to be.
+  bool any_named = false;
+
+  void read_settings() {
+    any_named = false;
+    for (const Subject subject : {Subject::kSite, Subject::kCampaign, Subject::kAccount, Subject::kSenderDomain}) {
+      any_named |= settings->any(subject);
+    }
+  }
+
+  Throttle* find(Subject subject, std::string_view name, TimePoint now) {
+    if (name.empty() || !settings->any(subject)) return nullptr;
+    auto& map = named[static_cast<std::size_t>(subject)];
+    if (const auto found = map.find(name); found != map.end()) return &found->second;
+    if (map.size() >= kSubjectsMax)
+      std::erase_if(map, [now](const auto& each) { return each.second.next(now) <= now; });
+    if (map.size() >= kSubjectsMax) map.erase(map.begin());
+    const Limits limits = settings->limits(options.provider, subject, name);
+    return &map.emplace(std::string(name), Throttle(limits)).first->second;
+  }
+
+  // Of each throttle besides the IP's that the message comes under.
+  template <class Visit>
+  void visit(const Draw& draw, TimePoint now, Visit&& each) {
+    each(total);
+    if (!any_named) return;
+    const std::pair<Subject, std::string_view> names[] = {{Subject::kSite, draw.site},
+                                                          {Subject::kCampaign, draw.campaign},
+                                                          {Subject::kAccount, draw.account},
+                                                          {Subject::kSenderDomain, draw.sender_domain}};
+    for (const auto& [subject, name] : names) {
+      if (Throttle* throttle = find(subject, name, now)) each(*throttle);
+    }
+  }
+
+  void pause_domain(const Signal& signal, TimePoint now);
+  Pace* by_address(std::string_view ip) {
+    const auto found =
+        std::find_if(paces.begin(), paces.end(), [ip](const auto& each) { return each->address() == ip; });
+    return found == paces.end() ? nullptr : found->get();
+  }
+  Error unknown(std::string_view ip) const {
+    return {ErrorCode::kNotFound, fmt::format("no egress IP {} at {}", ip, options.provider.name)};
+  }
+};
+
+Pacer::Pacer(PacerOptions options) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.options = std::move(options);
+  s.settings = s.options.settings != nullptr
+                   ? s.options.settings
+                   : std::shared_ptr<const Settings>(std::shared_ptr<void>(), &Settings::shipped());
+  for (std::size_t i = 0; i < s.options.ips.size(); ++i) {
+    s.paces.push_back(std::make_unique<Pace>(Pace::Setup{.provider = &s.options.provider,
+                                                         .ip = s.options.ips[i],
+                                                         .number = i,
+                                                         .settings = s.settings.get(),
+                                                         .utc_offset = s.options.utc_offset,
+                                                         .adaptive = s.options.adaptive,
+                                                         .started = s.options.started,
+                                                         .decisions = &s.decisions}));
+  }
+  s.total = Throttle(s.settings->limits(s.options.provider, Subject::kTotal));
+  if (s.options.started != TimePoint{}) s.total.exhaust(s.options.started);
+  s.read_settings();
+}
+
+Pacer::~Pacer() = default;
+Pacer::Pacer(Pacer&&) noexcept = default;
+Pacer& Pacer::operator=(Pacer&&) noexcept = default;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Permits
+
+TimePoint Pacer::next(std::size_t ip, const Draw& draw, TimePoint now) {
+  TimePoint at = state_->paces[ip]->next(now, draw.bytes);
+  if (at == kNever) return at;
+  state_->visit(draw, now, [&](const Throttle& each) { at = std::max(at, each.next(now, draw.bytes)); });
+  return state_->domains.empty() ? at : std::max(at, domain_paused_until(draw.sender_domain));
+}
+
+void Pacer::take(std::size_t ip, const Draw& draw, TimePoint now, std::uint64_t messages) {
+  state_->paces[ip]->take(now, draw.bytes * messages, messages);
+  state_->visit(draw, now, [&](Throttle& each) { each.take(now, draw.bytes * messages, messages); });
+}
+
+void Pacer::refund(std::size_t ip, const Draw& draw, TimePoint taken_at) {
+  state_->paces[ip]->refund(draw.bytes, taken_at);
+  state_->visit(draw, taken_at, [&](Throttle& each) { each.refund(draw.bytes); });
+}
+
+std::uint64_t Pacer::left(std::size_t ip, TimePoint now) { return state_->paces[ip]->left(now); }
+double Pacer::rate(std::size_t ip) const { return state_->paces[ip]->rate(); }
+
+std::uint64_t Pacer::used(TimePoint now) {
+  std::uint64_t sum = 0;
+  for (const auto& pace : state_->paces) sum += pace->used(now);
+  return sum;
+}
+
+int Pacer::connections(std::size_t ip, TimePoint now) { return state_->paces[ip]->connections(now); }
+
+TimePoint Pacer::next_connection(std::size_t ip, TimePoint now) {
+  return std::max(state_->paces[ip]->next_connection(now), state_->total.next_connection(now));
+}
+
+void Pacer::take_connection(std::size_t ip, TimePoint now) {
+  state_->paces[ip]->take_connection(now);
+  state_->total.take_connection(now);
+}
+
+const Limits& Pacer::limits(std::size_t ip) const { return state_->paces[ip]->limits(); }
+bool Pacer::cold(std::size_t ip) const { return state_->paces[ip]->cold(); }
+std::uint64_t Pacer::sending_day(std::size_t ip) const { return state_->paces[ip]->sending_day(); }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Learning
+
+void Pacer::learn(std::size_t ip, const Signal& signal, TimePoint now) {
+  if (signal.scope == SignalScope::kSenderDomain && signal.kind != SignalKind::kDelivered) {
+    if (state_->options.adaptive) state_->pause_domain(signal, now);
+    return;
+  }
+  state_->paces[ip]->learn(signal, now);
+}
+
+// Blame of a sending domain follows it to every IP. A block pauses it at once, a rate or a reputation when told again.
+void Pacer::State::pause_domain(const Signal& signal, TimePoint now) {
+  const bool counts = signal.kind == SignalKind::kRateLimited || signal.kind == SignalKind::kReputation ||
+                      signal.kind == SignalKind::kBlocked || signal.needs_operator;
+  if (!counts || signal.sender_domain.empty() || signal.count == 0) return;
+  if (domains.size() >= kSubjectsMax)
+    std::erase_if(domains, [now](const auto& each) { return each.second.until <= now; });
+  if (domains.size() >= kSubjectsMax) return;
+  Domain& domain = domains[std::string(signal.sender_domain)];
+  if (now < domain.until) return;
+  if (now - domain.events_since >= kEventsFor) {
+    if (now - domain.until >= std::chrono::days(1)) domain.pauses = 0;
+    domain.events_since = now;
+    domain.events = 0;
+  }
+  domain.events += signal.count;
+  const Thresholds t = settings->thresholds(options.provider);
+  const std::uint64_t needed = signal.needs_operator || signal.slow_restart ? 1
+                               : signal.kind == SignalKind::kBlocked        ? t.block_events
+                               : signal.kind == SignalKind::kReputation     ? t.reputation_events
+                                                                            : kDomainEvents;
+  if (domain.events < needed) return;
+  Duration length = signal.slow_restart ? t.restart_pause : t.suspend_first;
+  for (std::uint64_t i = 0; i < domain.pauses && length < t.suspend_max; ++i) length *= signal.slow_restart ? 2 : 4;
+  length = std::max(signal.pause, std::min(length, t.suspend_max));
+  if (signal.needs_operator) length = t.alert_pause;
+  const TimePoint before = domain.until;
+  domain.until = now + length;
+  ++domain.pauses;
+  domain.events = 0;
+  keep(decisions, {.kind = DecisionKind::kPauseDomain,
+                   .time = now,
+                   .provider = options.provider.name,
+                   .ip = std::string(signal.sender_domain),
+                   .rule = signal.needs_operator ? "needs_operator"
+                           : signal.slow_restart ? "slow_restart"
+                                                 : "domain_events",
+                   .seen = fmt::format("{}, told of the domain{}", to_string(signal.kind),
+                                       signal.rule.empty() ? "" : fmt::format(" ({})", signal.rule)),
+                   .what = "until",
+                   .old_value = static_cast<std::uint64_t>(before.time_since_epoch() / std::chrono::seconds(1)),
+                   .new_value = static_cast<std::uint64_t>(domain.until.time_since_epoch() / std::chrono::seconds(1))});
+}
+
+TimePoint Pacer::domain_paused_until(std::string_view sender_domain) const {
+  const auto found = state_->domains.find(sender_domain);
+  return found == state_->domains.end() ? TimePoint{} : found->second.until;
+}
+
+std::vector<Decision> Pacer::take_decisions() { return std::exchange(state_->decisions, {}); }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The operator
+
+Result<void> Pacer::command(std::string_view ip, Command command, TimePoint now, std::uint64_t value) {
+  Pace* pace = state_->by_address(ip);
+  return pace == nullptr ? Result<void>(state_->unknown(ip)) : pace->command(command, now, value);
+}
+
+void Pacer::resume_domain(std::string_view sender_domain, TimePoint now) {
+  const auto found = state_->domains.find(sender_domain);
+  if (found == state_->domains.end()) return;
+  state_->domains.erase(found);
+  keep(state_->decisions, {.kind = DecisionKind::kOperator,
+                           .time = now,
+                           .provider = state_->options.provider.name,
+                           .ip = std::string(sender_domain),
+                           .rule = "operator.resume",
+                           .seen = "told by the operator",
+                           .what = "until"});
+}
+
+Result<Explanation> Pacer::explain(std::string_view ip, TimePoint now) {
+  Pace* pace = state_->by_address(ip);
+  if (pace == nullptr) return state_->unknown(ip);
+  return pace->explain(now);
+}
+
+void Pacer::change(std::shared_ptr<const Settings> settings, TimePoint now) {
+  State& s = *state_;
+  s.settings = settings != nullptr ? std::move(settings)
+                                   : std::shared_ptr<const Settings>(std::shared_ptr<void>(), &Settings::shipped());
+  for (const auto& pace : s.paces) pace->change(*s.settings, now);
+  s.total.change(s.settings->limits(s.options.provider, Subject::kTotal), now);
+  for (std::size_t i = 0; i < kSubjectCount; ++i) {
+    for (auto& [name, throttle] : s.named[i]) {
+      throttle.change(s.settings->limits(s.options.provider, static_cast<Subject>(i), name), now);
+    }
+  }
+  s.read_settings();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Snapshots
+
+std::string Pacer::snapshot(TimePoint now) {
+  State& s = *state_;
+  BytesWriter out;
+  out.raw(kMagic);
+  out.u64(kVersion);
+  out.text(s.options.provider.name);
+  out.u64(s.paces.size());
+  for (const auto& pace : s.paces) {
+    pace->used(now);  // Opens the day that is covered.
+    BytesWriter one;
+    pace->write(one);
+    out.text(pace->address());
+    out.text(std::move(one).finish());
+  }
+  out.u64(s.domains.size());
+  for (const auto& [name, domain] : std::map(s.domains.begin(), s.domains.end())) {
+    out.text(name);
+    out.time(domain.until);
+    out.u64(domain.pauses);
+  }
+  return std::move(out).finish();
+}
+
+bool Pacer::snapshot_due() const {
+  return std::any_of(state_->paces.begin(), state_->paces.end(), [](const auto& each) { return each->snapshot_due(); });
+}
+
+Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
+  State& s = *state_;
+  const auto bad = [](std::string_view why) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("warm-up snapshot: {}", why)};
+  };
+  if (!snapshot.starts_with(kMagic) || !BytesReader::intact(snapshot)) return bad("damaged, or no snapshot");
+  BytesReader in(snapshot.substr(kMagic.size()));
+  if (const std::uint64_t version = in.u64(); version > kVersion) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("warm-up snapshot: version {} is later than {}", version, kVersion)};
+  }
+  if (in.text(kTextMax) != s.options.provider.name) return bad("of another provider");
+  std::vector<std::unique_ptr<Pace>> paces;
+  for (const auto& pace : s.paces)
+    paces.push_back(std::make_unique<Pace>(*pace));  // What fails half-way changes nothing.
+  const std::uint64_t ips = in.u64();
+  if (ips > kIpsMax) return bad("too many IPs");
+  for (std::uint64_t i = 0; i < ips && !in.bad(); ++i) {
+    const std::string_view address = in.text(kTextMax);
+    std::string_view bytes = in.text(kTextMax);
+    const auto found =
+        std::find_if(paces.begin(), paces.end(), [&](const auto& each) { return each->address() == address; });
+    if (found == paces.end()) continue;
+    if (!BytesReader::intact(bytes)) return bad("damaged");
+    BytesReader one(bytes);
+    if (!(*found)->read(one) || !one.at_end()) return bad(fmt::format("the state of {} makes no sense", address));
+  }
+  ByName<Domain> domains;
+  const std::uint64_t count = in.u64();
+  if (count > kSubjectsMax) return bad("too many domains");
+  for (std::uint64_t i = 0; i < count && !in.bad(); ++i) {
+    const std::string_view name = in.text(kTextMax);
+    const TimePoint until = in.time();
+    if (until < TimePoint{}) return bad("a time before 1970");
+    domains[std::string(name)] = {.until = until, .pauses = in.u64()};
+  }
+  if (in.bad() || !in.at_end()) return bad("cut short, or longer than it should be");
+  s.paces = std::move(paces);
+  s.domains = std::move(domains);
+  for (const auto& pace : s.paces) pace->restored(now);
+  s.total.exhaust(now);
+  return {};
+}
+
+}  // namespace mailsbuddy::warming
