@@ -163,6 +163,7 @@ void add_classify(CLI::App& bounce, std::function<int()>& run) {
 
 void add_rules(CLI::App& bounce, std::function<int()>& run) {
   CLI::App* rules = bounce.add_subcommand("rules", "Rule files")->require_subcommand(1);
+  rules->footer("Example:\n  mailsbuddy bounce rules test my_rules.tsv");
   auto file = std::make_shared<std::string>();
   CLI::App* test = rules->add_subcommand("test", "Check a rule file: does each rule decide what it is for?");
   test->add_option("FILE", *file, "Rules of your own; none: the shipped ones");
@@ -189,6 +190,7 @@ void add_rules(CLI::App& bounce, std::function<int()>& run) {
 void add_bounce_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* bounce =
       app.add_subcommand("bounce", "What refusals and reports mean, and what to do about them")->require_subcommand(1);
+  bounce->footer("Examples:\n  mailsbuddy bounce classify < replies.txt\n  mailsbuddy bounce parse returned.eml");
   add_classify(*bounce, run);
   add_bounce_parse_command(*bounce, run);
   add_rules(*bounce, run);

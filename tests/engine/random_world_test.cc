@@ -102,8 +102,9 @@ void run(std::uint64_t seed) {
   sim::World world;
   fill_with_trouble(world, random, 5);
   auto engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
-                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7, .messages_per_second = 20,
-                                                         .messages_in_flight = 1 + static_cast<int>(random.below(4))},
+                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7,
+                                                         .messages_in_flight = 1 + static_cast<int>(random.below(4)),
+                                                         .messages_per_second = 20},
                                .runtime = sim::make_runtime(world, seed)});
   auto collector = std::make_shared<Collector>();
   engine->subscribe(collector);

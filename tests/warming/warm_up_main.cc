@@ -1,5 +1,5 @@
 // warm_up - simulated warm-ups of the warming room under modelled providers, all strategies over some seeds.
-//   warm_up [--seeds N] [--curve CURVE] [--svg FOLDER]   the table and the charts of docs/warming.md
+//   warm_up [--seeds N] [--first-seed N] [--curve CURVE] [--svg FOLDER]   the table and the charts of docs/warming.md
 //   warm_up --decisions SEED                             every decision of one run, one a line
 #include <fmt/format.h>
 
@@ -19,6 +19,7 @@ namespace {
 
 struct Options {
   std::uint64_t seeds = 20;
+  std::uint64_t first_seed = 1;
   std::string curve = WarmUpOptions{}.curve;
   std::string svg;
   std::uint64_t decisions = 0;
@@ -68,7 +69,7 @@ void write_charts(const Options& options, const std::map<Strategy, Row>& rows) {
 
 int compare(const Options& options) {
   std::map<Strategy, Row> rows;
-  for (std::uint64_t seed = 1; seed <= options.seeds; ++seed) {
+  for (std::uint64_t seed = options.first_seed; seed < options.first_seed + options.seeds; ++seed) {
     for (const Strategy strategy : kStrategies) {
       add(rows[strategy], warm_up({.strategy = strategy, .seed = seed, .curve = options.curve}),
           1.0 / static_cast<double>(options.seeds));
@@ -98,6 +99,8 @@ int run(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--seeds")
       options.seeds = std::strtoull(argv[i + 1], nullptr, 10);
+    else if (word == "--first-seed")
+      options.first_seed = std::strtoull(argv[i + 1], nullptr, 10);
     else if (word == "--curve")
       options.curve = argv[i + 1];
     else if (word == "--svg")
