@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -27,7 +26,11 @@ struct Arguments {
 Result<bounce::Classifier> load(const std::string& file) {
   if (file.empty()) return bounce::Classifier::shipped();
   std::ifstream stream(file, std::ios::binary);
-  std::string tsv{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::string tsv;
+  // read() and not an iterator over the buffer: of a directory that one throws.
+  for (char some[16 * 1024]; stream.read(some, sizeof some), stream.gcount() > 0;) {
+    tsv.append(some, static_cast<std::size_t>(stream.gcount()));
+  }
   if (!stream.is_open() || stream.bad()) return Error{ErrorCode::kIo, file + ": cannot be read"};
   return bounce::Classifier::make(tsv, file);
 }
