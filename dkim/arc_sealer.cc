@@ -168,7 +168,11 @@ Result<std::string> ArcSealer::seal(std::string_view message, std::string_view a
   if (signature.empty()) return openssl_refused();
   std::string sealed;
   const std::string_view status = next_status(so_far);
-  if (status == "pass") append_sealed_sets(sealed, collect_arc_sets(cut.fields).sets);
+  if (status == "pass") {
+    const ArcSets before = collect_arc_sets(cut.fields);
+    if (!before.finding.ok() || before.highest != so_far.instances) return invalid("so_far is of another message");
+    append_sealed_sets(sealed, before.sets);
+  }
   append_sealed_part(sealed, field_of(results, kAuthenticationResultsName), field_of(signature, kArcMessageName));
   const std::string seal = identity_->seal(sealed, instance, status, now);
   if (seal.empty()) return openssl_refused();

@@ -92,6 +92,10 @@ class Signing final : public OpenDkimSigner {
     if (status == DKIM_STAT_OK && !cut.body.empty()) {
       status = dkim_body(dkim.get(), octets(cut.body), cut.body.size());
     }
+    // It does not add the CRLF of RFC 6376 3.4.3 and 3.4.4 itself in all forms.
+    if (status == DKIM_STAT_OK && !cut.body.empty() && !cut.body.ends_with("\r\n")) {
+      status = dkim_body(dkim.get(), octets("\r\n"), 2);
+    }
     if (status == DKIM_STAT_OK) status = dkim_eom(dkim.get(), nullptr);
     unsigned char* value = nullptr;
     std::size_t size = 0;

@@ -152,6 +152,9 @@ KeyCache::KeyCache(std::size_t keys_max) : impl_(std::make_unique<Impl>()) {
 }
 KeyCache::~KeyCache() = default;
 
+// A record with a key of 8,192 bits has 1,400 octets. What is much longer is none, and shall not fill the cache.
+constexpr std::size_t kCachedBytesMax = 4096;
+
 std::shared_ptr<const PublicKey> KeyCache::Impl::find(std::string_view text) {
   {
     const std::lock_guard lock(mutex);
@@ -161,6 +164,7 @@ std::shared_ptr<const PublicKey> KeyCache::Impl::find(std::string_view text) {
     }
   }
   auto key = PublicKey::parse(text);  // Without the lock: it may take a tenth of a millisecond.
+  if (text.size() > kCachedBytesMax) return key;
   const std::lock_guard lock(mutex);
   if (by_text.contains(text)) return key;  // Another thread came first.
   recent.emplace_front(std::string(text), key);

@@ -105,6 +105,10 @@ Result<Signer> Signer::make(std::string_view domain, std::string_view selector, 
       if (!is_field_name(name) || name.find(';') != std::string::npos) {
         return invalid(fmt::format("\"{}\" is not a header name that can be signed", name));
       }
+      // Verifiers would take the signature itself for the one that must not be there.
+      if (list == &options.oversigned && ascii::iequals(name, "DKIM-Signature")) {
+        return invalid("DKIM-Signature cannot be oversigned (RFC 6376 3.5, h=)");
+      }
       identity->add_name(name, list == &options.oversigned);
     }
   }

@@ -17,9 +17,10 @@ constexpr Fate kBounced{spool::State::kBounced, EventKind::kBounced};
 constexpr Fate kFailed{spool::State::kFailed, EventKind::kFailed};
 
 // A 5yz about the message or the recipient ends it. Before MAIL FROM a 5yz is about the connection, and a reply that
-// asks for something else of us (TLS) is worth another try.
+// asks for something else of us (TLS), or says that our commands came in a wrong order (503), is worth another try.
 bool refused_for_good(const Outcome& outcome, const bounce::Verdict& verdict) {
-  return outcome.reply.permanent() && outcome.stage >= Stage::kMailFrom && verdict.klass != bounce::Class::kTlsRequired;
+  return outcome.reply.permanent() && outcome.stage >= Stage::kMailFrom &&
+         verdict.klass != bounce::Class::kTlsRequired && outcome.reply.code != 503;
 }
 
 Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict) {

@@ -13,8 +13,11 @@ Reply answer(int code, EnhancedCode enhanced, std::string text) {
   return {.code = code, .enhanced = enhanced, .text = std::move(text)};
 }
 
-// Nearly every report has one recipient; each may have a token of its own.
+// The message is read once for each recipient, for each may have a token of its own; nearly every report has one.
+constexpr std::size_t kRecipientsMax = 20;
+
 Reply take(Engine& engine, const smtp::Submission& submission, const Keep& keep) {
+  if (submission.envelope.recipients.size() > kRecipientsMax) return answer(452, {4, 5, 3}, "Too many recipients");
   bool reported = false;
   for (const smtp::EnvelopeRecipient& each : submission.envelope.recipients) {
     const auto report = engine.inbound(submission.data, {.recipient = each.address.str()});

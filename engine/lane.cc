@@ -151,13 +151,13 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
   if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(sending.sent_at);
   const bool minds = learn_to_wait(connection, outcome) && !outcome.unknown();
   if (!sending.started && outcome.stage <= Stage::kMailFrom) {  // The connection ended before its turn came.
-    site_.push_front(std::move(sending.message));
+    site_.push_front(*sending.message);
     return;
   }
   if (minds || connection_used_up(outcome, connection.completed)) {
     const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
     if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
-    site_.push_front(std::move(sending.message));
+    site_.push_front(*sending.message);
     return;
   }
   const Prepared& prepared = *sending.message;

@@ -36,10 +36,10 @@ Site::~Site() {
 
 void Site::push(FeedPtr feed) { queue_.push(std::move(feed)); }
 
-void Site::push_front(PreparedPtr prepared) {
-  worker_.delivery().give_back(prepared->row);
-  std::string domain = prepared->recipient.substr(prepared->recipient.rfind('@') + 1);
-  queue_.push_front({.job = std::move(prepared->job), .row = std::move(prepared->row), .domain = std::move(domain)});
+void Site::push_front(Prepared& prepared) {
+  worker_.delivery().give_back(prepared.row);
+  std::string domain = prepared.recipient.substr(prepared.recipient.rfind('@') + 1);
+  queue_.push_front({.job = std::move(prepared.job), .row = std::move(prepared.row), .domain = std::move(domain)});
 }
 
 bool Site::unused(TimePoint now) const {
@@ -155,7 +155,7 @@ PreparedPtr Site::next_ready(TimePoint now) {
       PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       if (!prepared->job->paused) return prepared;
-      push_front(std::move(prepared));
+      push_front(*prepared);
     }
   }
   return nullptr;
@@ -176,7 +176,7 @@ void Site::give_back_ready() {
   for (LookAhead& ahead : ahead_) {
     for (; !ahead.ready.empty(); ahead.ready.pop_back()) {
       ready_bytes_ -= ahead.ready.back()->wire.size();
-      push_front(std::move(ahead.ready.back()));
+      push_front(*ahead.ready.back());
     }
   }
 }
@@ -225,7 +225,7 @@ void Site::made(std::vector<PreparedPtr> batch) {
     --ahead.preparing;
     if (stopped(*prepared, now)) continue;
     if (prepared->job->paused) {
-      push_front(std::move(prepared));
+      push_front(*prepared);
       continue;
     }
     message_bytes_ = prepared->wire.size();
@@ -244,7 +244,7 @@ void Site::review() {
       PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
-        push_front(std::move(prepared));
+        push_front(*prepared);
       } else {
         ready_bytes_ += prepared->wire.size();
         ahead.ready.push_back(std::move(prepared));
@@ -302,7 +302,7 @@ void Site::charge() {
       PreparedPtr prepared = take_ready(ahead);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
-        push_front(std::move(prepared));
+        push_front(*prepared);
         continue;
       }
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},

@@ -94,7 +94,7 @@ class Site {
   ~Site();
 
   void push(FeedPtr feed);
-  void push_front(PreparedPtr prepared);         // Claimed, but nothing was tried: its row waits again.
+  void push_front(Prepared& prepared);  // Claimed, but nothing was tried: its row waits again. `wire` stays: it may be under way.
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
   void pump();                                   // Does whatever can be done now. Call after every change.
   void review();                                 // After a command: settles or gives back what must not go any more.

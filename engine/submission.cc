@@ -30,15 +30,17 @@ Reply refusal_of(const Error& error) {
   }
 }
 
-// The engine signs for the domain of From: who may not send as it must not write as it (RFC 6409 6.1).
+// The engine signs for the domain of From: who may not send as it must not write as it (RFC 6409 6.1). What is judged
+// is what Engine::submit() and a receiver read: a line that is no field ends no header there, and what encoded words
+// say is never an address (RFC 2047 5).
 std::optional<Reply> refuse_author(const smtp::Submission& submission) {
   int froms = 0;
   for (std::string_view rest = submission.data; const auto field = next_field(rest);) {
-    if (field->name.empty()) break;  // The body has begun.
+    if (field->name.empty()) return refusal(550, {5, 6, 0}, "A line of the header is no field");
     if (!ascii::iequals(field->name, "From")) continue;
     if (++froms > 1) return refusal(550, {5, 6, 0}, "More than one From");
     if (submission.identity.senders.empty()) continue;
-    const auto from = NamedAddress::parse(decode_header(field->value));
+    const auto from = NamedAddress::parse(unfold(field->value));
     if (!from || !submission.identity.may_send_as(from->address))
       return refusal(550, {5, 7, 1}, "Not allowed to write as this From");
   }

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -85,7 +87,9 @@ void judge_tags(const dkim::KeyRecord& record, Report& report) {
 void judge(const std::string& text, const std::optional<dkim::PrivateKey>& key, Report& report) {
   const auto record = dkim::KeyRecord::parse(text);
   if (!record) {
-    return report.bad(fmt::format("not a DKIM key record: {}. It says: {}", record.error().detail, text.substr(0, 80)));
+    std::string shown = text.substr(0, 80);  // Whoever owns the zone chose these octets; a terminal obeys some.
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+    return report.bad(fmt::format("not a DKIM key record: {}. It says: {}", record.error().detail, shown));
   }
   if (record->revoked()) {
     return report.bad(

@@ -14,6 +14,8 @@
 namespace mailsbuddy::cli {
 namespace {
 
+constexpr std::int64_t kSecondsMax = 99'999'999'999;  // t= and x= have at most twelve digits (RFC 6376 3.5), and x= is a sum.
+
 using Run = std::function<int()>;
 
 // Standard input by name: so a key is read past the C++ library's buffers, which would keep a copy.
@@ -165,9 +167,9 @@ void add_sign(CLI::App& dkim, Run& run) {
       ->capture_default_str();
   command->add_option("--identity", options->identity, "i=, for example @news.brand.example");
   command->add_option("--expires", options->expires_after, "x=, so many seconds after the signature")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, kSecondsMax));
   command->add_option("--at", options->at, "The Unix time of the signature. Default: now")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(std::int64_t{0}, kSecondsMax));
   command->add_option("--body-length", options->body_length, "l=, sign only so many octets of the body: unsafe")
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--copied-headers", options->copied_headers, "z=, a copy of what is signed");

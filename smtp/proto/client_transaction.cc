@@ -223,7 +223,9 @@ void ClientSession::State::on_data(const Reply& reply, TimePoint now) {
 
 void ClientSession::State::on_final_dot(const Reply& reply, TimePoint now) {
   if (reply.code >= 300 && reply.code < 400) return refuse(reply);
-  needs_rset_ = false;
+  // "The state of the transaction is indeterminate" after a BDAT that failed (RFC 3030 2): without its recipients the
+  // server may hold the old one still, and the next MAIL FROM would pay for it.
+  needs_rset_ = needs_rset_ && reply.code >= 400 && chunks(front().transaction);
   settle_all({Stage::kFinalDot, Cause::kReply, reply, {}});
   finish(now);
 }

@@ -235,6 +235,17 @@ BOOST_AUTO_TEST_CASE(refuses_to_seal) {
   BOOST_TEST(!ArcSealer::make("list.example", "s1", rsa(), {.headers = {"From", "arc-seal"}}));
 }
 
+// The verification has to be of the message that is sealed.
+BOOST_AUTO_TEST_CASE(does_not_seal_on_the_word_of_another_chain) {
+  const ArcVerification two = judged(chain(2));
+  BOOST_REQUIRE(to_string(two.status) == "pass");
+  BOOST_TEST(!sealer().seal(kMessage, "mx.example; none", two, kNow));
+  BOOST_TEST(!sealer().seal(chain(1), "mx.example; none", two, kNow));
+  const std::string message = chain(2);
+  BOOST_TEST(!sealer().seal(message.substr(message.find("ARC-Message-Signature:")), "mx.example; none", two, kNow));
+  BOOST_TEST(sealer().seal(message, "mx.example; none", two, kNow).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(keys_needed_for_a_chain) {
   const std::vector<std::string> expected{"s1._domainkey.list.example", "e1._domainkey.mx.example"};
   BOOST_TEST((arc_keys_needed(chain(3)) == expected));

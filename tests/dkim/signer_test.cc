@@ -228,6 +228,8 @@ BOOST_AUTO_TEST_CASE(options_are_checked) {
     return made ? "" : made.error().detail;
   };
   BOOST_TEST(refused({.headers = {"To"}, .oversigned = {}}) == "From must be signed (RFC 6376 5.4)");
+  BOOST_TEST(refused({.oversigned = {"dkim-signature"}}) ==
+             "DKIM-Signature cannot be oversigned (RFC 6376 3.5, h=)");
   BOOST_TEST(refused({.headers = {"From", "A:"}}) == "\"A:\" is not a header name that can be signed");
   BOOST_TEST(refused({.headers = {"From", "A;b"}}) == "\"A;b\" is not a header name that can be signed");
   BOOST_TEST(refused({.headers = {"From", ""}}) == "\"\" is not a header name that can be signed");

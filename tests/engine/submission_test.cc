@@ -158,6 +158,7 @@ BOOST_AUTO_TEST_CASE(nobody_writes_as_another) {
     std::string_view from, reply;
   };
   constexpr std::string_view kRefused = "550 5.7.1 Not allowed to write as this From";
+  const std::string long_name = std::string(80, 'X') + ": c\r\nFrom: a@c.example\r\n";
   const Case kCases[] = {
       {"From: a@b.example\r\n", "250"},
       {"from : News <x@B.example>\r\n", "250"},
@@ -166,6 +167,12 @@ BOOST_AUTO_TEST_CASE(nobody_writes_as_another) {
       {"From: a@b.example, a@c.example\r\n", kRefused},
       {"From:\r\n", kRefused},
       {"From: a@b.example\r\nFROM: a@c.example\r\n", "550 5.6.0 More than one From"},
+      // What stands behind a line that is no field is read all the same further on.
+      {"garbage\r\nFrom: a@c.example\r\n", "550 5.6.0 A line of the header is no field"},
+      {"From: a@b.example\r\ngarbage\r\nFrom: a@c.example\r\n", "550 5.6.0 A line of the header is no field"},
+      {long_name, "550 5.6.0 A line of the header is no field"},
+      // Encoded words hold no address.
+      {"From: =?utf-8?Q?=3Ca=40b.example=3E_=28?= <a@c.example> (=?utf-8?Q?=29?=)\r\n", kRefused},
   };
   House house;
   for (const Case& c : kCases) {

@@ -162,6 +162,7 @@ void on_mail(const LinkPtr& link, const std::string& line) {
   if (receiver.hates_overlap && std::exchange(link->overlapped, false)) {
     return server_says(link, "503 5.5.0 Wait for my reply");
   }
+  if (link->in_mail) return server_says(link, "503 5.5.1 Nested MAIL command");
   link->rcpt_to.clear();
   link->mail_from = bracketed(line);
   link->in_mail = act(link, receiver.next("MAIL", "250 2.1.0 Ok")) == '2';
@@ -222,7 +223,10 @@ void on_line(const LinkPtr& link, const std::string& line) {
     return;
   }
   if (verb == "STARTTLS") return static_cast<void>(act(link, link->receiver.next("STARTTLS", "220 2.0.0 Ready")));
-  if (verb == "RSET") link->rcpt_to.clear();
+  if (verb == "RSET") {
+    link->rcpt_to.clear();
+    link->in_mail = false;
+  }
   if (verb == "RSET" || verb == "NOOP") return server_says(link, "250 2.0.0 Ok");
   if (verb == "QUIT") {
     server_says(link, "221 2.0.0 Bye");

@@ -14,6 +14,7 @@ constexpr std::uint64_t kSeeds = 3;  // Sanitizers, and fuzzing's clang: the ste
 #else
 constexpr std::uint64_t kSeeds = 20;
 #endif
+constexpr bool kMeansSaySomething = kSeeds >= 20;  // Of three seeds chance says most.
 
 struct Sums {
   double delivered_by_30 = 0;
@@ -42,7 +43,7 @@ BOOST_AUTO_TEST_CASE(more_delivered_fewer_deferred_no_long_block_nothing_strande
   for (const Strategy other : kStrategies) {
     if (other == Strategy::kController) continue;
     BOOST_TEST_CONTEXT(to_string(other)) {
-      BOOST_TEST(controller.delivered_by_30 > sums[other].delivered_by_30);
+      if (kMeansSaySomething) BOOST_TEST(controller.delivered_by_30 > sums[other].delivered_by_30);
       BOOST_TEST(controller.deferrals_by_30 * 5 < sums[other].deferrals_by_30);
     }
   }
