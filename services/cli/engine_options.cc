@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "services/cli/key_records.h"
+
 namespace mailsbuddy::cli {
 
 Result<std::string> read_file(const std::string& path) {
@@ -54,6 +56,23 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
   }
   if (ring->empty()) return std::shared_ptr<const dkim::KeyRing>();
   return std::shared_ptr<const dkim::KeyRing>(std::move(ring));
+}
+
+void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const std::vector<std::string>& dns) {
+  const TimePoint now = SystemClock().now();
+  const auto signers = keys.signers_for(domain, now);
+  auto records = DnsKeys::make(dns);
+  if (!signers || !records) return;  // Opening the engine and starting the campaign say so.
+  const std::string message = fmt::format("From: postmaster@{}\r\n\r\n", domain);
+  std::string trial;
+  if (!dkim::sign_all(signers->view(), message, now, trial)) return;
+  const auto verified =
+      dkim::verify(trial + message, [&](std::string_view name) { return records->find(name); }, {.now = now});
+  for (const dkim::SignatureResult& each : verified.signatures) {
+    if (each.status == dkim::Status::kPass) continue;
+    fmt::print(stderr, "warning: receivers will not accept the DKIM signature of {}: {}; see mailsbuddy dkim check {} {}\n",
+               each.domain, dkim::describe(each.reason), each.domain, each.selector);
+  }
 }
 
 Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given) {

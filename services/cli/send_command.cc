@@ -151,6 +151,7 @@ class Send {
     for (const std::string& server : options_.dns) {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
     }
+    if (*keys != nullptr) check_signatures(**keys, campaign->from.address.domain(), options_.dns);
     auto engine = Engine::open({.egress = *std::move(egress),
                                 .keys = *std::move(keys),
                                 .max_age = std::chrono::seconds(options_.max_age_seconds),

@@ -157,6 +157,17 @@ class Partly(support.TestCase):
 
     RECEIVERS = RECEIVERS
 
+    def test_signatures_are_tried_before_the_campaign(self):
+        self.world.write("template.eml", support.TEMPLATE)
+        self.world.write("rows.csv", "name,email\nAnn,ann@quick.example\n")
+        sinks = self.world.sinks({"127.0.0.31": "quick"}, {"quick": ""})
+        good = self.world.send(port=sinks.port)
+        self.assertEqual(good.status, 0, good.stderr)
+        self.assertNotIn("warning", good.stderr)
+        unpublished = self.world.send(port=sinks.port, dkim=f"{support.SENDER}:s9:{self.world.key.file}")
+        self.assertEqual(unpublished.status, 0, unpublished.stderr)
+        self.assertIn(f"see mailsbuddy dkim check {support.SENDER} s9", unpublished.stderr)
+
     def test_bad_rows_are_reported_and_the_rest_is_sent(self):
         self.world.write("template.eml", support.TEMPLATE)
         rows = self.world.write("rows.csv", (
