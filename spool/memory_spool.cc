@@ -156,6 +156,23 @@ class MemorySpool final : public Spool {
     return number;
   }
 
+  Result<void> set_control(JobNumber number, std::string control) override {
+    const std::lock_guard lock(mutex_);
+    Job* job = find(number);
+    if (job == nullptr) return no_such_job(number);
+    job->record.control = std::move(control);
+    return {};
+  }
+
+  std::vector<StoredJob> jobs() const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<StoredJob> out;
+    out.reserve(jobs_.size());
+    for (const auto& [number, job] : jobs_) out.push_back({number, job.record});
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+    return out;
+  }
+
   Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
     const std::lock_guard lock(mutex_);
     Job* job = find(number);
@@ -235,6 +252,8 @@ class MemorySpool final : public Spool {
     }
   }
 
+  void take_unsettled(std::size_t, std::vector<Row>&) override {}  // Opened empty.
+
   TimePoint next_due() const override {
     const std::lock_guard lock(mutex_);
     return due_.empty() ? TimePoint::max() : due_.begin()->first;
@@ -248,6 +267,7 @@ class MemorySpool final : public Spool {
       for (Note& each : batch.notes) note(each);
       for (NewSuppression& each : batch.suppressions) add_suppression(each);
       for (const Tally& each : batch.tallies) set_tally(each);
+      for (Snapshot& each : batch.snapshots) snapshots_[std::move(each.name)] = std::move(each.bytes);
       for (std::string& event : batch.events) outbox_.push_back(std::move(event));
     }
     if (durable) durable();
@@ -322,6 +342,13 @@ class MemorySpool final : public Spool {
   std::uint64_t event_count() const override {
     const std::lock_guard lock(mutex_);
     return outbox_.size();
+  }
+
+  std::optional<std::string> snapshot(std::string_view name) const override {
+    const std::lock_guard lock(mutex_);
+    const auto found = snapshots_.find(std::string(name));
+    if (found == snapshots_.end()) return std::nullopt;
+    return found->second;
   }
 
   Result<void> suppress(NewSuppression suppression) override {
@@ -456,6 +483,7 @@ class MemorySpool final : public Spool {
   std::deque<std::string> outbox_;
   std::unordered_map<std::string, Suppression> suppressed_;
   std::unordered_map<std::string, KeptTally> tallies_;
+  std::unordered_map<std::string, std::string> snapshots_;
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};
   std::uint64_t open_rows_ = 0;

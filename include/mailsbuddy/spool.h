@@ -67,6 +67,7 @@ struct JobRecord {
   std::string id;               // Unique among jobs. The caller's.
   std::string content;          // Opaque to the spool: what the engine needs to make messages.
   TimePoint created{};
+  std::string control{};        // Opaque: the little that changes while the job is there (paused, import complete, ...).
 };
 
 // How far a job's domain has been read. Starts at the first row; only read() moves it.
@@ -119,6 +120,13 @@ struct Tally {
   TimePoint forget{};           // From then on the spool may drop it.
 };
 
+// State of the caller's that is no row's, such as how far the warm-up of an IP has come. Opaque; kept under a name, the
+// last one stands.
+struct Snapshot {
+  std::string name;
+  std::string bytes;
+};
+
 // Everything one worker changes at once: applied whole or not at all, in the order of the members; settlements before
 // claims, so that a row can be given back and claimed again in one batch.
 struct Batch {
@@ -127,10 +135,11 @@ struct Batch {
   std::vector<Note> notes{};
   std::vector<NewSuppression> suppressions{};
   std::vector<Tally> tallies{};
+  std::vector<Snapshot> snapshots{};
   std::vector<std::string> events{};     // Of no row; appended to the outbox.
   bool empty() const noexcept {
     return claims.empty() && settlements.empty() && notes.empty() && suppressions.empty() && tallies.empty() &&
-           events.empty();
+           snapshots.empty() && events.empty();
   }
 };
 
@@ -154,6 +163,14 @@ class Spool {
 
   // Errors: kAlreadyExists: a job has that id.
   virtual Result<JobNumber> create(JobRecord record) = 0;
+  // Replaces JobRecord::control. Durable on return. Errors: kNotFound.
+  virtual Result<void> set_control(JobNumber job, std::string control) = 0;
+  // The jobs that are there, by number: what a process that opens a spool finds.
+  struct StoredJob {
+    JobNumber number = 0;
+    JobRecord record;
+  };
+  virtual std::vector<StoredJob> jobs() const = 0;
   // Durable on return. Errors: kResourceExhausted: nothing of `rows` is stored.
   virtual Result<void> append(JobNumber job, std::span<const RowInput> rows) = 0;
   // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about.
@@ -175,6 +192,10 @@ class Spool {
   // The same for one job's deferred and held rows, due or not: to cancel them.
   virtual void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
 
+  // Up to `max` rows that were kClaimed when the spool was opened, each once: the process before may have sent them or not.
+  // They stay kClaimed until settled. One that was stored by a process that still runs is none of them.
+  virtual void take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
+
   // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call.
   virtual void commit(Batch batch, Task durable) = 0;
 
@@ -192,6 +213,8 @@ class Spool {
   virtual std::vector<std::string> peek_events(std::size_t max) const = 0;
   virtual void remove_events(std::size_t count) = 0;  // The first `count`.
   virtual std::uint64_t event_count() const = 0;
+
+  virtual std::optional<std::string> snapshot(std::string_view name) const = 0;  // Empty: there is none of that name.
 
   // Suppression. What is suppressed keeps its first reason. Durable on return.
   virtual Result<void> suppress(NewSuppression suppression) = 0;

@@ -319,3 +319,23 @@ BOOST_FIXTURE_TEST_CASE(old_tallies_are_dropped_when_a_day_has_passed, World) {
   BOOST_TEST(spool->tally("brand", "b@x.test") == 1U);
   BOOST_TEST(spool->tally("brand", "c@x.test") == 1U);
 }
+
+BOOST_FIXTURE_TEST_CASE(what_is_no_rows_state_is_kept_too, World) {
+  BOOST_TEST(spool->jobs().size() == 1U);
+  BOOST_REQUIRE(spool->set_control(job, "paused").has_value());
+  BOOST_TEST(spool->jobs().front().number == job);
+  BOOST_TEST(spool->jobs().front().record.control == "paused");
+  BOOST_TEST(!spool->set_control(99, "paused").has_value());
+
+  BOOST_TEST(!spool->snapshot("google").has_value());
+  Batch batch;
+  batch.snapshots = {{.name = "google", .bytes = "a"}, {.name = "yahoo", .bytes = "b"}, {.name = "google", .bytes = "c"}};
+  spool->commit(std::move(batch), nullptr);
+  BOOST_TEST(spool->snapshot("google").value() == "c");
+  BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+
+  append({{"d.test", "ann", ""}});
+  std::vector<Row> unsettled;
+  spool->take_unsettled(10, unsettled);
+  BOOST_TEST(unsettled.empty());
+}
