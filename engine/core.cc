@@ -12,15 +12,19 @@
 #include "core/mail/mime.h"
 #include "engine/fields.h"
 #include "engine/intake.h"
+#include "engine/job_record.h"
 
 namespace mailsbuddy {
 namespace {
 
 constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
 
+using engine::encode_control;
+using engine::encode_job;
 using engine::FeedPtr;
 using engine::Job;
 using engine::JobPtr;
+using engine::same_job;
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 
@@ -56,6 +60,17 @@ std::string random_key() {
     const std::uint64_t word = system_seed();
     key.append(reinterpret_cast<const char*>(&word), sizeof word);
   }
+  return key;
+}
+
+// Return paths of yesterday's mail were signed with it.
+std::string kept_key(spool::Spool& spool) {
+  constexpr std::string_view kName = "verp_key";
+  if (auto kept = spool.snapshot(kName); kept && kept->size() >= bounce::kVerpKeyBytesMin) return *std::move(kept);
+  std::string key = random_key();
+  spool::Batch batch;
+  batch.snapshots.push_back({.name = std::string(kName), .bytes = key});
+  spool.commit(std::move(batch), nullptr);  // Durable before any claim that follows.
   return key;
 }
 
@@ -112,8 +127,10 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
     }
   }
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
-  if (options.verp_key.empty()) options.verp_key = random_key();
-  return std::unique_ptr<Core>(new Core(std::move(options), *std::move(egress)));
+  if (options.verp_key.empty()) options.verp_key = kept_key(*options.spool);
+  std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress)));
+  core->recover();
+  return core;
 }
 
 Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
@@ -132,6 +149,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
               .route = [this](FeedPtr feed) { route(std::move(feed)); },
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
               .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); },
+              .gate = std::make_shared<engine::Gate>(),
               .stopping = stopping_},
       random_(runtime().seed() ^ 0x6a6f6273) {
   for (int i = 0; i < runtime().workers(); ++i) workers_.push_back(std::make_unique<engine::Worker>(shared_, i));
@@ -143,6 +161,7 @@ Engine::Core::~Core() {
     runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->stop(); });
   }
   runtime().stop();
+  shared_.gate->close();
 }
 
 int Engine::Core::owner_of(std::string_view name) const {
@@ -258,24 +277,54 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   return job;
 }
 
-Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
-  auto made = campaign_job(campaign, rows.columns());
-  if (!made) return std::move(made).error();
-  const JobPtr job = *std::move(made);
+// Two who start the same one: the second finds it neither here nor new.
+Result<JobPtr> Engine::Core::begin_import(JobPtr job) {
   {
     const std::lock_guard lock(mutex_);
     job->uid = Id128::make(now(), random_);
+    const auto found = interrupted_.find(job->id);
+    if (found != interrupted_.end()) {
+      if (!same_job(*found->second, *job)) {
+        return invalid(
+            fmt::format("campaign '{}': it differs from the one whose import was interrupted; forget() that "
+                        "one to begin anew",
+                        job->id));
+      }
+      JobPtr interrupted = std::move(found->second);
+      interrupted_.erase(found);
+      return interrupted;
+    }
   }
-  auto number = spool().create({.id = job->id, .content = {}, .created = now()});
+  auto number =
+      spool().create({.id = job->id, .content = encode_job(*job), .created = now(), .control = encode_control({})});
   if (!number) return Error{number.error().code, fmt::format("campaign '{}': {}", job->id, number.error().detail)};
   job->number = *number;
-  auto report = engine::import_rows(rows, spool(), job->number, runtime().seed());
-  if (!report) {
-    spool().erase(job->number);
-    return std::move(report).error();
+  return job;
+}
+
+Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
+  auto made = campaign_job(campaign, rows.columns());
+  if (!made) return std::move(made).error();
+  auto begun = begin_import(*std::move(made));
+  if (!begun) return std::move(begun).error();
+  const JobPtr job = *std::move(begun);
+  const std::uint64_t seed = runtime().seed();
+  auto report =
+      engine::import_rows(rows, spool(), job->number, seed, engine::stored_addresses(spool(), job->number, seed));
+  Result<void> kept;
+  if (report) kept = keep_complete(*job);
+  if (report && kept) {
+    release(job);
+    return report;
   }
-  release(job);
-  return report;
+  Error error = report ? std::move(kept).error() : std::move(report).error();
+  if (error.code != ErrorCode::kResourceExhausted) {
+    spool().erase(job->number);
+    return error;
+  }
+  const std::lock_guard lock(mutex_);
+  interrupted_[job->id] = job;
+  return error;
 }
 
 Result<MessageId> Engine::Core::submit(Message message) {
@@ -289,7 +338,11 @@ Result<MessageId> Engine::Core::submit(Message message) {
   if (!made) return std::move(made).error();
   const JobPtr job = *std::move(made);
   job->uid = id;
-  auto number = spool().create({.id = job->id, .content = job->data, .created = now()});
+  job->expires = std::max(now(), job->not_before) + options_.max_age;
+  auto number = spool().create({.id = job->id,
+                                .content = encode_job(*job),
+                                .created = now(),
+                                .control = encode_control({.complete = true, .expires = job->expires})});
   if (!number) return std::move(number).error();
   job->number = *number;
   std::vector<spool::RowInput> rows;
@@ -306,16 +359,21 @@ Result<MessageId> Engine::Core::submit(Message message) {
   return id;
 }
 
+// Its age counts from when the first row may go, not from when the import began.
+Result<void> Engine::Core::keep_complete(Job& job) {
+  job.expires = now() + options_.max_age;
+  return keep_control(job, false, false);
+}
+
+Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancelled) {
+  return spool().set_control(
+      job.number, encode_control({.complete = true, .paused = paused, .cancelled = cancelled, .expires = job.expires}));
+}
+
 void Engine::Core::release(const JobPtr& job) {
-  job->expires = std::max(now(), job->not_before) + options_.max_age;
   add(job);
   for (auto& domain : spool().domains(job->number)) {
-    auto feed = std::make_unique<engine::Feed>();
-    feed->job = job;
-    feed->domain_number = domain.domain;
-    feed->domain = std::move(domain.name);
-    feed->unread = domain.rows;
-    route(std::move(feed));
+    route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.rows));
   }
 }
 
@@ -385,6 +443,8 @@ Result<CampaignStatus> Engine::Core::status(std::string_view id) const {
 Result<void> Engine::Core::set_paused(std::string_view id, bool paused) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
+  const std::lock_guard lock(control_mutex_);
+  if (auto kept = keep_control(*job, paused, job->cancelled); !kept) return kept;
   job->paused = paused;
   wake_workers(job);
   return {};
@@ -393,12 +453,22 @@ Result<void> Engine::Core::set_paused(std::string_view id, bool paused) {
 Result<void> Engine::Core::cancel(std::string_view id) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
+  const std::lock_guard lock(control_mutex_);
+  if (auto kept = keep_control(*job, job->paused, true); !kept) return kept;
   job->cancelled = true;
   wake_workers(job);
   return {};
 }
 
 Result<void> Engine::Core::forget(std::string_view id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = interrupted_.find(id); found != interrupted_.end()) {
+      spool().erase(found->second->number);
+      interrupted_.erase(found);
+      return {};
+    }
+  }
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
   if (!CampaignStatus{.counts = spool().counts(job->number)}.settled()) {

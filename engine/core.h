@@ -42,12 +42,22 @@ class Engine::Core {
   net::Runtime& runtime() const noexcept { return *options_.runtime; }
   spool::Spool& spool() const noexcept { return *options_.spool; }
   TimePoint now() const noexcept { return runtime().clock().now(); }
-  int owner_of(std::string_view name) const;       // The worker of a domain or a provider.
+  int owner_of(std::string_view name) const;  // The worker of a domain or a provider.
 
   bool has_pool(std::string_view pool) const;
   Result<engine::JobPtr> campaign_job(const Campaign& campaign, std::span<const std::string> columns) const;
   Result<engine::JobPtr> message_job(Message message, MessageId id) const;
-  void release(const engine::JobPtr& job);         // All its rows are in the spool: let them go.
+  // All its rows are in the spool, and it says so: let them go.
+  void release(const engine::JobPtr& job);
+  Result<engine::JobPtr> begin_import(
+      engine::JobPtr job);  // A new job, or the one of that id whose import was interrupted.
+  Result<void> keep_complete(engine::Job& job);
+  Result<void> keep_control(const engine::Job& job, bool paused, bool cancelled);
+
+  // core_recovery.cc: what the process before left in the spool.
+  void recover();
+  void recover(const spool::Spool::StoredJob& stored);
+  void recover_unsettled();
   engine::JobPtr find(std::string_view id) const;  // Null: none.
   engine::JobPtr find(spool::JobNumber number) const;
   engine::JobPtr find_campaign(std::uint64_t token_number) const;
@@ -66,10 +76,12 @@ class Engine::Core {
   engine::Shared shared_;
   std::vector<std::unique_ptr<engine::Worker>> workers_;
 
-  mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
+  std::mutex control_mutex_;                       // A job's flags change together with what is kept of them.
+  mutable std::mutex mutex_;  // The jobs and the ids' randomness.
   std::map<std::string, engine::JobPtr, std::less<>> jobs_;
   std::unordered_map<spool::JobNumber, engine::JobPtr> jobs_by_number_;
   std::unordered_map<std::uint64_t, engine::JobPtr> campaigns_by_token_;  // By token_number().
+  std::map<std::string, engine::JobPtr, std::less<>> interrupted_;        // Whose import is to be resumed.
   mutable Random random_;
 };
 

@@ -74,13 +74,14 @@ bounce::Verdict marked_verdict(std::uint8_t mark) {
 }  // namespace
 
 Delivery::Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression,
-                   RetrySchedule retries, Random random, Committed committed)
+                   RetrySchedule retries, Random random, Committed committed, std::shared_ptr<Gate> gate)
     : loop_(loop),
       spool_(spool),
       suppressor_(spool, suppression),
       retries_(retries),
       random_(random),
       committed_(std::move(committed)),
+      gate_(std::move(gate)),
       flush_timer_([this] { flush(); }) {}
 
 // Rows 8 and 10 of the way through: classify, then settle with the event in the same write.
@@ -161,15 +162,15 @@ void Delivery::add(spool::Settlement settlement) {
 // What is given back goes first, so that the same row can be claimed again.
 void Delivery::claim(std::vector<spool::RowKey> keys, Task durable) {
   flush();
-  spool_.commit({.settlements = {}, .claims = std::move(keys)}, std::move(durable));
+  spool_.commit({.settlements = {}, .claims = std::move(keys)}, Gate::guarded(gate_, std::move(durable)));
 }
 
 void Delivery::flush() {
   loop_.timers().cancel(flush_timer_);
   if (batch_.empty()) return;
-  spool_.commit(std::exchange(batch_, {}),
-                [committed = committed_, due = std::exchange(earliest_due_, TimePoint::max()),
-                 messages = std::exchange(messages_, {})] { committed(due, messages); });
+  auto durable = [committed = committed_, due = std::exchange(earliest_due_, TimePoint::max()),
+                  messages = std::exchange(messages_, {})] { committed(due, messages); };
+  spool_.commit(std::exchange(batch_, {}), Gate::guarded(gate_, std::move(durable)));
 }
 
 }  // namespace mailsbuddy::engine

@@ -7,6 +7,7 @@
 
 #include "core/base/timer_wheel.h"
 #include "engine/events.h"
+#include "engine/gate.h"
 #include "engine/job.h"
 #include "engine/retry.h"
 #include "engine/suppressor.h"
@@ -35,7 +36,7 @@ class Delivery {
   // `committed` is called after each write, on any thread, with the earliest new due time (max(): none).
   using Committed = std::function<void(TimePoint earliest_due, const std::vector<JobPtr>& finished_messages)>;
   Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression, RetrySchedule retries,
-           Random random, Committed committed);
+           Random random, Committed committed, std::shared_ptr<Gate> gate);
 
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
   void give_back(const spool::Row& row);  // Claimed, not tried: queued again, the caller has it.
@@ -61,6 +62,7 @@ class Delivery {
   RetrySchedule retries_;
   Random random_;
   Committed committed_;
+  std::shared_ptr<Gate> gate_;  // The spool may call back after the end of all this.
   Timer flush_timer_;
   spool::Batch batch_;            // What goes with the next flush.
   std::vector<JobPtr> messages_;  // Single messages among them: they may be settled as a whole now.

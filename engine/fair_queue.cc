@@ -16,6 +16,15 @@ void rotate(List& list) {
 
 }  // namespace
 
+FeedPtr make_feed(JobPtr job, spool::DomainNumber number, std::string domain, std::uint64_t unread) {
+  auto feed = std::make_unique<Feed>();
+  feed->job = std::move(job);
+  feed->domain_number = number;
+  feed->domain = std::move(domain);
+  feed->unread = unread;
+  return feed;
+}
+
 bool Feed::fill(spool::Spool& spool, std::size_t max) {
   if (rows.empty() && unread > 0) {
     const bool more = spool.read(job->number, domain_number, cursor, max, rows);

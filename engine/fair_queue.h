@@ -29,6 +29,7 @@ struct Feed {
   spool::Row take();             // The next row at hand.
 };
 using FeedPtr = std::unique_ptr<Feed>;
+FeedPtr make_feed(JobPtr job, spool::DomainNumber number, std::string domain, std::uint64_t unread = 0);
 
 // What pull() gives: one row, with what is needed to make its message.
 struct Pulled {

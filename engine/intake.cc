@@ -12,8 +12,8 @@
 namespace mailsbuddy::engine {
 namespace {
 
-constexpr std::size_t kAppendRows = 4096;          // Rows per write to the spool.
-constexpr std::size_t kRowBytesMax = 32u << 10;    // Merge fields of one row: a row is packed within one spool chunk.
+constexpr std::size_t kAppendRows = 4096;        // Rows per write to the spool.
+constexpr std::size_t kRowBytesMax = 32u << 10;  // Merge fields of one row: a row is packed within one spool chunk.
 
 // Rows gathered for one append().
 class Pending {
@@ -85,7 +85,29 @@ bool SeenAddresses::insert(std::string_view normalised) {
   return added;
 }
 
-Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed) {
+bool SeenAddresses::contains(std::string_view normalised) const {
+  if (slots_.empty()) return false;
+  const auto wanted = siphash128({seed_, ~seed_}, normalised);
+  const Hash hash{wanted[0], wanted[1]};
+  std::size_t at = hash.low & (slots_.size() - 1);
+  while (!slots_[at].empty()) {
+    if (slots_[at] == hash) return true;
+    at = (at + 1) & (slots_.size() - 1);
+  }
+  return false;
+}
+
+SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, std::uint64_t seed) {
+  SeenAddresses stored(seed);
+  spool.visit_open(job, [&stored](std::string_view local, std::string_view domain, std::string_view, spool::State) {
+    stored.insert(ascii::to_lower(fmt::format("{}@{}", local, domain)));
+    return true;
+  });
+  return stored;
+}
+
+Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
+                                 const SeenAddresses& stored) {
   ImportReport report;
   SeenAddresses seen(seed);
   Pending pending;
@@ -113,8 +135,14 @@ Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::Jo
       refuse(row, fields.error().detail);
       continue;
     }
-    if (!seen.insert(ascii::to_lower(address->str()))) {
+    const std::string normalised = ascii::to_lower(address->str());
+    if (!seen.insert(normalised)) {
       refuse(row, "the address was there before");
+      continue;
+    }
+    if (stored.contains(normalised)) {
+      ++report.accepted;
+      ++report.resumed;
       continue;
     }
     pending.add(*address, *std::move(fields));

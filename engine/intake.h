@@ -16,6 +16,7 @@ class SeenAddresses {
  public:
   explicit SeenAddresses(std::uint64_t seed) : seed_(seed) {}
   bool insert(std::string_view normalised);  // False: it was there.
+  bool contains(std::string_view normalised) const;
 
  private:
   struct Hash {
@@ -31,7 +32,12 @@ class SeenAddresses {
   std::vector<Hash> slots_;
 };
 
-// Reads `rows` to the end into `job`. Errors: the source's or the spool's; the job then holds some of the rows.
-Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed);
+// The addresses that `job` has rows of: an interrupted import stored them.
+SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, std::uint64_t seed);
+
+// Reads `rows` to the end into `job`; those in `stored` it has. Errors: the source's or the spool's; the job then holds
+// some of the rows.
+Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
+                                 const SeenAddresses& stored);
 
 }  // namespace mailsbuddy::engine

@@ -11,7 +11,8 @@ Worker::Worker(const Shared& shared, int index)
       resolver_(shared.runtime.resolver(index)),
       random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
       retries_(shared.options.first_retry),
-      delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed),
+      delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed,
+                shared.gate),
       router_(resolver_),
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
@@ -89,6 +90,16 @@ bool Worker::settled_if_ended(FeedPtr& feed) {
   const Cause cause = job.cancelled ? Cause::kCancelled : Cause::kExpired;
   settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}}, {});
   return true;
+}
+
+void Worker::settle_unsettled(FeedPtr feed) {
+  if (stopped_) return;
+  settle_feed(std::move(feed),
+              {.stage = Stage::kFinalDot,
+               .cause = Cause::kConnectionLost,
+               .reply = {},
+               .detail = "the process ended while the message was on its way"},
+              {});
 }
 
 void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
@@ -231,10 +242,7 @@ void Worker::hand_out_due() {
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[{row.key.job, row.key.domain}];
     if (feed == nullptr) {
-      feed = std::make_unique<Feed>();
-      feed->job = shared_.find_job(row.key.job);
-      feed->domain_number = row.key.domain;
-      feed->domain = spool().domain_name(row.key.domain);
+      feed = make_feed(shared_.find_job(row.key.job), row.key.domain, spool().domain_name(row.key.domain));
     }
     feed->rows.push_back(std::move(row));
   }
@@ -251,12 +259,7 @@ void Worker::cancel_waiting(const JobPtr& job) {
   spool().take_waiting(job->number, SIZE_MAX, rows);
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[row.key.domain];
-    if (feed == nullptr) {
-      feed = std::make_unique<Feed>();
-      feed->job = job;
-      feed->domain_number = row.key.domain;
-      feed->domain = spool().domain_name(row.key.domain);
-    }
+    if (feed == nullptr) feed = make_feed(job, row.key.domain, spool().domain_name(row.key.domain));
     feed->rows.push_back(std::move(row));
   }
   for (auto& [domain, feed] : feeds) settled_if_ended(feed);

@@ -32,6 +32,7 @@ struct Shared {
   std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
   Delivery::Committed committed;
+  std::shared_ptr<Gate> gate;                                // Closed before anything here goes.
   const std::atomic<bool>& stopping;                         // The engine is being destroyed.
 };
 
@@ -43,6 +44,7 @@ class Worker {
 
   void route(FeedPtr feed);                        // Finds the feed's site and hands it on.
   void deliver(FeedPtr feed, smtp::Route route);   // The feed's rows go to this site.
+  void settle_unsettled(FeedPtr feed);             // On the wire when the process before ended, perhaps.
   void wake(const JobPtr& job);                    // It was paused, resumed or cancelled: look at everything again.
   void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
 

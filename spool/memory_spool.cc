@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -194,6 +195,7 @@ class MemorySpool final : public Spool {
         0) {
       std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
     }
+    std::erase_if(unsettled_, [number](const RowKey& key) { return key.job == number; });
     ids_.erase(job->record.id);
     jobs_.erase(number);
   }
@@ -252,7 +254,14 @@ class MemorySpool final : public Spool {
     }
   }
 
-  void take_unsettled(std::size_t, std::vector<Row>&) override {}  // Opened empty.
+  void take_unsettled(std::size_t max, std::vector<Row>& out) override {
+    const std::lock_guard lock(mutex_);
+    const std::size_t limit = out.size() + max;
+    for (auto& [number, job] : jobs_) {
+      if (count(job, State::kClaimed) == 0) continue;
+      for (const auto& [domain, store] : job.domains) take_claimed({number, domain}, store, limit, out);
+    }
+  }
 
   TimePoint next_due() const override {
     const std::lock_guard lock(mutex_);
@@ -413,6 +422,19 @@ class MemorySpool final : public Spool {
     return row;
   }
 
+  void take_claimed(RowKey key, const DomainStore& store, std::size_t limit, std::vector<Row>& out) {
+    Cursor cursor;
+    while (cursor.row < store.states.size() && out.size() < limit) {
+      if (store.skip_finished(cursor)) continue;
+      key.row = cursor.row++;
+      Row read;
+      store.read_row(cursor.position, read);
+      if (store.states[key.row] != State::kClaimed || !unsettled_.insert(key).second) continue;
+      read.key = key;
+      out.push_back(std::move(read));
+    }
+  }
+
   // Null when the job was erased meanwhile, or the row is final already: a second settlement changes nothing.
   DomainStore* move(const RowKey& key, State to) {
     Job* job = find(key.job);
@@ -430,6 +452,7 @@ class MemorySpool final : public Spool {
   void settle(Settlement& settlement) {
     DomainStore* store = move(settlement.key, settlement.state);
     if (store == nullptr) return;
+    if (!unsettled_.empty()) unsettled_.erase(settlement.key);
     if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
       const TimePoint due = settlement.state == State::kHeld ? TimePoint::max() : settlement.due;
       due_.emplace(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
@@ -486,6 +509,7 @@ class MemorySpool final : public Spool {
   std::unordered_map<std::string, std::string> snapshots_;
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};
+  std::set<RowKey> unsettled_;  // Handed out by take_unsettled().
   std::uint64_t open_rows_ = 0;
 };
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "mailsbuddy/warming.h"
-#include "warming/bytes.h"
 
 namespace mailsbuddy::warming {
 

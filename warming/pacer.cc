@@ -7,8 +7,8 @@
 #include <array>
 #include <map>
 
+#include "core/base/bytes.h"
 #include "mailsbuddy/warming.h"
-#include "warming/bytes.h"
 #include "warming/pace.h"
 #include "warming/text.h"
 

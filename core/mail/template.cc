@@ -281,6 +281,16 @@ Result<void> Template::render(const Fields& fields, std::string_view leading_hea
   return done;
 }
 
+const Content& Template::content() const noexcept {
+  static const Content kNone{};
+  return compiled_ != nullptr ? compiled_->content : kNone;
+}
+
+const Template::Limits& Template::limits() const noexcept {
+  static const Limits kDefault{};
+  return compiled_ != nullptr ? compiled_->limits : kDefault;
+}
+
 std::span<const std::string> Template::field_names() const noexcept {
   return compiled_ != nullptr ? std::span<const std::string>(compiled_->field_names) : std::span<const std::string>();
 }

@@ -49,7 +49,7 @@ struct EngineOptions {
   bounce::SuppressionPolicy suppression{};      // When bounces suppress an address.
   std::chrono::days report_age{60};             // Bounces of and complaints about older mail suppress nobody.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
-                                                // Empty: random, so bounces are known only while this process runs.
+                                                // Empty: random, kept in the spool: bounces are known as long as it is.
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
   std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
   std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
@@ -131,6 +131,7 @@ class RowSource {  // Pulled by start(); one row at a time, never all in memory.
 
 struct ImportReport {
   std::uint64_t accepted = 0;
+  std::uint64_t resumed = 0;          // Of the accepted: an import that was interrupted had stored them already.
   std::uint64_t refused = 0;          // Bad addresses, duplicates, defects.
   std::uint64_t domains = 0;
 };
@@ -249,19 +250,24 @@ struct OpenRecipient {
 
 class Engine {
  public:
-  // Errors: kInvalidArgument naming the option; kUnavailable: an egress IP cannot be bound on this host.
+  // What a durable spool holds goes on from where it was: rows that may have been on the wire when the process before
+  // ended are unknown, and their campaign's OnUnknown decides. Errors: kInvalidArgument naming the option; kUnavailable:
+  // an egress IP cannot be bound on this host.
   static Result<std::unique_ptr<Engine>> open(EngineOptions options);
   ~Engine();  // Stops at once; what is on the wire and unanswered is unknown.
 
   Result<MessageId> submit(Message message);
-  // Reads all rows, then starts. Errors: kInvalidArgument, kAlreadyExists, or the source's own: nothing is sent then.
+  // Reads all rows, then starts. Errors: kInvalidArgument, kAlreadyExists, or the source's own: nothing is sent then, and
+  // nothing stays. What the end of the process, or a full spool (kResourceExhausted), interrupted is resumed by starting
+  // the same campaign again: its rows that are stored are not stored twice, and none goes before all are.
   Result<ImportReport> start(Campaign campaign, RowSource& rows);
   // A campaign's id, or a message's as text until it is settled. Errors: kNotFound.
   Result<CampaignStatus> status(std::string_view job) const;
   Result<void> pause(std::string_view campaign);               // Nothing more goes on the wire; what is on it finishes.
   Result<void> resume(std::string_view campaign);
   Result<void> cancel(std::string_view campaign);              // Its open recipients become kCancelled.
-  Result<void> forget(std::string_view campaign);              // Frees what a settled campaign takes. Errors: kUnavailable.
+  // Frees what a settled campaign takes, or one whose import was interrupted. Errors: kUnavailable.
+  Result<void> forget(std::string_view campaign);
   // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe. On

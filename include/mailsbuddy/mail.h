@@ -197,6 +197,10 @@ class Template {
   // The field names that the template reads.
   std::span<const std::string> field_names() const noexcept;
 
+  // What it was compiled from: compile() makes an equal template of them.
+  const Content& content() const noexcept;
+  const Limits& limits() const noexcept;
+
  private:
   struct Compiled;
   std::shared_ptr<const Compiled> compiled_;

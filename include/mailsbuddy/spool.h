@@ -192,8 +192,8 @@ class Spool {
   // The same for one job's deferred and held rows, due or not: to cancel them.
   virtual void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
 
-  // Up to `max` rows that were kClaimed when the spool was opened, each once: the process before may have sent them or not.
-  // They stay kClaimed until settled. One that was stored by a process that still runs is none of them.
+  // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the
+  // one before may have sent them or not.
   virtual void take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
 
   // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call.

@@ -382,10 +382,14 @@ class SimResolver final : public net::Resolver {
       const bool exists = world_.mx.contains(name) || world_.addresses.contains(name);
       answer.status = exists ? net::DnsStatus::kNoData : net::DnsStatus::kNxDomain;
     }
-    world_.loop.after(kLatency, [done = std::move(done), answer = std::move(answer)]() mutable { done(answer); });
+    world_.loop.after(kLatency, [alive = std::weak_ptr(alive_), done = std::move(done),
+                                 answer = std::move(answer)]() mutable {
+      if (!alive.expired()) done(answer);
+    });
   }
 
   World& world_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
 class SimRuntime final : public net::Runtime {

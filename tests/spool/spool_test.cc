@@ -1,4 +1,5 @@
 // The spool's contract, run against the in-memory form.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <map>
 
@@ -26,8 +27,11 @@ struct World {
   }
 
   void settle(const Row& row, State state, TimePoint due = {}, std::string event = {}) {
-    spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = state,
-                                    .attempts = static_cast<std::uint16_t>(row.attempts + 1), .due = due,
+    spool->commit({.settlements = {{.key = row.key,
+                                    .position = row.position,
+                                    .state = state,
+                                    .attempts = static_cast<std::uint16_t>(row.attempts + 1),
+                                    .due = due,
                                     .event = std::move(event)}},
                    .claims = {}},
                   nullptr);
@@ -107,7 +111,8 @@ BOOST_FIXTURE_TEST_CASE(a_deferred_row_keeps_its_mark, World) {
   append({{"x.test", "a", ""}});
   const Row row = read("x.test").front();
   BOOST_TEST(row.mark == 0);
-  spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = State::kDeferred, .mark = 9}}}, nullptr);
+  spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = State::kDeferred, .mark = 9}}},
+                nullptr);
   std::vector<Row> due;
   spool->take_due(TimePoint(1s), 1, due);
   BOOST_REQUIRE(due.size() == 1U);
@@ -121,8 +126,9 @@ BOOST_FIXTURE_TEST_CASE(settlements_before_claims_in_one_batch, World) {
   spool->commit({.settlements = {}, .claims = {row.key}}, [&durable] { durable = true; });
   BOOST_TEST(durable);
   BOOST_TEST(count(State::kClaimed) == 1U);
-  spool->commit({.settlements = {{.key = row.key, .position = row.position, .state = State::kQueued}}, .claims = {row.key}},
-                nullptr);
+  spool->commit(
+      {.settlements = {{.key = row.key, .position = row.position, .state = State::kQueued}}, .claims = {row.key}},
+      nullptr);
   BOOST_TEST(count(State::kClaimed) == 1U);
 }
 
@@ -329,13 +335,33 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_rows_state_is_kept_too, World) {
 
   BOOST_TEST(!spool->snapshot("google").has_value());
   Batch batch;
-  batch.snapshots = {{.name = "google", .bytes = "a"}, {.name = "yahoo", .bytes = "b"}, {.name = "google", .bytes = "c"}};
+  batch.snapshots = {
+      {.name = "google", .bytes = "a"}, {.name = "yahoo", .bytes = "b"}, {.name = "google", .bytes = "c"}};
   spool->commit(std::move(batch), nullptr);
   BOOST_TEST(spool->snapshot("google").value() == "c");
   BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+}
 
-  append({{"d.test", "ann", ""}});
+BOOST_FIXTURE_TEST_CASE(claimed_rows_are_unsettled_until_they_are_settled, World) {
+  append({{"d.test", "ann", "a"}, {"d.test", "bob", "b"}, {"e.test", "cid", "c"}, {"e.test", "dan", "d"}});
+  const auto of_d = read("d.test"), of_e = read("e.test");
+  spool->commit({.settlements = {}, .claims = {of_d[1].key, of_e[0].key}}, nullptr);
   std::vector<Row> unsettled;
+  spool->take_unsettled(1, unsettled);
+  BOOST_TEST(unsettled.size() == 1U);
   spool->take_unsettled(10, unsettled);
-  BOOST_TEST(unsettled.empty());
+  BOOST_REQUIRE(unsettled.size() == 2U);
+  std::sort(unsettled.begin(), unsettled.end(), [](const Row& a, const Row& b) { return a.local < b.local; });
+  BOOST_TEST((unsettled[0].local == "bob" && unsettled[0].fields == "b" && unsettled[0].key == of_d[1].key));
+  BOOST_TEST((unsettled[1].local == "cid" && unsettled[1].key == of_e[0].key));
+  spool->take_unsettled(10, unsettled);
+  BOOST_TEST(unsettled.size() == 2U);
+
+  settle(unsettled[0], State::kDelivered);
+  settle(unsettled[1], State::kQueued);
+  spool->commit({.settlements = {}, .claims = {of_e[0].key}}, nullptr);
+  std::vector<Row> again;
+  spool->take_unsettled(10, again);
+  BOOST_REQUIRE(again.size() == 1U);
+  BOOST_TEST(again[0].local == "cid");
 }

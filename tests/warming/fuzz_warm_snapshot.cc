@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <string>
 
+#include "core/base/bytes.h"
 #include "core/base/hash.h"
 #include "mailsbuddy/warming.h"
-#include "warming/bytes.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// bytes.h - what snapshots are made of: little-endian numbers and short strings, with a check sum at the end.
+// bytes.h - what is kept over restarts is made of: little-endian numbers and texts, with a check sum at the end.
 #pragma once
 
 #include <bit>
@@ -9,7 +9,7 @@
 #include "core/base/hash.h"
 #include "mailsbuddy/base.h"
 
-namespace mailsbuddy::warming {
+namespace mailsbuddy {
 
 class BytesWriter {
  public:
@@ -78,4 +78,4 @@ class BytesReader {
   bool bad_ = false;
 };
 
-}  // namespace mailsbuddy::warming
+}  // namespace mailsbuddy

@@ -1,0 +1,67 @@
+// What the process before left in the spool: jobs go on from where they were, rows that may have been on the wire are
+// unknown. Runs while the engine is opened, before anybody else can call it.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "engine/core.h"
+#include "engine/job_record.h"
+
+namespace mailsbuddy {
+
+using engine::FeedPtr;
+using engine::JobPtr;
+
+void Engine::Core::recover() {
+  for (const spool::Spool::StoredJob& stored : spool().jobs()) recover(stored);
+  recover_unsettled();
+  runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
+  if (spool().event_count() > 0) events_.notify();
+}
+
+// A job whose record cannot be read is left as it is: it may be readable to another version, and the rest goes on.
+void Engine::Core::recover(const spool::Spool::StoredJob& stored) {
+  auto job = engine::decode_job(stored.record.content);
+  const auto control = engine::decode_control(stored.record.control);
+  if (!job || !control) {
+    log(options_.log.get(), LogLevel::kError, "engine", "job '{}' is set aside, its rows stay: {}", stored.record.id,
+        job ? control.error().detail : job.error().detail);
+    return;
+  }
+  (*job)->number = stored.number;
+  (*job)->paused = control->paused;
+  (*job)->cancelled = control->cancelled;
+  (*job)->expires = control->expires;
+  if (!control->complete) {
+    interrupted_[(*job)->id] = *job;
+    return;
+  }
+  if (!(*job)->campaign && CampaignStatus{.counts = spool().counts(stored.number)}.settled()) {
+    return spool().erase(stored.number);  // Settled, or without rows: the process ended while it was taken, unanswered.
+  }
+  release(*job);
+  // Cancelled, but not all of its rows were settled so.
+  if ((*job)->cancelled) wake_workers(*job);
+}
+
+void Engine::Core::recover_unsettled() {
+  constexpr std::size_t kAtOnce = 1024;
+  std::vector<spool::Row> rows;
+  for (spool().take_unsettled(kAtOnce, rows); !rows.empty(); rows.clear(), spool().take_unsettled(kAtOnce, rows)) {
+    std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
+    for (spool::Row& row : rows) {
+      FeedPtr& feed = feeds[{row.key.job, row.key.domain}];
+      if (feed == nullptr)
+        feed = engine::make_feed(find(row.key.job), row.key.domain, spool().domain_name(row.key.domain));
+      feed->rows.push_back(std::move(row));
+    }
+    for (auto& [key, feed] : feeds) {
+      if (feed->job == nullptr) continue;  // Set aside.
+      const int owner = owner_of(feed->domain);
+      runtime().loop(owner).post([worker = workers_[static_cast<std::size_t>(owner)].get(),
+                                  feed = std::move(feed)]() mutable { worker->settle_unsettled(std::move(feed)); });
+    }
+  }
+}
+
+}  // namespace mailsbuddy

@@ -1,0 +1,161 @@
+#include "engine/job_record.h"
+
+#include "core/base/bytes.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+constexpr std::uint64_t kJobVersion = 1;
+constexpr std::uint64_t kControlVersion = 1;
+
+// One list of a record's parts serves writing and reading, as in events.cc.
+class Writing {
+ public:
+  void operator()(std::string_view text) { writer_.text(text); }
+  void operator()(const std::string& text) { writer_.text(text); }
+  void operator()(bool value) { writer_.u64(value ? 1 : 0); }
+  void operator()(std::uint64_t value) { writer_.u64(value); }
+  void operator()(TimePoint value) { writer_.time(value); }
+  template <class E>
+  requires std::is_enum_v<E>
+  void operator()(E value) { writer_.u64(static_cast<std::uint64_t>(value)); }
+  template <class T, class Each>
+  void list(const std::vector<T>& items, Each each) {
+    writer_.u64(items.size());
+    for (const T& item : items) each(item);
+  }
+  std::string finish() && { return std::move(writer_).finish(); }
+
+ private:
+  BytesWriter writer_;
+};
+
+class Reading {
+ public:
+  explicit Reading(std::string_view bytes) : left_(bytes.size()), reader_(bytes) {}
+  void operator()(std::string& text) { text = reader_.text(left_); }
+  void operator()(bool& value) { value = below(2) != 0; }
+  void operator()(std::uint64_t& value) { value = reader_.u64(); }
+  void operator()(TimePoint& value) { value = reader_.time(); }
+  void operator()(Priority& value) { value = static_cast<Priority>(below(2)); }
+  void operator()(OnUnknown& value) { value = static_cast<OnUnknown>(below(3)); }
+  template <class T, class Each>
+  void list(std::vector<T>& items, Each each) {
+    const std::uint64_t count = reader_.u64();
+    for (std::uint64_t i = 0; i < count && good(); ++i) each(items.emplace_back());
+  }
+  bool good() const { return good_ && !reader_.bad(); }
+  bool complete() const { return good() && reader_.at_end(); }
+
+ private:
+  std::uint64_t below(std::uint64_t bound) {
+    const std::uint64_t value = reader_.u64();
+    good_ = good_ && value < bound;
+    return good_ ? value : 0;
+  }
+  std::size_t left_;  // No text is longer than the record.
+  BytesReader reader_;
+  bool good_ = true;
+};
+
+template <class Codec, class ContentT>
+void each_part_of_content(Codec& codec, ContentT& content) {
+  codec.list(content.headers, [&codec](auto& field) { codec(field.name), codec(field.value); });
+  codec(content.text), codec(content.html);
+  codec.list(content.attachments, [&codec](auto& each) {
+    codec(each.filename), codec(each.content_type), codec(each.data), codec(each.content_id);
+  });
+}
+
+template <class Codec, class LimitsT>
+void each_part_of_limits(Codec& codec, LimitsT& limits) {
+  codec(limits.max_output_bytes), codec(limits.max_steps), codec(limits.max_nesting);
+}
+
+// All but `campaign`, `uid` and the template.
+template <class Codec, class JobT>
+void each_part(Codec& codec, JobT& job) {
+  codec(job.id), codec(job.account), codec(job.pool), codec(job.from_domain);
+  codec(job.priority), codec(job.on_unknown), codec(job.smtputf8);
+  if (job.campaign) {
+    codec(job.from_header), codec(job.return_path_domain), codec(job.row_columns);
+    codec.list(job.columns, [&codec](auto& column) { codec(column); });
+  } else {
+    codec(job.tag), codec(job.not_before), codec(job.sender), codec(job.data);
+  }
+}
+
+std::string encode(const Job& job, const Id128& uid) {
+  Writing codec;
+  codec(kJobVersion), codec(job.campaign), codec(uid.high), codec(uid.low);
+  each_part(codec, job);
+  if (job.campaign) {
+    each_part_of_limits(codec, job.content.limits());
+    each_part_of_content(codec, job.content.content());
+  }
+  return std::move(codec).finish();
+}
+
+Result<std::string_view> checked(std::string_view bytes, std::string_view what, std::uint64_t version) {
+  if (!BytesReader::intact(bytes)) {
+    return Error{ErrorCode::kInvalidArgument, std::string(what) + " is damaged"};
+  }
+  if (const std::uint64_t found = BytesReader(bytes).u64(); found != version) {
+    return Error{ErrorCode::kUnsupported, std::string(what) + " is of version " + std::to_string(found) +
+                                              ", this library knows version " + std::to_string(version)};
+  }
+  return bytes.substr(8);
+}
+
+Error damaged(std::string_view what) { return {ErrorCode::kInvalidArgument, std::string(what) + " cannot be read"}; }
+
+}  // namespace
+
+std::string encode_job(const Job& job) { return encode(job, job.uid); }
+
+bool same_job(const Job& a, const Job& b) {
+  return a.campaign == b.campaign && encode(a, Id128{}) == encode(b, Id128{});
+}
+
+Result<JobPtr> decode_job(std::string_view content) {
+  constexpr std::string_view kWhat = "the job's record";
+  const auto bytes = checked(content, kWhat, kJobVersion);
+  if (!bytes) return bytes.error();
+  Reading codec(*bytes);
+  auto job = std::make_shared<Job>();
+  codec(job->campaign), codec(job->uid.high), codec(job->uid.low);
+  each_part(codec, *job);
+  Template::Limits limits;
+  Content parts;
+  if (job->campaign) {
+    each_part_of_limits(codec, limits);
+    each_part_of_content(codec, parts);
+  }
+  if (!codec.complete() || job->row_columns > job->columns.size()) return damaged(kWhat);
+  if (job->campaign) {
+    auto compiled = Template::compile(std::move(parts), limits);
+    if (!compiled) return std::move(compiled).error();
+    job->content = *std::move(compiled);
+  }
+  return job;
+}
+
+std::string encode_control(const JobControl& control) {
+  Writing codec;
+  codec(kControlVersion), codec(control.complete), codec(control.paused), codec(control.cancelled);
+  codec(control.expires);
+  return std::move(codec).finish();
+}
+
+Result<JobControl> decode_control(std::string_view bytes) {
+  constexpr std::string_view kWhat = "the job's control record";
+  const auto body = checked(bytes, kWhat, kControlVersion);
+  if (!body) return body.error();
+  Reading codec(*body);
+  JobControl control;
+  codec(control.complete), codec(control.paused), codec(control.cancelled), codec(control.expires);
+  if (!codec.complete()) return damaged(kWhat);
+  return control;
+}
+
+}  // namespace mailsbuddy::engine
