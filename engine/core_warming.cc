@@ -77,9 +77,11 @@ void Engine::Core::change(std::shared_ptr<const warming::Settings> settings) {
 // The domain's owner knows its provider, most often without DNS; the provider's owner learns.
 void Engine::Core::learn_late(const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict,
                               EventKind kind) {
-  warming::Signal signal = engine::signal_of(verdict);
-  if (kind == EventKind::kComplaint) signal = {.kind = warming::SignalKind::kComplaint};
-  signal.rule = {};  // The report's, which dies.
+  // Of what bounces late only unknown users count: another word is often that of a forwarder, and not the provider's.
+  const warming::SignalKind what =
+      kind == EventKind::kComplaint ? warming::SignalKind::kComplaint : engine::kind_of(verdict);
+  if (what != warming::SignalKind::kComplaint && what != warming::SignalKind::kUnknownUser) return;
+  const warming::Signal signal{.kind = what};
   const int owner = owner_of(domain);
   runtime().loop(owner).post([this, owner, job, domain, signal] {
     workers_[static_cast<std::size_t>(owner)]->find_provider(domain, [this, job, signal](const ProviderId& provider) {

@@ -438,7 +438,7 @@ void Site::arm(TimePoint now) {
   const bool anyway = work && mixed_ && above_cap(now);
   for (const auto& lane : lanes_) {
     if (work) {
-      if (!lane->guest() || has_work(*lane, now)) at(lane->wakes_at(now, anyway && lane->cold()));
+      if (!lane->guest() || has_work(*lane, now)) at(lane->wakes_at(now, anyway && lane->capped()));
     } else if (lane->failures() > 0) {
       wake = std::min(wake, std::max(now + kOpenAhead, lane->set_aside_until() + kFailuresRemembered));
     }

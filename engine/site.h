@@ -35,6 +35,7 @@ class Lane final : public smtp::PoolHandler {
   const Egress& egress() const noexcept { return egress_; }
   bool guest() const noexcept { return guest_; }
   bool cold() const;                          // On a curve that it has not come to the end of.
+  bool capped() const noexcept { return egress_.ip->curve.has_value(); }
   bool exhausted(TimePoint now) const;        // Its cap is used up, or it is suspended or paused.
   // The next permit of the IP, names aside; kNever: not before an operator acts. `above_cap`: as if it had none.
   TimePoint ready_at(TimePoint now, bool above_cap = false) const;
@@ -185,6 +186,7 @@ class Site {
   void give_back_ready();
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
+  Lane* lane_for_retry(TimePoint now);
   void wait_for_connection();
   void arm(TimePoint now);
   void charge();                             // One waiting message bears the failure of all lanes.

@@ -53,10 +53,10 @@ bool Site::for_cold(const Job& job, const spool::Row& row) const {
 bool Site::may_carry(const Lane& lane, const Prepared& each, const Ways& left, TimePoint now) const {
   const bool cold = lane.cold() && !lane.guest();
   const bool ready = lane.ready_at(now) <= now;
-  if (!lane.guest() && !cold) return ready;
+  if (!lane.guest() && !cold && (ready || !lane.capped())) return ready;
   const bool retry = each.row.attempts > 0;
   const bool admitted = !cold || for_cold(lane, *each.job, each.row);
-  if (cold && ready && admitted && !(retry && left.warm_left)) return true;
+  if (!lane.guest() && ready && admitted && !(retry && left.warm_left)) return true;
   const bool any_admits = admitted || for_cold(*each.job, each.row);
   const Way by_policy = way(left, any_admits, retry, each.since, now);
   return lane.guest() ? ready && by_policy == Way::kNamedPool
@@ -188,13 +188,32 @@ Lane* Site::lane_to_open(TimePoint now) {
   const bool anyway = mixed_ && above_cap(now);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
-    if (!has_work(lane, now) || !lane.may_open(now, lane.cold() && anyway)) continue;
+    if (!has_work(lane, now) || !lane.may_open(now, lane.capped() && anyway)) continue;
     if (best == nullptr || lane.open_connections() < best->open_connections()) best = &lane;
   }
   return best;
 }
 
+// What a cold IP has tried is to go over a warm one, and none has a connection; null: there is no such need.
+Lane* Site::lane_for_retry(TimePoint now) {
+  const auto is_retry = [](const PreparedPtr& each) { return each->row.attempts > 0; };
+  const bool any = std::any_of(std::begin(ahead_), std::end(ahead_), [&](const LookAhead& ahead) {
+    return std::any_of(ahead.ready.begin(), ahead.ready.end(), is_retry);
+  });
+  if (!any) return nullptr;
+  Lane* found = nullptr;
+  for (const auto& lane : lanes_) {
+    if (lane->cold() || lane->guest()) continue;
+    if (lane->open_connections() > 0) return nullptr;
+    if (found == nullptr && lane->may_open(now)) found = lane.get();
+  }
+  return found;
+}
+
 void Site::open_connections(TimePoint now) {
+  if (mixed_ && !worker_.connections_full()) {
+    if (Lane* lane = lane_for_retry(now)) lane->open();
+  }
   const std::uint64_t wanted = waiting();
   for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
     Lane* lane = worker_.connections_full() ? nullptr : lane_to_open(now);

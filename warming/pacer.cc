@@ -225,7 +225,7 @@ void Pacer::learn(std::size_t ip, const Signal& signal, TimePoint now) {
 // Blame of a sending domain follows it to every IP. A block pauses it at once, a rate or a reputation when told again.
 void Pacer::State::pause_domain(const Signal& signal, TimePoint now) {
   const bool counts = signal.kind == SignalKind::kRateLimited || signal.kind == SignalKind::kReputation ||
-                      signal.kind == SignalKind::kBlocked || signal.needs_operator;
+                      signal.kind == SignalKind::kBlocked || signal.needs_operator || signal.slow_restart;
   if (!counts || signal.sender_domain.empty() || signal.count == 0) return;
   if (domains.size() >= kSubjectsMax)
     std::erase_if(domains, [now](const auto& each) { return each.second.until <= now; });
