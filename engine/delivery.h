@@ -41,6 +41,8 @@ class Delivery {
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
   void give_back(const spool::Row& row);  // Claimed, not tried: queued again, the caller has it.
   void claim(std::vector<spool::RowKey> keys, Task durable);
+  void report(const std::vector<warming::Decision>& decisions);
+  void keep(spool::Snapshot snapshot, Task durable);  // With the next claim, or soon.
   void flush();
 
  private:
@@ -55,6 +57,7 @@ class Delivery {
   Next next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
   void learn(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict, spool::State state);
   void add(spool::Settlement settlement);
+  void flush_soon();
 
   net::Loop& loop_;
   spool::Spool& spool_;
@@ -65,6 +68,7 @@ class Delivery {
   std::shared_ptr<Gate> gate_;  // The spool may call back after the end of all this.
   Timer flush_timer_;
   spool::Batch batch_;            // What goes with the next flush.
+  std::vector<Task> durable_;     // Run when it is.
   std::vector<JobPtr> messages_;  // Single messages among them: they may be settled as a whole now.
   TimePoint earliest_due_ = TimePoint::max();
 };

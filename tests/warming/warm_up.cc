@@ -6,7 +6,7 @@
 
 #include "mailsbuddy/warming.h"
 #include "tests/sim/receivers.h"
-#include "tests/warming/signal_of.h"
+#include "engine/signal_of.h"
 
 namespace mailsbuddy::sim {
 namespace {
@@ -54,7 +54,7 @@ struct Queue {
 
 struct Provider {
   const ReceiverPreset* preset = nullptr;
-  std::unique_ptr<Receiver> receiver;
+  std::unique_ptr<ReceiverModel> receiver;
   std::array<warming::Signal, kAnswers> signals{};  // What each answer's text means to us.
   std::array<bool, kAnswers> permanent{};
   Queue queue;
@@ -98,7 +98,7 @@ class World {
   void add(const ReceiverPreset& preset, std::size_t index) {
     const auto ips = static_cast<std::size_t>(options_.ips);
     Provider provider{.preset = &preset,
-                      .receiver = std::make_unique<Receiver>(preset, ips, options_.seed * 1'000 + index)};
+                      .receiver = std::make_unique<ReceiverModel>(preset, ips, options_.seed * 1'000 + index)};
     provider.queue.fresh = static_cast<std::uint64_t>(kMix[index] * static_cast<double>(options_.messages));
     provider.blocked_steps.assign(ips, 0);
     const ProviderId id{std::string(preset.provider)};
@@ -117,7 +117,7 @@ class World {
           detail = static_cast<std::uint16_t>(detail * 10 + digit(at));
         outcome.reply.enhanced = EnhancedCode{static_cast<std::uint8_t>(digit(4)), digit(6), detail};
       }
-      provider.signals[i] = signal_of(bounce::classify(outcome, id));
+      provider.signals[i] = engine::signal_of(bounce::classify(outcome, id));
       provider.permanent[i] = code >= 500;
     }
     if (options_.strategy == Strategy::kController) {
