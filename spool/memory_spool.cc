@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/base/ascii.h"
 #include "mailsbuddy/spool.h"
 
 namespace mailsbuddy::spool {
@@ -38,6 +39,9 @@ std::string_view get_string(std::string_view bytes, std::size_t& at) {
   at += size;
   return bytes.substr(at - size, size);
 }
+
+// An erased row keeps its length, so that no position moves, and is written over with NULs.
+std::string_view known(std::string_view text) { return text.starts_with('\0') ? std::string_view() : text; }
 
 struct Chunk {
   std::string bytes;       // Rows: varint length, local part, varint length, fields. Once all are final, the local
@@ -80,8 +84,8 @@ struct DomainStore {
     }
     const std::string_view bytes = chunks[position >> 32].bytes;
     row.position = position;
-    row.local = get_string(bytes, offset);
-    row.fields = get_string(bytes, offset);
+    row.local = known(get_string(bytes, offset));
+    row.fields = known(get_string(bytes, offset));
     position = (position & ~std::uint64_t{0xffff'ffff}) | offset;
   }
 
@@ -109,18 +113,41 @@ struct DomainStore {
     chunk.bytes.swap(locals);  // Moving a short string would keep the long one's buffer.
   }
 
-  // Cost: that of passing over the rows before it in its chunk.
-  std::string_view local_of(std::uint32_t row) const {
+  std::uint64_t chunk_of(std::uint32_t row) const {
     const auto after =
         std::upper_bound(chunks.begin(), chunks.end(), row,
                          [](std::uint32_t wanted, const Chunk& chunk) { return wanted < chunk.first_row; });
-    const Chunk& chunk = *std::prev(after);
+    return static_cast<std::uint64_t>(std::prev(after) - chunks.begin());
+  }
+
+  // Cost: that of passing over the rows before it in its chunk.
+  std::string_view local_of(std::uint32_t row) const {
+    const Chunk& chunk = chunks[chunk_of(row)];
     std::size_t at = 0;
     for (std::uint32_t before = chunk.first_row; before < row; ++before) {
       get_string(chunk.bytes, at);
       if (chunk.open > 0) get_string(chunk.bytes, at);
     }
-    return get_string(chunk.bytes, at);
+    return known(get_string(chunk.bytes, at));
+  }
+
+  // Writes over the rows of a local part; visit(row) for each.
+  template <class Visit>
+  void erase(std::string_view local, Visit visit) {
+    for (Chunk& chunk : chunks) {
+      std::size_t at = 0;
+      for (std::uint32_t row = 0; row < chunk.rows; ++row) {
+        const bool has_fields = chunk.open > 0;
+        const bool is_it = ascii::iequals(get_string(chunk.bytes, at), local);
+        if (is_it)
+          std::fill_n(chunk.bytes.begin() + static_cast<std::ptrdiff_t>(at - local.size()), local.size(), '\0');
+        if (has_fields) {
+          const std::size_t size = get_string(chunk.bytes, at).size();
+          if (is_it) std::fill_n(chunk.bytes.begin() + static_cast<std::ptrdiff_t>(at - size), size, '\0');
+        }
+        if (is_it) visit(chunk.first_row + row);
+      }
+    }
   }
 };
 
@@ -145,6 +172,8 @@ struct KeptTally {
 
 class MemorySpool final : public Spool {
  public:
+  explicit MemorySpool(SuppressionKey key) : suppression_key_(std::move(key)) {}
+
   Result<JobNumber> create(JobRecord record) override {
     const std::lock_guard lock(mutex_);
     const JobNumber number = last_job_ + 1;
@@ -153,6 +182,13 @@ class MemorySpool final : public Spool {
     }
     last_job_ = number;
     jobs_[number].record = std::move(record);
+    return number;
+  }
+
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override {
+    auto number = create(std::move(record));
+    if (!number) return number;
+    if (auto appended = append(*number, rows); !appended) return std::move(appended).error();
     return number;
   }
 
@@ -171,6 +207,12 @@ class MemorySpool final : public Spool {
     for (const auto& [number, job] : jobs_) out.push_back({number, job.record});
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     return out;
+  }
+
+  void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override {
+    for (const StoredJob& job : jobs()) {
+      if (!visit(job)) return;
+    }
   }
 
   Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
@@ -273,6 +315,11 @@ class MemorySpool final : public Spool {
     if (durable) durable();
   }
 
+  Result<void> sync() override { return {}; }
+  void close() override {}
+  Pressure pressure() const override { return {}; }
+  std::vector<Defect> defects() const override { return {}; }
+
   Counts counts(JobNumber number) const override {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
@@ -318,8 +365,8 @@ class MemorySpool final : public Spool {
       for (const Chunk& chunk : store.chunks) {
         std::size_t at = 0;
         for (std::uint32_t row = 0; row < chunk.rows && chunk.open > 0; ++row) {
-          const std::string_view local = get_string(chunk.bytes, at);
-          const std::string_view fields = get_string(chunk.bytes, at);
+          const std::string_view local = known(get_string(chunk.bytes, at));
+          const std::string_view fields = known(get_string(chunk.bytes, at));
           const State state = store.states[chunk.first_row + row];
           if (!is_final(state) && !visit(local, names_[domain], fields, state)) return;
         }
@@ -351,6 +398,20 @@ class MemorySpool final : public Spool {
     return found->second;
   }
 
+  bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<JobNumber> numbers;
+    for (const auto& [number, job] : jobs_) {
+      if (number >= cursor.job && (!query.job || *query.job == number)) numbers.push_back(number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const JobNumber number : numbers) {
+      if (number != cursor.job) cursor = {.job = number, .domain = 0, .row = 0};
+      if (list_job(query, cursor, max, out)) return true;
+    }
+    return false;
+  }
+
   Result<void> suppress(NewSuppression suppression) override {
     const std::lock_guard lock(mutex_);
     add_suppression(suppression);
@@ -360,10 +421,74 @@ class MemorySpool final : public Spool {
   std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const override {
     const std::lock_guard lock(mutex_);
     if (suppressed_.empty()) return std::nullopt;
-    const auto found = suppressed_.find(address_key(account, address));
-    if (found == suppressed_.end()) return std::nullopt;
-    return found->second;
+    const std::string hashed = suppression_key_.empty() ? std::string() : hashed_address(suppression_key_, address);
+    for (const std::string_view who : {account, kEveryAccount}) {
+      for (const std::string_view form : {address, std::string_view(hashed)}) {
+        const auto found = form.empty() ? suppressed_.end() : suppressed_.find(address_key(who, form));
+        if (found != suppressed_.end()) return found->second;
+      }
+    }
+    return std::nullopt;
   }
+
+  Result<bool> unsuppress(std::string_view account, std::string_view address) override {
+    const std::lock_guard lock(mutex_);
+    return suppressed_.erase(address_key(account, address)) +
+               suppressed_.erase(stored_key({std::string(account), std::string(address)})) >
+           0;
+  }
+
+  Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) override {
+    std::uint64_t count = 0;
+    for (auto each = next(); each; each = next(), ++count) {
+      const std::lock_guard lock(mutex_);
+      add_suppression(*each);
+    }
+    return count;
+  }
+
+  Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, suppression] : suppressed_) {
+      const std::size_t end = key.find('\0');
+      if (!visit({{key.substr(0, end), key.substr(end + 1)}, suppression})) break;
+    }
+    return {};
+  }
+
+  Result<AddressErased> erase_address(const AddressErasure& erasure) override {
+    if (erasure.local.empty()) return Error{ErrorCode::kInvalidArgument, "erase_address: the local part is empty"};
+    const std::lock_guard lock(mutex_);
+    AddressErased erased;
+    const auto domain = numbers_.find(erasure.domain);
+    for (auto& [number, job] : jobs_) {
+      if (domain == numbers_.end() || !erase_rows(number, job, domain->second, erasure.local, erased)) continue;
+      StoredJob stored{number, job.record};
+      if (!erasure.rewrite_job || !erasure.rewrite_job(stored.record)) continue;
+      job.record.content = std::move(stored.record.content);
+      job.record.control = std::move(stored.record.control);
+      ++erased.jobs;
+    }
+    if (erasure.rewrite_event) {
+      for (std::string& event : outbox_) erased.events += erasure.rewrite_event(event) ? 1 : 0;
+    }
+    const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;
+    const auto erase_from = [&](auto& table, std::string_view form) {
+      return std::erase_if(table, [form](const auto& entry) {
+        return std::string_view(entry.first).substr(entry.first.find('\0') + 1) == form;
+      });
+    };
+    if (erasure.suppressions) {
+      erased.suppressions = erase_from(suppressed_, address);
+      if (!suppression_key_.empty())
+        erased.suppressions += erase_from(suppressed_, hashed_address(suppression_key_, address));
+    }
+    if (erasure.tallies) erased.tallies = erase_from(tallies_, address);
+    any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
+    return erased;
+  }
+
+  Result<void> scrub() override { return {}; }
 
   bool any_tally() const noexcept override { return any_tally_.load(std::memory_order_relaxed); }
 
@@ -453,8 +578,64 @@ class MemorySpool final : public Spool {
     if (!note.event.empty()) outbox_.push_back(std::move(note.event));
   }
 
+  // As it is kept: hashed, if there is a key for it.
+  std::string stored_key(const AccountAddress& who) const {
+    if (suppression_key_.empty() || who.address.starts_with(kHashedPrefix))
+      return address_key(who.account, who.address);
+    return address_key(who.account, hashed_address(suppression_key_, who.address));
+  }
+
   void add_suppression(const NewSuppression& added) {
-    suppressed_.try_emplace(address_key(added.who.account, added.who.address), added.suppression);
+    suppressed_.try_emplace(stored_key(added.who), added.suppression);
+  }
+
+  // One job's rows from the cursor on. True: `max` were found, and there may be more.
+  bool list_job(const ListQuery& query, ListCursor& cursor, std::size_t& max, std::vector<ListedRow>& out) const {
+    const auto& domains = jobs_.at(cursor.job).domains;
+    std::vector<DomainNumber> numbers;
+    for (const auto& [domain, store] : domains) {
+      if (domain >= cursor.domain && (!query.domain || names_[domain] == *query.domain)) numbers.push_back(domain);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const DomainNumber domain : numbers) {
+      if (domain != cursor.domain) cursor = {.job = cursor.job, .domain = domain, .row = 0};
+      const DomainStore& store = domains.at(domain);
+      for (; cursor.row < store.states.size(); ++cursor.row) {
+        if (max == 0) return true;
+        const State state = store.states[cursor.row];
+        const std::string_view local = store.local_of(cursor.row);
+        if ((query.states >> static_cast<unsigned>(state) & 1U) == 0) continue;
+        if (query.local && !ascii::iequals(local, *query.local)) continue;
+        ListedRow& row = out.emplace_back();
+        row.key = {cursor.job, domain, cursor.row};
+        row.local = local;
+        row.domain = names_[domain];
+        row.state = state;
+        row.notes = cursor.row < store.notes.size() ? store.notes[cursor.row] : std::uint8_t{0};
+        --max;
+      }
+    }
+    return false;
+  }
+
+  // False: it had none of the local part.
+  bool erase_rows(JobNumber number, Job& job, DomainNumber domain, std::string_view local, AddressErased& erased) {
+    const auto found = job.domains.find(domain);
+    if (found == job.domains.end()) return false;
+    std::vector<std::uint32_t> rows;
+    found->second.erase(local, [&rows](std::uint32_t row) { rows.push_back(row); });
+    for (const std::uint32_t row : rows) {
+      const State state = found->second.states[row];
+      ++erased.rows;
+      if (state == State::kClaimed) ++erased.claimed;
+      if (is_final(state) || state == State::kClaimed) continue;
+      ++erased.cancelled;
+      const RowKey key{number, domain, row};
+      std::erase_if(due_, [&key](const auto& entry) { return entry.second.key == key; });
+      Settlement cancelled{.key = key, .position = found->second.chunk_of(row) << 32, .state = State::kCancelled};
+      settle(cancelled);
+    }
+    return !rows.empty();
   }
 
   void set_tally(const Tally& tally) {
@@ -473,6 +654,7 @@ class MemorySpool final : public Spool {
     any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
   }
 
+  const SuppressionKey suppression_key_;
   mutable std::mutex mutex_;
   JobNumber last_job_ = 0;
   std::unordered_map<JobNumber, Job> jobs_;
@@ -498,6 +680,8 @@ std::string_view to_string(State state) noexcept {
   return kNames[static_cast<std::size_t>(state)];
 }
 
-std::unique_ptr<Spool> make_memory_spool() { return std::make_unique<MemorySpool>(); }
+std::unique_ptr<Spool> make_memory_spool(SuppressionKey suppression_key) {
+  return std::make_unique<MemorySpool>(std::move(suppression_key));
+}
 
 }  // namespace mailsbuddy::spool
