@@ -10,8 +10,6 @@
 namespace mailsbuddy::spool {
 namespace {
 
-constexpr std::size_t kPagesAfter = 32u << 10;  // Rows changed: what an opening process replays at most, about; each
-                                                // page costs one write for as many of its rows as changed.
 constexpr auto kFirstRetry = std::chrono::milliseconds(10);
 constexpr auto kLastRetry = std::chrono::milliseconds(1000);
 
@@ -197,7 +195,7 @@ void RocksSpool::finish(Group& group) {
     put_varint(record, group.event_count);
     group.changes.put(Family::kQueue, keys::outbox(outbox_tail_ - group.event_count), record + group.events);
   }
-  if (ledger_.changed() < kPagesAfter) {
+  if (ledger_.changed() < pages_after_) {
     if (!group.journal.empty()) group.changes.put(Family::kQueue, keys::journal(journal_next_++), group.journal);
     return;
   }

@@ -42,11 +42,12 @@ Result<SipKey> hash_key(Store& store) {
 
 }  // namespace
 
-RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, SipKey key)
+RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, std::size_t pages_after, SipKey key)
     : store_(std::move(store)),
       options_(std::move(options)),
       hash_key_(key),
       power_loss_(options_.durability == Durability::kPowerLoss),
+      pages_after_(pages_after),
       names_(key) {}
 
 RocksSpool::~RocksSpool() { close(); }
@@ -57,11 +58,12 @@ Result<std::unique_ptr<RocksSpool>> RocksSpool::open(RocksSpoolOptions options, 
     return Error{ErrorCode::kInvalidArgument, fmt::format("suppression_key: {} octets, at least {} are needed",
                                                           options.suppression_key.size(), kKeyOctetsMin)};
   }
+  const std::size_t pages_after = settings.pages_after;
   auto store = Store::open(options, std::move(settings));
   if (!store) return std::move(store).error();
   auto key = hash_key(**store);
   if (!key) return std::move(key).error();
-  std::unique_ptr<RocksSpool> spool(new RocksSpool(*std::move(store), std::move(options), *key));
+  std::unique_ptr<RocksSpool> spool(new RocksSpool(*std::move(store), std::move(options), pages_after, *key));
   if (auto loaded = spool->load(); !loaded) return std::move(loaded).error();
   spool->writer_ = std::thread([raw = spool.get()] { raw->run(); });
   return spool;

@@ -120,7 +120,7 @@ class RocksSpool final : public Spool {
     std::vector<std::uint32_t> inputs;  // Part after part: their places in what was given.
   };
 
-  RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, SipKey hash_key);
+  RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, std::size_t pages_after, SipKey hash_key);
 
   // Opening.
   Result<void> load();
@@ -187,6 +187,7 @@ class RocksSpool final : public Spool {
   RocksSpoolOptions options_;
   SipKey hash_key_;
   bool power_loss_;
+  std::size_t pages_after_;
 
   mutable std::mutex mutex_;
   Ledger ledger_;

@@ -34,6 +34,8 @@ struct StoreSettings {
   rocksdb::Env* env = nullptr;  // Null: the system's.
   bool compress = true;
   std::size_t write_buffer_bytes = 16u << 20;
+  std::size_t pages_after = 32u << 10;  // Rows changed since the last pages: what an opening process replays at most,
+                                        // about; a page costs one write for as many of its rows as changed.
   std::uint32_t format = kFormat;
   // By format: what makes the next one of it.
   std::vector<std::pair<std::uint32_t, std::function<Result<void>(Store&)>>> upgrades{};
