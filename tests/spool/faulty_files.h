@@ -28,7 +28,10 @@ class FaultyFiles final : public rocksdb::FileSystemWrapper {
   FaultyFiles() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
   const char* Name() const override { return "FaultyFiles"; }
 
-  void set_fault(Fault fault) { fault_ = fault; }
+  void set_fault(Fault fault) {
+    fault_ = fault;
+    bytes_left_ = INT64_MAX;
+  }
   void set_free_bytes(std::uint64_t bytes) { free_bytes_ = bytes; }
   void fail_after_bytes(std::int64_t bytes) { bytes_left_ = bytes; }  // Then kFull, until set_fault().
 
