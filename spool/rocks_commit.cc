@@ -52,6 +52,10 @@ void RocksSpool::add_event(std::string_view event) {
 std::optional<Waiting> RocksSpool::waiting_of(const RowKey& key, const DomainLedger& domain) const {
   if (const auto* known = due_.find(key)) return *known;
   if (!domain.tried(key.row)) return std::nullopt;
+  return stored_waiting(key);
+}
+
+std::optional<Waiting> RocksSpool::stored_waiting(const RowKey& key) const {
   std::string value;
   if (store_->get(Family::kDefault, keys::waiting(key), value) != Found::kYes) return std::nullopt;
   Reader reader(value);

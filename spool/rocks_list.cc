@@ -46,6 +46,25 @@ void RocksSpool::visit_open(
   }
 }
 
+// Of those that were tried: from memory, and what is not there from disk, without the lock.
+std::vector<std::optional<Waiting>> RocksSpool::waiting_of_all(const std::vector<ListedRow>& rows) const {
+  std::vector<std::optional<Waiting>> out(rows.size());
+  std::vector<bool> on_disk(rows.size());
+  {
+    const Lock lock(mutex_);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const DomainLedger* domain = ledger_.find_row(rows[i].key);
+      if (domain == nullptr || !domain->tried(rows[i].key.row)) continue;
+      if (const auto* known = due_.find(rows[i].key)) out[i] = *known;
+      on_disk[i] = !out[i];
+    }
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (on_disk[i]) out[i] = stored_waiting(rows[i].key);
+  }
+  return out;
+}
+
 // The cursor's domain is a place among the job's domains: they only become more.
 bool RocksSpool::list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const {
   if (max == 0) return true;
@@ -96,6 +115,7 @@ bool RocksSpool::list(const ListQuery& query, ListCursor& cursor, std::size_t ma
   keys.reserve(found.size());
   for (const ListedRow& row : found) keys.push_back(row.key);
   std::vector<RowText> texts = fetch(keys);
+  const auto tried = waiting_of_all(found);
   std::size_t added = 0;
   const Lock lock(mutex_);
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -108,8 +128,7 @@ bool RocksSpool::list(const ListQuery& query, ListCursor& cursor, std::size_t ma
     ListedRow& row = found[i];
     row.local = std::move(texts[i].local);
     row.domain = names_.name(row.key.domain);
-    const DomainLedger* domain = ledger_.find_row(row.key);
-    if (const auto waiting = domain == nullptr ? std::nullopt : waiting_of(row.key, *domain)) {
+    if (const auto waiting = tried[i]) {
       row.attempts = waiting->attempts;
       if (row.state == State::kDeferred) row.due = TimePoint(Duration(waiting->due));
     }

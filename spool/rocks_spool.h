@@ -146,6 +146,8 @@ class RocksSpool final : public Spool {
   void claim(const RowKey& key);
   void put_waiting(const RowKey& key, const Waiting& waiting, Group& group);
   std::optional<Waiting> waiting_of(const RowKey& key, const DomainLedger& domain) const;
+  std::optional<Waiting> stored_waiting(const RowKey& key) const;
+  std::vector<std::optional<Waiting>> waiting_of_all(const std::vector<ListedRow>& rows) const;
   void add_event(std::string_view event);
   void add_suppression(const NewSuppression& added);
   void remove_suppression(const AddressHash& hash);
