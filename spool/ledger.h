@@ -47,7 +47,8 @@ class JobLedger {
  public:
   std::string id;
   TimePoint created{};
-  std::uint32_t extents = 0;  // Extent records, that is, appends, so far.
+  std::uint32_t extents = 0;         // The next extent record's number.
+  std::uint64_t extent_entries = 0;  // In all of them.
   std::uint64_t tried = 0;    // Rows with a waiting record.
   bool paged = false;         // It may have pages.
   bool small = false;         // Each of its few domains has one chunk: erased key by key.

@@ -11,17 +11,18 @@
 namespace mailsbuddy::spool {
 namespace {
 
+constexpr std::size_t kMergedEntries = 16u << 10;  // In one extent.
 constexpr std::size_t kSmallRows = 64;  // A job of so few is erased key by key: ranges erased slow reading down.
 
 Error no_such_job(JobNumber number) { return Error{ErrorCode::kNotFound, "no job " + std::to_string(number)}; }
 
 // Head: small (octet, 1: JobLedger::small) created (varint of ns) id (string), then its first extent, if it was created
 // with rows.
-std::string head_of(const JobRecord& record, bool small, std::string_view extent) {
+std::string head_of(std::string_view id, TimePoint created, bool small, std::string_view extent) {
   std::string head;
   head.push_back(small ? 1 : 0);
-  put_varint(head, static_cast<std::uint64_t>(record.created.time_since_epoch().count()));
-  put_string(head, record.id);
+  put_varint(head, static_cast<std::uint64_t>(created.time_since_epoch().count()));
+  put_string(head, id);
   head += extent;
   return head;
 }
@@ -119,7 +120,7 @@ Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput>
   Changes packed;
   const std::string extent = put_rows(packed, number, rows, grouped);
   job.small = rows.size() <= kSmallRows && packed.bytes() <= kChunkBytesMax;  // One chunk a domain, then.
-  op.changes.put(Family::kDefault, keys::job(number, keys::Part::kHead), head_of(record, job.small, extent));
+  op.changes.put(Family::kDefault, keys::job(number, keys::Part::kHead), head_of(record.id, record.created, job.small, extent));
   if (!record.control.empty())
     op.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), record.control);
   if (!record.content.empty()) op.changes.put(Family::kRows, keys::content(number), record.content);
@@ -170,7 +171,36 @@ Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows
   }
   ++job->extents;
   for (const Grouped::Part& part : grouped.parts) ledger_.append(*job, part.domain, part.rows);
+  job->extent_entries += grouped.parts.size();
+  if (job->extent_entries >= 2 * job->domains().size() + merge_after_) merge_extents(number, *job);
   return {};
+}
+
+// Writes all extents of a job anew as few: an opening process reads about as many entries as there are domains, not as many
+// as there were in all appends. The numbers of later ones go on, because an append may be written before this is.
+void RocksSpool::merge_extents(JobNumber number, JobLedger& job) {
+  std::vector<std::pair<DomainNumber, std::uint32_t>> rows;
+  rows.reserve(job.domains().size());
+  for (const DomainLedger& domain : job.domains()) rows.emplace_back(domain.domain, domain.rows());
+  std::sort(rows.begin(), rows.end());
+  std::uint32_t sequence = 0;
+  std::string extent;
+  DomainNumber before = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    put_varint(extent, rows[i].first - before);
+    put_varint(extent, rows[i].second);
+    before = rows[i].first;
+    if ((i + 1) % kMergedEntries != 0 && i + 1 < rows.size()) continue;
+    open_.changes.put(Family::kDefault, keys::extent(number, sequence++), extent);
+    extent.clear();
+    before = 0;
+  }
+  job.extents = std::max(job.extents, sequence);
+  for (; sequence < job.extents; ++sequence) open_.changes.erase(Family::kDefault, keys::extent(number, sequence));
+  open_.changes.put(Family::kDefault, keys::job(number, keys::Part::kHead), head_of(job.id, job.created, false, {}));
+  job.extent_entries = rows.size();
+  open_.must_sync = true;
+  work_.notify_one();
 }
 
 Result<void> RocksSpool::set_control(JobNumber number, std::string control) {

@@ -42,28 +42,28 @@ Result<SipKey> hash_key(Store& store) {
 
 }  // namespace
 
-RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, std::size_t pages_after, SipKey key)
+RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, const StoreSettings& settings, SipKey key)
     : store_(std::move(store)),
       options_(std::move(options)),
       hash_key_(key),
       power_loss_(options_.durability == Durability::kPowerLoss),
-      pages_after_(pages_after),
+      pages_after_(settings.pages_after),
+      merge_after_(settings.merge_after),
       names_(key) {}
 
 RocksSpool::~RocksSpool() { close(); }
 
-Result<std::unique_ptr<RocksSpool>> RocksSpool::open(RocksSpoolOptions options, StoreSettings settings) {
+Result<std::unique_ptr<RocksSpool>> RocksSpool::open(RocksSpoolOptions options, const StoreSettings& settings) {
   constexpr std::size_t kKeyOctetsMin = 16;
   if (!options.suppression_key.empty() && options.suppression_key.size() < kKeyOctetsMin) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("suppression_key: {} octets, at least {} are needed",
                                                           options.suppression_key.size(), kKeyOctetsMin)};
   }
-  const std::size_t pages_after = settings.pages_after;
-  auto store = Store::open(options, std::move(settings));
+  auto store = Store::open(options, settings);
   if (!store) return std::move(store).error();
   auto key = hash_key(**store);
   if (!key) return std::move(key).error();
-  std::unique_ptr<RocksSpool> spool(new RocksSpool(*std::move(store), std::move(options), pages_after, *key));
+  std::unique_ptr<RocksSpool> spool(new RocksSpool(*std::move(store), std::move(options), settings, *key));
   if (auto loaded = spool->load(); !loaded) return std::move(loaded).error();
   spool->writer_ = std::thread([raw = spool.get()] { raw->run(); });
   return spool;
@@ -155,6 +155,7 @@ void RocksSpool::load_job_part(JobNumber number, std::string_view key, std::stri
       const std::uint32_t rows = reader.varint32();
       if (domain >= names_.size() || rows > kRowsPerExtentMax) return false;
       job->append(domain, rows);
+      ++job->extent_entries;
     }
     return reader.good();
   };

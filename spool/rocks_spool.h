@@ -34,7 +34,7 @@ namespace mailsbuddy::spool {
 
 class RocksSpool final : public Spool {
  public:
-  static Result<std::unique_ptr<RocksSpool>> open(RocksSpoolOptions options, StoreSettings settings);
+  static Result<std::unique_ptr<RocksSpool>> open(RocksSpoolOptions options, const StoreSettings& settings);
   ~RocksSpool() override;
 
   Result<JobNumber> create(JobRecord record) override { return create(std::move(record), {}); }
@@ -120,7 +120,7 @@ class RocksSpool final : public Spool {
     std::vector<std::uint32_t> inputs;  // Part after part: their places in what was given.
   };
 
-  RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, std::size_t pages_after, SipKey hash_key);
+  RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, const StoreSettings& settings, SipKey hash_key);
 
   // Opening.
   Result<void> load();
@@ -137,6 +137,7 @@ class RocksSpool final : public Spool {
   static std::string put_rows(Changes& changes, JobNumber number, std::span<const RowInput> rows,
                               const Grouped& grouped);
   void put_new_names(Changes& changes) const;
+  void merge_extents(JobNumber number, JobLedger& job);
   Result<void> write(Lock& lock, Op& op);
   void erase_stored(JobNumber number, const JobLedger* job, Changes& changes) const;
   std::optional<StoredJob> stored_job(JobNumber number) const;
@@ -190,6 +191,7 @@ class RocksSpool final : public Spool {
   SipKey hash_key_;
   bool power_loss_;
   std::size_t pages_after_;
+  std::size_t merge_after_;
 
   mutable std::mutex mutex_;
   Ledger ledger_;

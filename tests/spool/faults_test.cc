@@ -25,7 +25,7 @@ struct Machine {
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
   std::unique_ptr<Spool> spool;
   RocksSpoolOptions options{.directory = scratch.path(), .reserve_bytes = 1000};
-  StoreSettings settings{.env = env.get(), .compress = false, .write_buffer_bytes = 64u << 10, .pages_after = 25};
+  StoreSettings settings{.env = env.get(), .compress = false, .write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30};
 
   Machine() { open(); }
   void open() {

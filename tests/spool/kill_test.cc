@@ -28,7 +28,7 @@ struct Shared {
   std::atomic<std::uint32_t> durable;
 };
 
-StoreSettings small() { return {.write_buffer_bytes = 64u << 10, .pages_after = 25}; }
+StoreSettings small() { return {.write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30}; }
 RocksSpoolOptions options_of(const Scratch& scratch) {
   return {.directory = scratch.path(), .durability = Durability::kProcessCrash, .reserve_bytes = 0};
 }

@@ -24,7 +24,7 @@ struct Machine {
 
   Result<std::unique_ptr<Spool>> open() {
     return open_rocks_spool({.directory = scratch.path(), .durability = Durability::kPowerLoss, .reserve_bytes = 0},
-                            {.env = env.get(), .write_buffer_bytes = 64u << 10, .pages_after = 25});
+                            {.env = env.get(), .write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30});
   }
 };
 

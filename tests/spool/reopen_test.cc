@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-StoreSettings small() { return {.write_buffer_bytes = 64u << 10, .pages_after = 25}; }
+StoreSettings small() { return {.write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30}; }
 
 struct Disk {
   Scratch scratch;
