@@ -49,11 +49,11 @@ class JobLedger {
   TimePoint created{};
   std::uint32_t extents = 0;         // The next extent record's number.
   std::uint64_t extent_entries = 0;  // In all of them.
-  std::uint64_t tried = 0;    // Rows with a waiting record.
-  bool paged = false;         // It may have pages.
-  bool small = false;         // Each of its few domains has one chunk: erased key by key.
-  bool appending = false;     // One append() at a time: row numbers follow each other.
-  RowKey waiting_from{};      // take_waiting(): before it all that waits on disk was taken.
+  std::uint64_t tried = 0;           // Rows with a waiting record.
+  bool paged = false;                // It may have pages.
+  bool small = false;                // Each of its few domains has one chunk: erased key by key.
+  bool appending = false;            // One append() at a time: row numbers follow each other.
+  RowKey waiting_from{};             // take_waiting(): before it all that waits on disk was taken.
   Counts counts{};
   NoteCounts note_counts{};
 

@@ -14,8 +14,8 @@
 
 namespace mailsbuddy::spool::memory {
 
-inline constexpr std::size_t kChunkBytes = 64u << 10;  // Rows are packed into chunks, so that growth copies little and settled
-                                                // rows give their memory back.
+inline constexpr std::size_t kChunkBytes = 64u << 10;  // Rows are packed into chunks, so that growth copies little and
+                                                       // settled rows give their memory back.
 
 inline std::size_t get_varint(std::string_view bytes, std::size_t& at) {
   std::size_t value = 0;

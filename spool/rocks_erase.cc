@@ -30,34 +30,38 @@ std::optional<Rewritten> without(std::string_view value, std::string_view local)
 
 }  // namespace
 
-// Rows of one job. True: there were some.
+// Rows of one job. True: there were some. What is found is changed once the scan is over: no scan is held under the
+// lock's wait, so that the store can be opened again meanwhile.
 bool RocksSpool::erase_rows(JobNumber number, DomainNumber domain, const AddressErasure& erasure,
                             AddressErased& erased) {
-  const std::string key = keys::chunk({number, domain, 0});
-  const std::string prefix = key.substr(0, key.size() - 4);
-  bool any = false;
-  auto scan = store_->scan(Family::kRows, false);
-  for (scan.seek(prefix); scan.valid_in(prefix); scan.next()) {
-    const auto rewritten = without(scan.value(), erasure.local);
-    if (!rewritten) continue;
-    any = true;
-    const auto first = Reader(scan.key().substr(prefix.size())).big_endian<std::uint32_t>();
-    const Lock lock(mutex_);
-    for (const std::uint32_t row : rewritten->rows) {
-      const RowKey each{number, domain, first + row};
-      const DomainLedger* ledger = ledger_.find_row(each);
-      if (ledger == nullptr) return any;  // The job is gone, and its rows with it.
-      ++erased.rows;
-      const State state = ledger->state(each.row);
-      if (state == State::kClaimed) ++erased.claimed;
-      if (is_final(state) || state == State::kClaimed) continue;
-      ++erased.cancelled;
-      Settlement cancelled{.key = each, .state = State::kCancelled};
-      settle(cancelled);
+  const std::string prefix = keys::chunk({number, domain, 0}).substr(0, keys::chunk({}).size() - sizeof(std::uint32_t));
+  std::vector<std::pair<std::string, Rewritten>> chunks;
+  {
+    auto scan = store_->scan(Family::kRows, false);
+    for (scan.seek(prefix); scan.valid_in(prefix); scan.next()) {
+      if (auto rewritten = without(scan.value(), erasure.local)) chunks.emplace_back(scan.key(), *std::move(rewritten));
     }
-    open_.changes.put(Family::kRows, scan.key(), rewritten->value);
   }
-  return any;
+  const Lock lock(mutex_);
+  if (ledger_.find(number) == nullptr) return false;  // It is gone, and its rows with it.
+  for (const auto& [key, rewritten] : chunks) {
+    const auto first = Reader(std::string_view(key).substr(prefix.size())).big_endian<std::uint32_t>();
+    for (const std::uint32_t row : rewritten.rows) erase_row({number, domain, first + row}, erased);
+    open_.changes.put(Family::kRows, key, rewritten.value);
+  }
+  return !chunks.empty();
+}
+
+void RocksSpool::erase_row(const RowKey& key, AddressErased& erased) {
+  const DomainLedger* domain = ledger_.find_row(key);
+  if (domain == nullptr) return;
+  ++erased.rows;
+  const State state = domain->state(key.row);
+  if (state == State::kClaimed) ++erased.claimed;
+  if (is_final(state) || state == State::kClaimed) return;
+  ++erased.cancelled;
+  Settlement cancelled{.key = key, .state = State::kCancelled};
+  settle(cancelled);
 }
 
 void RocksSpool::erase_in_job(JobNumber number, const AddressErasure& erasure, AddressErased& erased) {
@@ -72,41 +76,52 @@ void RocksSpool::erase_in_job(JobNumber number, const AddressErasure& erasure, A
 
 void RocksSpool::erase_in_events(const AddressErasure& erasure, AddressErased& erased) {
   if (!erasure.rewrite_event) return;
-  auto scan = store_->scan(Family::kQueue, false);
-  for (scan.seek("o"); scan.valid_in("o"); scan.next()) {
-    const auto first = Reader(scan.key().substr(1)).big_endian<std::uint64_t>();
-    Reader reader(scan.value());
-    const std::uint64_t count = reader.varint();
+  struct Changed {
+    std::string key;
     std::string record;
-    put_varint(record, count);
-    std::uint64_t changed = 0;
-    for (std::uint64_t left = count; left > 0 && reader.good(); --left) {
-      std::string event(reader.string());
-      changed += erasure.rewrite_event(event) ? 1 : 0;
-      put_string(record, event);
+    std::uint64_t end = 0;  // Behind its last event.
+    std::uint64_t events = 0;
+  };
+  std::vector<Changed> records;
+  {
+    auto scan = store_->scan(Family::kQueue, false);
+    for (scan.seek("o"); scan.valid_in("o"); scan.next()) {
+      Reader reader(scan.value());
+      const std::uint64_t count = reader.varint();
+      Changed changed{.key = std::string(scan.key())};
+      changed.end = Reader(scan.key().substr(1)).big_endian<std::uint64_t>() + count;
+      put_varint(changed.record, count);
+      for (std::uint64_t left = count; left > 0 && reader.good(); --left) {
+        std::string event(reader.string());
+        changed.events += erasure.rewrite_event(event) ? 1 : 0;
+        put_string(changed.record, event);
+      }
+      if (changed.events > 0 && reader.good()) records.push_back(std::move(changed));
     }
-    if (changed == 0 || !reader.good()) continue;
-    const Lock lock(mutex_);
-    if (first + count <= outbox_head_) continue;  // Removed meanwhile.
-    erased.events += changed;
-    open_.changes.put(Family::kQueue, scan.key(), record);
+  }
+  const Lock lock(mutex_);
+  for (const Changed& changed : records) {
+    if (changed.end <= outbox_head_) continue;  // Removed meanwhile.
+    erased.events += changed.events;
+    open_.changes.put(Family::kQueue, changed.key, changed.record);
   }
 }
 
 void RocksSpool::erase_suppressions(const std::string& address, AddressErased& erased) {
   std::vector<std::string> forms{address};
   if (!options_.suppression_key.empty()) forms.push_back(hashed_address(options_.suppression_key, address));
+  std::vector<AddressHash> found;
   for (const std::string& form : forms) {
     const std::string prefix = AddressHash::of(hash_key_, {}, form).bytes().substr(0, sizeof(std::uint64_t));
     auto scan = store_->scan(Family::kSuppression, false);
     for (scan.seek(prefix); scan.valid_in(prefix); scan.next()) {
       const auto stored = decode_suppression(scan.value());
-      if (!stored || stored->who.address != form) continue;
-      const Lock lock(mutex_);
-      ++erased.suppressions;
-      remove_suppression(AddressHash::from(scan.key()));
+      if (stored && stored->who.address == form) found.push_back(AddressHash::from(scan.key()));
     }
   }
+  const Lock lock(mutex_);
+  for (const AddressHash& hash : found) remove_suppression(hash);
+  erased.suppressions += found.size();
 }
 
 Result<AddressErased> RocksSpool::erase_address(const AddressErasure& erasure) {

@@ -120,7 +120,8 @@ Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput>
   Changes packed;
   const std::string extent = put_rows(packed, number, rows, grouped);
   job.small = rows.size() <= kSmallRows && packed.bytes() <= kChunkBytesMax;  // One chunk a domain, then.
-  op.changes.put(Family::kDefault, keys::job(number, keys::Part::kHead), head_of(record.id, record.created, job.small, extent));
+  op.changes.put(Family::kDefault, keys::job(number, keys::Part::kHead),
+                 head_of(record.id, record.created, job.small, extent));
   if (!record.control.empty())
     op.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), record.control);
   if (!record.content.empty()) op.changes.put(Family::kRows, keys::content(number), record.content);
@@ -176,8 +177,8 @@ Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows
   return {};
 }
 
-// Writes all extents of a job anew as few: an opening process reads about as many entries as there are domains, not as many
-// as there were in all appends. The numbers of later ones go on, because an append may be written before this is.
+// Writes all extents of a job anew as few: an opening process reads about as many entries as there are domains, not as
+// many as there were in all appends. The numbers of later ones go on, because an append may be written before this is.
 void RocksSpool::merge_extents(JobNumber number, JobLedger& job) {
   std::vector<std::pair<DomainNumber, std::uint32_t>> rows;
   rows.reserve(job.domains().size());

@@ -42,7 +42,8 @@ Result<SipKey> hash_key(Store& store) {
 
 }  // namespace
 
-RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, const StoreSettings& settings, SipKey key)
+RocksSpool::RocksSpool(std::unique_ptr<Store> store, RocksSpoolOptions options, const StoreSettings& settings,
+                       SipKey key)
     : store_(std::move(store)),
       options_(std::move(options)),
       hash_key_(key),

@@ -169,6 +169,7 @@ class RocksSpool final : public Spool {
 
   // Forgetting.
   bool erase_rows(JobNumber job, DomainNumber domain, const AddressErasure& erasure, AddressErased& erased);
+  void erase_row(const RowKey& key, AddressErased& erased);
   void erase_in_job(JobNumber job, const AddressErasure& erasure, AddressErased& erased);
   void erase_in_events(const AddressErasure& erasure, AddressErased& erased);
   void erase_suppressions(const std::string& address, AddressErased& erased);
@@ -181,7 +182,7 @@ class RocksSpool final : public Spool {
   void set_aside(const RowKey& key, const std::string& reason);
   void report(Defect defect) const;
   void put_back(const RowKey& key);
-  std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost) const;
+  static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
   void load_due();
   std::optional<keys::Due> earliest_due();
   void erase_due(const keys::Due& due) { open_.changes.erase(Family::kQueue, keys::due(due)); }

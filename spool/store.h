@@ -36,7 +36,8 @@ struct StoreSettings {
   std::size_t write_buffer_bytes = 16u << 20;
   std::size_t pages_after = 32u << 10;  // Rows changed since the last pages: what an opening process replays at most,
                                         // about; a page costs one write for as many of its rows as changed.
-  std::size_t merge_after = 64u << 10;  // Entries of a job's extents beyond two a domain, after which they are written anew.
+  std::size_t merge_after =
+      64u << 10;  // Entries of a job's extents beyond two a domain, after which they are written anew.
   std::uint32_t format = kFormat;
   // By format: what makes the next one of it.
   std::vector<std::pair<std::uint32_t, std::function<Result<void>(Store&)>>> upgrades{};

@@ -5,6 +5,8 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "spool/keys.h"
 #include "spool/store.h"
@@ -25,7 +27,8 @@ struct Machine {
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
   std::unique_ptr<Spool> spool;
   RocksSpoolOptions options{.directory = scratch.path(), .reserve_bytes = 1000};
-  StoreSettings settings{.env = env.get(), .compress = false, .write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30};
+  StoreSettings settings{
+      .env = env.get(), .compress = false, .write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30};
 
   Machine() { open(); }
   void open() {
@@ -210,6 +213,49 @@ BOOST_AUTO_TEST_CASE(with_little_room_left_rows_are_refused_and_delivery_goes_on
   machine.files->set_free_bytes(1000);
   BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kNone));
   BOOST_TEST(machine.append(job, 1).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(one_sync_a_message_and_one_for_many) {
+  Machine machine;
+  const std::int64_t before = machine.files->syncs();
+  const std::vector<RowInput> rows{{"x.test", "ann", ""}, {"y.test", "bob", ""}};
+  BOOST_REQUIRE(machine.spool->create({.id = "m", .content = "Hello"}, rows).has_value());
+  BOOST_TEST(machine.files->syncs() == before + 1);
+  std::promise<void> begun;
+  std::promise<void> go;
+  machine.spool->commit({.events = {"first"}}, [&] {  // While it holds the writer, the others gather.
+    begun.set_value();
+    go.get_future().wait();
+  });
+  begun.get_future().wait();
+  BOOST_TEST(machine.files->syncs() == before + 2);
+  std::atomic<int> durable = 0;
+  std::promise<void> last;
+  for (int i = 0; i < 500; ++i) {
+    machine.spool->commit({.events = {"e"}}, [&] {
+      if (++durable == 500) last.set_value();
+    });
+  }
+  go.set_value();
+  last.get_future().wait();
+  BOOST_TEST(machine.files->syncs() == before + 3);
+}
+
+BOOST_AUTO_TEST_CASE(against_the_crash_of_the_process_alone_nothing_is_synced) {
+  Machine machine;
+  machine.options.durability = Durability::kProcessCrash;
+  machine.open();
+  const std::int64_t before = machine.files->syncs();
+  machine.job_with(10);
+  machine.spool->commit({.events = {"e"}}, nullptr);
+  BOOST_REQUIRE(machine.spool->sync().has_value());
+  BOOST_TEST(machine.files->syncs() == before);
+  machine.files->cut();  // The machine's fall may cost any of it, and leaves a spool that opens.
+  machine.spool.reset();
+  Random random(1);
+  machine.files->restore(random);
+  machine.open();
+  BOOST_TEST(machine.spool->open_rows() <= 10U);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -34,8 +34,12 @@ void live(const RocksSpoolOptions& options, const StoreSettings& settings) {
   spool.commit({.claims = {{job, x, 0}, {job, x, 1}}}, nullptr);
   BOOST_REQUIRE(spool.sync().has_value());
   spool.commit({.settlements = {{.key = {job, x, 0}, .state = State::kDelivered, .attempts = 1, .event = "E1"},
-                                {.key = {job, x, 1}, .state = State::kDeferred, .attempts = 1, .due = TimePoint(Duration(258)),
-                                 .mark = 9, .event = "E2"}},
+                                {.key = {job, x, 1},
+                                 .state = State::kDeferred,
+                                 .attempts = 1,
+                                 .due = TimePoint(Duration(258)),
+                                 .mark = 9,
+                                 .event = "E2"}},
                 .notes = {{.key = {job, x, 0}, .kind = 1}},
                 .snapshots = {{.name = "ip", .bytes = "day 3"}},
                 .events = {"E3"}},

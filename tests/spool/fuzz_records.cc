@@ -50,7 +50,8 @@ void read_suppression(std::string_view record) {
   const auto suppression = decode_suppression(record);
   if (!suppression) return;
   const auto again = decode_suppression(encode_suppression(*suppression));
-  check(again && again->who.address == suppression->who.address && again->suppression.since == suppression->suppression.since);
+  check(again && again->who.address == suppression->who.address &&
+        again->suppression.since == suppression->suppression.since);
 }
 
 }  // namespace
