@@ -166,9 +166,9 @@ void suppress(const std::string& directory, std::uint64_t entries) {
     found += spool->suppressed("brand", "suppressed." + std::to_string(i * 7919 % entries) + "@large1.example") ? 1 : 0;
   }
   present.stop();
-  std::printf("{\"entries\": %llu, \"import_seconds\": %f, \"absent_seconds\": %.9f, \"present_seconds\": %.9f, \"found\": %llu, "
+  std::printf("{\"entries\": %llu, \"import_seconds\": %f, \"import_cpu_seconds\": %f, \"absent_cpu_seconds\": %.9f, \"present_cpu_seconds\": %.9f, \"found\": %llu, "
               "\"wanted\": %llu, \"disk_bytes\": %llu, \"before_bytes\": %llu, \"held_bytes\": %llu}\n",
-              static_cast<unsigned long long>(entries), importing.wall, absent.wall / kLookUps, present.wall / kLookUps,
+              static_cast<unsigned long long>(entries), importing.wall, importing.cpu_seconds, absent.cpu_seconds / kLookUps, present.cpu_seconds / kLookUps,
               static_cast<unsigned long long>(found), static_cast<unsigned long long>(kLookUps),
               static_cast<unsigned long long>(bytes_in(directory)), before, resident("VmRSS:"));
 }
