@@ -28,7 +28,7 @@ if(BUILD_SHARED_LIBS)
   set(pc_libs "")
 else()
   set(MAILSBUDDY_STATIC ON)
-  set(pc_requires "libuv libcares openssl fmt libidn2 libpsl")
+  set(pc_requires "libuv libcares openssl fmt libidn2 libpsl rocksdb")
   set(pc_libs "-pthread -lresolv")
   if(MAILSBUDDY_WITH_OPENDKIM)
     string(APPEND pc_requires " opendkim")
@@ -56,7 +56,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR})  # Where a shared libmailsbuddy is built.
 if(MAILSBUDDY_STATIC)  # The command runs without these; linking the static library takes them.
   set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
-      "libuv1-dev, libc-ares-dev, libssl-dev, libfmt-dev, libidn2-dev, libpsl-dev, pkg-config")
+      "libuv1-dev, libc-ares-dev, libssl-dev, libfmt-dev, libidn2-dev, libpsl-dev, librocksdb-dev, pkg-config")
   if(MAILSBUDDY_WITH_OPENDKIM)
     string(APPEND CPACK_DEBIAN_PACKAGE_RECOMMENDS ", libopendkim-dev")
   endif()

@@ -376,22 +376,19 @@ Result<MessageId> Engine::Core::submit(Message message) {
   const JobPtr job = *std::move(made);
   job->uid = id;
   job->expires = std::max(now(), job->not_before) + options_.max_age;
-  auto number = spool().create({.id = job->id,
-                                .content = encode_job(*job),
-                                .created = now(),
-                                .control = encode_control({.complete = true, .expires = job->expires})});
-  if (!number) return std::move(number).error();
-  job->number = *number;
   std::vector<spool::RowInput> rows;
   engine::SeenAddresses seen(runtime().seed());
   for (const Address& recipient : recipients) {
     if (!seen.insert(ascii::to_lower(recipient.str()))) continue;  // Listed twice, mailed once.
     rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = {}});
   }
-  if (auto appended = spool().append(job->number, rows); !appended) {
-    spool().erase(job->number);
-    return std::move(appended).error();
-  }
+  auto number = spool().create({.id = job->id,
+                                .content = encode_job(*job),
+                                .created = now(),
+                                .control = encode_control({.complete = true, .expires = job->expires})},
+                               rows);
+  if (!number) return std::move(number).error();
+  job->number = *number;
   release(job);
   return id;
 }

@@ -13,7 +13,10 @@ using engine::FeedPtr;
 using engine::JobPtr;
 
 void Engine::Core::recover() {
-  for (const spool::Spool::StoredJob& stored : spool().jobs()) recover(stored);
+  spool().visit_jobs([this](const spool::Spool::StoredJob& stored) {
+    recover(stored);
+    return true;
+  });
   recover_unsettled();
   runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
   if (spool().event_count() > 0) events_.notify();

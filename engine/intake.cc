@@ -30,10 +30,11 @@ class Pending {
     for (std::size_t i = 0; i < addresses_.size(); ++i) {
       rows.push_back({.domain = addresses_[i].domain(), .local = addresses_[i].local(), .fields = fields_[i]});
     }
-    auto appended = spool.append(job, rows);
+    const auto appended = spool.append(job, rows);
     addresses_.clear();
     fields_.clear();
-    return appended;
+    if (appended) return {};
+    return Error{ErrorCode::kResourceExhausted, "the spool takes no more rows: " + appended.error().detail};
   }
 
  private:

@@ -7,123 +7,19 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/base/ascii.h"
 #include "mailsbuddy/spool.h"
+#include "spool/memory_rows.h"
 
 namespace mailsbuddy::spool {
 namespace {
 
-constexpr std::size_t kChunkBytes = 64u << 10;  // Rows are packed into chunks, so that growth copies little and settled
-                                                // rows give their memory back.
+using memory::Chunk;
+using memory::DomainStore;
+using memory::get_string;
+using memory::known;
 
 constexpr Duration kSweepEvery = std::chrono::hours(24);  // Passes over all tallies to drop the old ones.
-
-void put_varint(std::string& out, std::size_t value) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>((value & 0x7f) | 0x80));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(value));
-}
-
-std::size_t get_varint(std::string_view bytes, std::size_t& at) {
-  std::size_t value = 0;
-  for (int shift = 0;; shift += 7) {
-    const auto octet = static_cast<unsigned char>(bytes[at++]);
-    value |= static_cast<std::size_t>(octet & 0x7f) << shift;
-    if ((octet & 0x80) == 0) return value;
-  }
-}
-
-std::string_view get_string(std::string_view bytes, std::size_t& at) {
-  const std::size_t size = get_varint(bytes, at);
-  at += size;
-  return bytes.substr(at - size, size);
-}
-
-struct Chunk {
-  std::string bytes;       // Rows: varint length, local part, varint length, fields. Once all are final, the local
-                           // parts alone: reports come back about them.
-  std::uint32_t size = 0;  // Octets of all its rows, also when they are gone.
-  std::uint32_t first_row = 0;
-  std::uint32_t rows = 0;
-  std::uint32_t open = 0;  // Rows that are not final.
-};
-
-// One job's rows of one domain. A position is chunk << 32 | offset.
-struct DomainStore {
-  std::vector<Chunk> chunks;
-  std::vector<State> states;        // By row number.
-  std::vector<std::uint8_t> notes;  // By row number, bits by kind; empty: none has one.
-
-  void append(std::string_view local, std::string_view fields) {
-    const std::size_t need = local.size() + fields.size() + 20;
-    if (chunks.empty() || chunks.back().open == 0 || chunks.back().bytes.size() + need > kChunkBytes) {
-      if (!chunks.empty()) chunks.back().bytes.shrink_to_fit();
-      chunks.push_back({.bytes = {}, .first_row = static_cast<std::uint32_t>(states.size())});
-    }
-    Chunk& chunk = chunks.back();
-    put_varint(chunk.bytes, local.size());
-    chunk.bytes += local;
-    put_varint(chunk.bytes, fields.size());
-    chunk.bytes += fields;
-    chunk.size = static_cast<std::uint32_t>(chunk.bytes.size());
-    ++chunk.rows;
-    ++chunk.open;
-    states.push_back(State::kQueued);
-  }
-
-  // Reads the row at `position` and moves it to the next one.
-  void read_row(std::uint64_t& position, Row& row) const {
-    std::size_t offset = position & 0xffff'ffff;
-    if (offset == chunks[position >> 32].size) {
-      offset = 0;
-      position = ((position >> 32) + 1) << 32;
-    }
-    const std::string_view bytes = chunks[position >> 32].bytes;
-    row.position = position;
-    row.local = get_string(bytes, offset);
-    row.fields = get_string(bytes, offset);
-    position = (position & ~std::uint64_t{0xffff'ffff}) | offset;
-  }
-
-  // Moves a cursor that stands in a chunk whose rows are all final, and gone, behind it.
-  bool skip_finished(Cursor& cursor) const {
-    const std::uint64_t index = cursor.position >> 32;
-    const Chunk& chunk = chunks[index];
-    if (chunk.open > 0 || (cursor.position & 0xffff'ffff) == chunk.size) return false;
-    cursor = {.position = (index + 1) << 32, .row = chunk.first_row + chunk.rows};
-    return true;
-  }
-
-  void finish(std::uint64_t position) {
-    Chunk& chunk = chunks[position >> 32];
-    if (--chunk.open > 0) return;
-    std::string locals;
-    std::size_t at = 0;
-    for (std::uint32_t row = 0; row < chunk.rows; ++row) {
-      const std::string_view local = get_string(chunk.bytes, at);
-      get_string(chunk.bytes, at);
-      put_varint(locals, local.size());
-      locals += local;
-    }
-    locals.shrink_to_fit();
-    chunk.bytes.swap(locals);  // Moving a short string would keep the long one's buffer.
-  }
-
-  // Cost: that of passing over the rows before it in its chunk.
-  std::string_view local_of(std::uint32_t row) const {
-    const auto after =
-        std::upper_bound(chunks.begin(), chunks.end(), row,
-                         [](std::uint32_t wanted, const Chunk& chunk) { return wanted < chunk.first_row; });
-    const Chunk& chunk = *std::prev(after);
-    std::size_t at = 0;
-    for (std::uint32_t before = chunk.first_row; before < row; ++before) {
-      get_string(chunk.bytes, at);
-      if (chunk.open > 0) get_string(chunk.bytes, at);
-    }
-    return get_string(chunk.bytes, at);
-  }
-};
 
 struct Job {
   JobRecord record;
@@ -146,6 +42,8 @@ struct KeptTally {
 
 class MemorySpool final : public Spool {
  public:
+  explicit MemorySpool(SuppressionKey key) : suppression_key_(std::move(key)) {}
+
   Result<JobNumber> create(JobRecord record) override {
     const std::lock_guard lock(mutex_);
     const JobNumber number = last_job_ + 1;
@@ -154,6 +52,13 @@ class MemorySpool final : public Spool {
     }
     last_job_ = number;
     jobs_[number].record = std::move(record);
+    return number;
+  }
+
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override {
+    auto number = create(std::move(record));
+    if (!number) return number;
+    if (auto appended = append(*number, rows); !appended) return std::move(appended).error();
     return number;
   }
 
@@ -172,6 +77,12 @@ class MemorySpool final : public Spool {
     for (const auto& [number, job] : jobs_) out.push_back({number, job.record});
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
     return out;
+  }
+
+  void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override {
+    for (const StoredJob& job : jobs()) {
+      if (!visit(job)) return;
+    }
   }
 
   Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
@@ -282,6 +193,11 @@ class MemorySpool final : public Spool {
     if (durable) durable();
   }
 
+  Result<void> sync() override { return {}; }
+  void close() override {}
+  Pressure pressure() const override { return {}; }
+  std::vector<Defect> defects() const override { return {}; }
+
   Counts counts(JobNumber number) const override {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
@@ -327,8 +243,8 @@ class MemorySpool final : public Spool {
       for (const Chunk& chunk : store.chunks) {
         std::size_t at = 0;
         for (std::uint32_t row = 0; row < chunk.rows && chunk.open > 0; ++row) {
-          const std::string_view local = get_string(chunk.bytes, at);
-          const std::string_view fields = get_string(chunk.bytes, at);
+          const std::string_view local = known(get_string(chunk.bytes, at));
+          const std::string_view fields = known(get_string(chunk.bytes, at));
           const State state = store.states[chunk.first_row + row];
           if (!is_final(state) && !visit(local, names_[domain], fields, state)) return;
         }
@@ -360,6 +276,20 @@ class MemorySpool final : public Spool {
     return found->second;
   }
 
+  bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<JobNumber> numbers;
+    for (const auto& [number, job] : jobs_) {
+      if (number >= cursor.job && (!query.job || *query.job == number)) numbers.push_back(number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const JobNumber number : numbers) {
+      if (number != cursor.job) cursor = {.job = number, .domain = 0, .row = 0};
+      if (list_job(query, cursor, max, out)) return true;
+    }
+    return false;
+  }
+
   Result<void> suppress(NewSuppression suppression) override {
     const std::lock_guard lock(mutex_);
     add_suppression(suppression);
@@ -369,10 +299,74 @@ class MemorySpool final : public Spool {
   std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const override {
     const std::lock_guard lock(mutex_);
     if (suppressed_.empty()) return std::nullopt;
-    const auto found = suppressed_.find(address_key(account, address));
-    if (found == suppressed_.end()) return std::nullopt;
-    return found->second;
+    const std::string hashed = suppression_key_.empty() ? std::string() : hashed_address(suppression_key_, address);
+    for (const std::string_view who : {account, kEveryAccount}) {
+      for (const std::string_view form : {address, std::string_view(hashed)}) {
+        const auto found = form.empty() ? suppressed_.end() : suppressed_.find(address_key(who, form));
+        if (found != suppressed_.end()) return found->second;
+      }
+    }
+    return std::nullopt;
   }
+
+  Result<bool> unsuppress(std::string_view account, std::string_view address) override {
+    const std::lock_guard lock(mutex_);
+    return suppressed_.erase(address_key(account, address)) +
+               suppressed_.erase(stored_key({std::string(account), std::string(address)})) >
+           0;
+  }
+
+  Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) override {
+    std::uint64_t count = 0;
+    for (auto each = next(); each; each = next(), ++count) {
+      const std::lock_guard lock(mutex_);
+      add_suppression(*each);
+    }
+    return count;
+  }
+
+  Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, suppression] : suppressed_) {
+      const std::size_t end = key.find('\0');
+      if (!visit({{key.substr(0, end), key.substr(end + 1)}, suppression})) break;
+    }
+    return {};
+  }
+
+  Result<AddressErased> erase_address(const AddressErasure& erasure) override {
+    if (erasure.local.empty()) return Error{ErrorCode::kInvalidArgument, "erase_address: the local part is empty"};
+    const std::lock_guard lock(mutex_);
+    AddressErased erased;
+    const auto domain = numbers_.find(erasure.domain);
+    for (auto& [number, job] : jobs_) {
+      if (domain == numbers_.end() || !erase_rows(number, job, domain->second, erasure.local, erased)) continue;
+      StoredJob stored{number, job.record};
+      if (!erasure.rewrite_job || !erasure.rewrite_job(stored.record)) continue;
+      job.record.content = std::move(stored.record.content);
+      job.record.control = std::move(stored.record.control);
+      ++erased.jobs;
+    }
+    if (erasure.rewrite_event) {
+      for (std::string& event : outbox_) erased.events += erasure.rewrite_event(event) ? 1 : 0;
+    }
+    const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;
+    const auto erase_from = [&](auto& table, std::string_view form) {
+      return std::erase_if(table, [form](const auto& entry) {
+        return std::string_view(entry.first).substr(entry.first.find('\0') + 1) == form;
+      });
+    };
+    if (erasure.suppressions) {
+      erased.suppressions = erase_from(suppressed_, address);
+      if (!suppression_key_.empty())
+        erased.suppressions += erase_from(suppressed_, hashed_address(suppression_key_, address));
+    }
+    if (erasure.tallies) erased.tallies = erase_from(tallies_, address);
+    any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
+    return erased;
+  }
+
+  Result<void> scrub() override { return {}; }
 
   bool any_tally() const noexcept override { return any_tally_.load(std::memory_order_relaxed); }
 
@@ -476,8 +470,64 @@ class MemorySpool final : public Spool {
     if (!note.event.empty()) outbox_.push_back(std::move(note.event));
   }
 
+  // As it is kept: hashed, if there is a key for it.
+  std::string stored_key(const AccountAddress& who) const {
+    if (suppression_key_.empty() || who.address.starts_with(kHashedPrefix))
+      return address_key(who.account, who.address);
+    return address_key(who.account, hashed_address(suppression_key_, who.address));
+  }
+
   void add_suppression(const NewSuppression& added) {
-    suppressed_.try_emplace(address_key(added.who.account, added.who.address), added.suppression);
+    suppressed_.try_emplace(stored_key(added.who), added.suppression);
+  }
+
+  // One job's rows from the cursor on. True: `max` were found, and there may be more.
+  bool list_job(const ListQuery& query, ListCursor& cursor, std::size_t& max, std::vector<ListedRow>& out) const {
+    const auto& domains = jobs_.at(cursor.job).domains;
+    std::vector<DomainNumber> numbers;
+    for (const auto& [domain, store] : domains) {
+      if (domain >= cursor.domain && (!query.domain || names_[domain] == *query.domain)) numbers.push_back(domain);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const DomainNumber domain : numbers) {
+      if (domain != cursor.domain) cursor = {.job = cursor.job, .domain = domain, .row = 0};
+      const DomainStore& store = domains.at(domain);
+      for (; cursor.row < store.states.size(); ++cursor.row) {
+        if (max == 0) return true;
+        const State state = store.states[cursor.row];
+        const std::string_view local = store.local_of(cursor.row);
+        if ((query.states >> static_cast<unsigned>(state) & 1U) == 0) continue;
+        if (query.local && !ascii::iequals(local, *query.local)) continue;
+        ListedRow& row = out.emplace_back();
+        row.key = {cursor.job, domain, cursor.row};
+        row.local = local;
+        row.domain = names_[domain];
+        row.state = state;
+        row.notes = cursor.row < store.notes.size() ? store.notes[cursor.row] : std::uint8_t{0};
+        --max;
+      }
+    }
+    return false;
+  }
+
+  // False: it had none of the local part.
+  bool erase_rows(JobNumber number, Job& job, DomainNumber domain, std::string_view local, AddressErased& erased) {
+    const auto found = job.domains.find(domain);
+    if (found == job.domains.end()) return false;
+    std::vector<std::uint32_t> rows;
+    found->second.erase(local, [&rows](std::uint32_t row) { rows.push_back(row); });
+    for (const std::uint32_t row : rows) {
+      const State state = found->second.states[row];
+      ++erased.rows;
+      if (state == State::kClaimed) ++erased.claimed;
+      if (is_final(state) || state == State::kClaimed) continue;
+      ++erased.cancelled;
+      const RowKey key{number, domain, row};
+      std::erase_if(due_, [&key](const auto& entry) { return entry.second.key == key; });
+      Settlement cancelled{.key = key, .position = found->second.chunk_of(row) << 32, .state = State::kCancelled};
+      settle(cancelled);
+    }
+    return !rows.empty();
   }
 
   void set_tally(const Tally& tally) {
@@ -496,6 +546,7 @@ class MemorySpool final : public Spool {
     any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
   }
 
+  const SuppressionKey suppression_key_;
   mutable std::mutex mutex_;
   JobNumber last_job_ = 0;
   std::unordered_map<JobNumber, Job> jobs_;
@@ -522,6 +573,8 @@ std::string_view to_string(State state) noexcept {
   return kNames[static_cast<std::size_t>(state)];
 }
 
-std::unique_ptr<Spool> make_memory_spool() { return std::make_unique<MemorySpool>(); }
+std::unique_ptr<Spool> make_memory_spool(SuppressionKey suppression_key) {
+  return std::make_unique<MemorySpool>(std::move(suppression_key));
+}
 
 }  // namespace mailsbuddy::spool

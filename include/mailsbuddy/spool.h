@@ -1,7 +1,8 @@
-// spool.h - where accepted mail lives until every recipient is settled: the contract of the store, and its in-memory form.
+// spool.h - where accepted mail lives until every recipient is settled: the contract of the store, its durable form on
+// RocksDB, and its in-memory twin. The durable form's files are described in docs/spool_format.md.
 //
-// A job is one content with one policy and its recipient rows: a campaign with millions of rows, or a single message with
-// one row per recipient. Rows are packed per (job, domain), because mail leaves per domain.
+// A job is one content with one policy and its recipient rows: a campaign with millions of rows, or a single message
+// with one row per recipient. Rows are packed per (job, domain), because mail leaves per domain.
 #pragma once
 
 #include <array>
@@ -30,16 +31,16 @@ struct RowKey {
 };
 
 enum class State : std::uint8_t {
-  kQueued,      // Never tried, or given back.
-  kClaimed,     // May be on the wire.
-  kDeferred,    // To be tried again when due.
-  kHeld,        // Its last attempt is unknown and the policy says hold: a person decides.
-  kDelivered,   // From here on final.
+  kQueued,     // Never tried, or given back.
+  kClaimed,    // May be on the wire.
+  kDeferred,   // To be tried again when due.
+  kHeld,       // Its last attempt is unknown and the policy says hold: a person decides.
+  kDelivered,  // From here on final.
   kBounced,
   kSuppressed,
   kExpired,
   kCancelled,
-  kFailed,      // Could not be made (rendered, signed), or unknown and the policy says drop.
+  kFailed,  // Could not be made (rendered, signed), or unknown and the policy says drop.
 };
 inline constexpr std::size_t kStateCount = 10;
 constexpr bool is_final(State state) noexcept { return state >= State::kDelivered; }
@@ -50,24 +51,24 @@ using Counts = std::array<std::uint64_t, kStateCount>;  // Rows by State.
 // A row handed out for delivery.
 struct Row {
   RowKey key;
-  std::uint64_t position = 0;   // Where the spool finds it again; opaque.
-  std::uint16_t attempts = 0;   // Made so far.
-  std::uint8_t mark = 0;        // Settlement::mark, when it was deferred.
-  std::string local;            // Local part of the address.
-  std::string fields;           // As given to append().
+  std::uint64_t position = 0;  // Where the spool finds it again; opaque.
+  std::uint16_t attempts = 0;  // Made so far.
+  std::uint8_t mark = 0;       // Settlement::mark, when it was deferred.
+  std::string local;           // Local part of the address.
+  std::string fields;          // As given to append().
 };
 
 struct RowInput {
-  std::string_view domain;      // Lower case, A-label form.
+  std::string_view domain;  // Lower case, A-label form.
   std::string_view local;
-  std::string_view fields;      // Opaque to the spool.
+  std::string_view fields;  // Opaque to the spool.
 };
 
 struct JobRecord {
-  std::string id;               // Unique among jobs. The caller's.
-  std::string content;          // Opaque to the spool: what the engine needs to make messages.
+  std::string id;       // Unique among jobs. The caller's.
+  std::string content;  // Opaque to the spool: what the engine needs to make messages.
   TimePoint created{};
-  std::string control{};        // Opaque: the little that changes while the job is there (paused, import complete, ...).
+  std::string control{};  // Opaque: the little that changes while the job is there (paused, import complete, ...).
 };
 
 // How far a job's domain has been read. Starts at the first row; only read() moves it.
@@ -79,12 +80,12 @@ struct Cursor {
 // A row's change of state, with the event that reports it in the same write.
 struct Settlement {
   RowKey key;
-  std::uint64_t position = 0;   // Row::position.
+  std::uint64_t position = 0;  // Row::position.
   State state = State::kQueued;
   std::uint16_t attempts = 0;
-  TimePoint due{};              // When state is kDeferred.
-  std::uint8_t mark = 0;        // When state is kDeferred: opaque, comes back with the row.
-  std::string event{};          // Opaque; empty: none. Appended to the outbox.
+  TimePoint due{};        // When state is kDeferred.
+  std::uint8_t mark = 0;  // When state is kDeferred: opaque, comes back with the row.
+  std::string event{};    // Opaque; empty: none. Appended to the outbox.
 };
 
 // What came back about a row: complaints and the like, numbered by the caller. A row has each kind once, at most; what
@@ -93,8 +94,8 @@ inline constexpr std::size_t kNoteKinds = 8;
 using NoteCounts = std::array<std::uint64_t, kNoteKinds>;
 struct Note {
   RowKey key;
-  std::uint8_t kind = 0;        // Below kNoteKinds.
-  std::string event{};          // Opaque; empty: none. Appended to the outbox, if the row had none of the kind.
+  std::uint8_t kind = 0;  // Below kNoteKinds.
+  std::string event{};    // Opaque; empty: none. Appended to the outbox, if the row had none of the kind.
 };
 
 // An address of an account. Compared as octets; the caller normalises. Neither part holds a NUL.
@@ -103,8 +104,17 @@ struct AccountAddress {
   std::string address;
 };
 
+// A suppression of this account holds for every account.
+inline constexpr std::string_view kEveryAccount = "*";
+
+// An address may also be suppressed by what it hashes to: AccountAddress::address is then this prefix and 64 lower-case
+// hexadecimal digits, the HMAC-SHA-256 of the address under SuppressionKey.
+inline constexpr std::string_view kHashedPrefix = "hmac-sha256:";
+using SuppressionKey = std::string;                                               // Empty: none. Octets, 16 at least.
+std::string hashed_address(const SuppressionKey& key, std::string_view address);  // With the prefix.
+
 struct Suppression {
-  std::uint8_t reason = 0;      // The caller's.
+  std::uint8_t reason = 0;  // The caller's.
   TimePoint since{};
 };
 struct NewSuppression {
@@ -115,9 +125,9 @@ struct NewSuppression {
 // A number that the caller keeps on an address, such as how often it bounced lately.
 struct Tally {
   AccountAddress who;
-  std::uint64_t value = 0;      // 0: removed.
-  TimePoint as_of{};            // Now.
-  TimePoint forget{};           // From then on the spool may drop it.
+  std::uint64_t value = 0;  // 0: removed.
+  TimePoint as_of{};        // Now.
+  TimePoint forget{};       // From then on the spool may drop it.
 };
 
 // State of the caller's that is no row's, such as how far the warm-up of an IP has come. Opaque; kept under a name, the
@@ -131,12 +141,12 @@ struct Snapshot {
 // claims, so that a row can be given back and claimed again in one batch.
 struct Batch {
   std::vector<Settlement> settlements;
-  std::vector<RowKey> claims;            // kQueued or kDeferred -> kClaimed, before the end of data may be sent.
+  std::vector<RowKey> claims;  // kQueued or kDeferred -> kClaimed, before the end of data may be sent.
   std::vector<Note> notes{};
   std::vector<NewSuppression> suppressions{};
   std::vector<Tally> tallies{};
   std::vector<Snapshot> snapshots{};
-  std::vector<std::string> events{};     // Of no row; appended to the outbox.
+  std::vector<std::string> events{};  // Of no row; appended to the outbox.
   bool empty() const noexcept {
     return claims.empty() && settlements.empty() && notes.empty() && suppressions.empty() && tallies.empty() &&
            snapshots.empty() && events.empty();
@@ -148,21 +158,87 @@ struct RowRecord {
   std::string local;
   std::string domain;
   State state = State::kQueued;
-  std::uint8_t notes = 0;       // Bit `kind`: it has one of that kind.
+  std::uint8_t notes = 0;  // Bit `kind`: it has one of that kind.
 };
 
 inline constexpr std::size_t kTalliesMax = 1'000'000;  // Some 150 MB in memory.
 
+// Which rows list() gives: those to which all of it applies.
+struct ListQuery {
+  std::optional<JobNumber> job{};
+  std::optional<std::string> domain{};
+  std::optional<std::string> local{};  // Letter case of ASCII aside.
+  std::uint32_t states = ~0U;          // Bits by State: 1 << kQueued | 1 << kDeferred, ...
+};
+// How far a listing has come; made by list(), opaque. Rows that come while it is under way may be missed.
+struct ListCursor {
+  JobNumber job = 0;
+  DomainNumber domain = 0;
+  std::uint32_t row = 0;
+};
+struct ListedRow {
+  RowKey key;
+  std::string local;
+  std::string domain;
+  State state = State::kQueued;
+  std::uint8_t notes = 0;
+  std::uint16_t attempts = 0;
+  TimePoint due{};  // When state is kDeferred.
+};
+
+// Whether what is accepted can be stored.
+struct Pressure {
+  enum class Kind : std::uint8_t {
+    kNone,
+    kFull,    // Little room is left: append() and create() with rows refuse, what is there goes on.
+    kFailed,  // The disk refuses: nothing is durable until it takes writes again, which is tried without end.
+  };
+  Kind kind = Kind::kNone;
+  std::string detail{};               // One line for a person; empty for kNone.
+  std::uint64_t waiting_batches = 0;  // commit()s that are not durable yet.
+};
+
+// Something of the store that cannot be read. What it was about is set aside: rows are kFailed, the rest goes on.
+struct Defect {
+  std::string what;  // Names it, and says what is wrong.
+  JobNumber job = 0;
+  std::uint64_t rows = 0;  // How many it cost.
+};
+
+// An address to be forgotten. Its rows lose local part and fields for good; those that are neither final nor claimed
+// become kCancelled.
+struct AddressErasure {
+  std::string local;          // Letter case of ASCII aside.
+  std::string domain;         // Lower case, A-label form.
+  bool suppressions = false;  // Of any account. To forget one is to mail it again, if it is imported again.
+  bool tallies = true;
+  // What the spool cannot read: called with each event of the outbox, and each job that has a row of the address. True:
+  // it was changed. Must not call the spool.
+  std::function<bool(std::string& event)> rewrite_event{};
+  std::function<bool(JobRecord& job)> rewrite_job{};  // Not its id.
+};
+struct AddressErased {
+  std::uint64_t rows = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t claimed = 0;  // May be on the wire: the event of each is still to come, and names the address.
+  std::uint64_t events = 0;
+  std::uint64_t jobs = 0;
+  std::uint64_t suppressions = 0;
+  std::uint64_t tallies = 0;
+};
+
 // Threads: every method from any thread. Ownership: copies what it keeps.
-// Invariants: a row is in exactly one State; counts() agree with the rows at every moment; read() and take_due() hand out
-// each row once until it is settled as kQueued (then the caller has it), kDeferred (then take_due() has it again) or kHeld
-// (then only take_waiting() has it).
+// Invariants: a row is in exactly one State; counts() agree with the rows at every moment; read() and take_due() hand
+// out each row once until it is settled as kQueued (then the caller has it), kDeferred (then take_due() has it again)
+// or kHeld (then only take_waiting() has it).
 class Spool {
  public:
   virtual ~Spool() = default;
 
   // Errors: kAlreadyExists: a job has that id.
   virtual Result<JobNumber> create(JobRecord record) = 0;
+  // create() and append() in one: whole or not at all, for the price of one write. Errors: of both.
+  virtual Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) = 0;
   // Replaces JobRecord::control. Durable on return. Errors: kNotFound.
   virtual Result<void> set_control(JobNumber job, std::string control) = 0;
   // The jobs that are there, by number: what a process that opens a spool finds.
@@ -171,9 +247,13 @@ class Spool {
     JobRecord record;
   };
   virtual std::vector<StoredJob> jobs() const = 0;
-  // Durable on return. Errors: kResourceExhausted: nothing of `rows` is stored.
+  // The same one by one, for there may be a million messages, until `visit` returns false. `visit` may call the spool.
+  virtual void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const = 0;
+  // Durable on return. Errors: kResourceExhausted, kIo: nothing of `rows` is stored. (If the process ends before the
+  // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task.
   virtual Result<void> append(JobNumber job, std::span<const RowInput> rows) = 0;
-  // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about.
+  // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about. At
+  // once for the caller, durably with the next commit() or sync().
   virtual void erase(JobNumber job) = 0;
 
   struct DomainRows {
@@ -196,20 +276,37 @@ class Spool {
   // one before may have sent them or not.
   virtual void take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
 
-  // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call.
+  // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call. All
+  // methods see the batch at once, except peek_events(), which gives what is durable. It is never lost while the
+  // process runs: what cannot be written is tried again until it can, `durable` waits, and pressure() says so.
   virtual void commit(Batch batch, Task durable) = 0;
 
+  // Waits until all that was committed and erased is durable and its tasks have run. Errors: the disk refused; it is
+  // still tried. Not to be called from a `durable` task.
+  virtual Result<void> sync() = 0;
+  // Writes what is there, runs its tasks, and returns; none runs afterwards. What the disk refuses now is lost. Then
+  // commit() does nothing and append() says kClosed. To be called before what the tasks refer to goes away.
+  virtual void close() = 0;
+  virtual Pressure pressure() const = 0;
+  virtual std::vector<Defect> defects() const = 0;  // Found since the spool was opened.
+
   virtual Counts counts(JobNumber job) const = 0;
-  virtual NoteCounts note_counts(JobNumber job) const = 0;         // Rows that have a note of each kind.
+  virtual NoteCounts note_counts(JobNumber job) const = 0;            // Rows that have a note of each kind.
   virtual std::optional<RowRecord> row(const RowKey& key) const = 0;  // Empty: there is no such row, or no more.
   virtual std::uint64_t open_rows() const = 0;  // Rows of all jobs that are neither final nor kHeld.
   virtual std::string domain_name(DomainNumber domain) const = 0;
 
   // The rows of a job that are not final, in no order, until `visit` returns false. `visit` must not call the spool.
-  virtual void visit_open(JobNumber job, const std::function<bool(std::string_view local, std::string_view domain,
-                                                                 std::string_view fields, State state)>& visit) const = 0;
+  virtual void visit_open(JobNumber job,
+                          const std::function<bool(std::string_view local, std::string_view domain,
+                                                   std::string_view fields, State state)>& visit) const = 0;
 
-  // The outbox: events in the order of their commits. What is not removed is handed out again.
+  // Up to `max` rows that `query` wants, from `cursor` on, appended to `out`. False: the end. One call looks at a
+  // bounded number of rows, so that it may give few or none and still say true.
+  virtual bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const = 0;
+
+  // The outbox: events in the order of their commits. What is not removed is handed out again. event_count() includes
+  // those that are not durable yet.
   virtual std::vector<std::string> peek_events(std::size_t max) const = 0;
   virtual void remove_events(std::size_t count) = 0;  // The first `count`.
   virtual std::uint64_t event_count() const = 0;
@@ -218,14 +315,48 @@ class Spool {
 
   // Suppression. What is suppressed keeps its first reason. Durable on return.
   virtual Result<void> suppress(NewSuppression suppression) = 0;
+  // By the account or by kEveryAccount, plain or hashed.
   virtual std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const = 0;
+  // False: it was not, by that account itself. Durable on return.
+  virtual Result<bool> unsuppress(std::string_view account, std::string_view address) = 0;
+  // Takes what `next` gives until it gives none, in batches; how many. Durable on return. `next` must not call the
+  // spool. Errors: those before stay.
+  virtual Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) = 0;
+  // All of them in no order, until `visit` returns false. `visit` must not call the spool.
+  virtual Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const = 0;
+
+  // Durable on return, and its octets are gone from the files.
+  virtual Result<AddressErased> erase_address(const AddressErasure& erasure) = 0;
+  // Waits until the octets of all that was erased are gone from the files. Long: it rewrites them.
+  virtual Result<void> scrub() = 0;
 
   // Tallies. At most kTalliesMax are kept: once there are so many, and none to forget, new ones are not.
-  virtual bool any_tally() const noexcept = 0;  // Costs nothing.
+  virtual bool any_tally() const noexcept = 0;                                                // Costs nothing.
   virtual std::uint64_t tally(std::string_view account, std::string_view address) const = 0;  // 0: none.
 };
 
-// Lost with the process.
-std::unique_ptr<Spool> make_memory_spool();
+// Lost with the process. With a key, what is suppressed is kept hashed.
+std::unique_ptr<Spool> make_memory_spool(SuppressionKey suppression_key = {});
+
+enum class Durability : std::uint8_t {
+  kPowerLoss,  // fsync(2) before anything is called durable: survives the machine's fall, if its disks tell the truth.
+  kProcessCrash,  // Given to the operating system: survives the process, kill -9 included, but not the machine.
+};
+
+struct RocksSpoolOptions {
+  std::string directory;  // Made if it is not there; its parent must be. Required.
+  Durability durability = Durability::kPowerLoss;
+  SuppressionKey suppression_key{};          // With one, what is suppressed is stored hashed, and looked up both ways.
+  std::uint64_t reserve_bytes = 256u << 20;  // With less free on the disk, new rows are refused, so that what was
+                                             // accepted can still be settled.
+  std::size_t cache_bytes = 64u << 20;       // Of what was read; the write buffers take up to 100 MB besides.
+  std::shared_ptr<LogSink> log{};
+};
+
+// On RocksDB, in a directory of its own. Threads: one of its own, on which `durable` tasks run. After opening all is as
+// it was when the last write became durable: rows that were kClaimed come by take_unsettled(). Errors: kUnavailable:
+// another process has it open, or it is of a newer format; kInvalidArgument: the directory holds something else; kIo,
+// kResourceExhausted: the system's words.
+Result<std::unique_ptr<Spool>> open_rocks_spool(RocksSpoolOptions options);
 
 }  // namespace mailsbuddy::spool

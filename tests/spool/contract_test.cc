@@ -1,9 +1,12 @@
-// The spool's contract, run against the in-memory form.
+// The spool's contract: each program that has this file runs it against its own form of the spool.
 #include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <map>
+#include <set>
 
 #include "mailsbuddy/spool.h"
+#include "tests/spool/contract.h"
 
 using namespace mailsbuddy;
 using namespace mailsbuddy::spool;
@@ -11,8 +14,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct World {
-  std::unique_ptr<Spool> spool = make_memory_spool();
+struct World : Contract {
+  std::unique_ptr<Spool> spool = open();
   JobNumber job = *spool->create({.id = "c", .content = {}});
 
   void append(std::vector<RowInput> rows) { BOOST_REQUIRE(spool->append(job, rows).has_value()); }
@@ -35,6 +38,12 @@ struct World {
                                     .event = std::move(event)}},
                    .claims = {}},
                   nullptr);
+  }
+
+  // What is durable.
+  std::vector<std::string> peek(std::size_t max) {
+    BOOST_REQUIRE(spool->sync().has_value());
+    return spool->peek_events(max);
   }
 
   std::uint64_t count(State state) { return spool->counts(job)[static_cast<std::size_t>(state)]; }
@@ -122,8 +131,9 @@ BOOST_FIXTURE_TEST_CASE(a_deferred_row_keeps_its_mark, World) {
 BOOST_FIXTURE_TEST_CASE(settlements_before_claims_in_one_batch, World) {
   append({{"x.test", "a", ""}});
   const Row row = read("x.test").front();
-  bool durable = false;
+  std::atomic<bool> durable = false;
   spool->commit({.settlements = {}, .claims = {row.key}}, [&durable] { durable = true; });
+  BOOST_TEST(spool->sync().has_value());
   BOOST_TEST(durable);
   BOOST_TEST(count(State::kClaimed) == 1U);
   spool->commit(
@@ -140,16 +150,16 @@ BOOST_FIXTURE_TEST_CASE(a_final_row_stays_final_and_reports_once, World) {
   BOOST_TEST(count(State::kDelivered) == 1U);
   BOOST_TEST(count(State::kBounced) == 0U);
   BOOST_TEST(spool->open_rows() == 0U);
-  BOOST_TEST(spool->peek_events(10) == std::vector<std::string>{"first"}, boost::test_tools::per_element());
+  BOOST_TEST(peek(10) == std::vector<std::string>{"first"}, boost::test_tools::per_element());
 }
 
 BOOST_FIXTURE_TEST_CASE(events_stay_until_removed, World) {
   append({{"x.test", "a", ""}, {"x.test", "b", ""}});
   for (const Row& row : read("x.test")) settle(row, State::kDelivered, {}, row.local);
-  BOOST_TEST(spool->peek_events(1).size() == 1U);
+  BOOST_TEST(peek(1).size() == 1U);
   BOOST_TEST(spool->event_count() == 2U);
   spool->remove_events(1);
-  BOOST_TEST(spool->peek_events(10) == std::vector<std::string>{"b"}, boost::test_tools::per_element());
+  BOOST_TEST(peek(10) == std::vector<std::string>{"b"}, boost::test_tools::per_element());
   spool->remove_events(10);
   BOOST_TEST(spool->event_count() == 0U);
 }
@@ -276,7 +286,7 @@ BOOST_FIXTURE_TEST_CASE(a_note_is_taken_once_a_row_and_kind, World) {
   BOOST_TEST(count(State::kDelivered) == 1U);
   BOOST_TEST(count(State::kQueued) == 1U);
   const std::vector<std::string> expected{"delivered", "complaint", "other"};
-  BOOST_TEST(spool->peek_events(10) == expected, boost::test_tools::per_element());
+  BOOST_TEST(peek(10) == expected, boost::test_tools::per_element());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_note_about_nothing_is_nothing, World) {
@@ -294,7 +304,7 @@ BOOST_FIXTURE_TEST_CASE(a_note_about_nothing_is_nothing, World) {
 BOOST_FIXTURE_TEST_CASE(events_of_no_row_go_to_the_outbox, World) {
   spool->commit({.events = {"one", "two"}}, nullptr);
   const std::vector<std::string> expected{"one", "two"};
-  BOOST_TEST(spool->peek_events(10) == expected, boost::test_tools::per_element());
+  BOOST_TEST(peek(10) == expected, boost::test_tools::per_element());
 }
 
 BOOST_FIXTURE_TEST_CASE(tallies_are_kept_replaced_and_removed, World) {
@@ -364,4 +374,206 @@ BOOST_FIXTURE_TEST_CASE(claimed_rows_are_unsettled_until_they_are_settled, World
   spool->take_unsettled(10, again);
   BOOST_REQUIRE(again.size() == 1U);
   BOOST_TEST(again[0].local == "cid");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Jobs
+
+BOOST_FIXTURE_TEST_CASE(a_job_with_its_rows_is_taken_at_once, World) {
+  const std::vector<RowInput> rows{{"x.test", "a", "1"}, {"y.test", "b", ""}, {"x.test", "c", "2"}};
+  const auto number = spool->create({.id = "message", .content = "Hello", .control = "running"}, rows);
+  BOOST_REQUIRE(number.has_value());
+  BOOST_TEST(spool->domains(*number).size() == 2U);
+  BOOST_TEST(spool->counts(*number)[0] == 3U);
+  BOOST_TEST(!spool->create({.id = "message", .content = {}}, rows).has_value());
+  BOOST_TEST(spool->open_rows() == 3U);
+  std::map<std::string, std::string> contents;
+  spool->visit_jobs([&](const Spool::StoredJob& each) {
+    contents[each.record.id] = each.record.content + "/" + each.record.control;
+    return true;
+  });
+  BOOST_TEST((contents == std::map<std::string, std::string>{{"c", "/"}, {"message", "Hello/running"}}));
+  spool->erase(*number);
+  BOOST_TEST(spool->open_rows() == 0U);
+  BOOST_TEST(spool->jobs().size() == 1U);
+  const auto again = spool->create({.id = "message", .content = {}}, rows);
+  BOOST_REQUIRE(again.has_value());
+  BOOST_TEST(*again > *number);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_row_given_back_keeps_its_place, World) {
+  append({{"x.test", "a", "f"}});
+  const Row row = read("x.test").front();
+  settle(row, State::kDeferred, TimePoint(5s));
+  std::vector<Row> due;
+  spool->take_due(TimePoint(5s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  spool->commit({.claims = {due[0].key}}, nullptr);
+  spool->commit({.settlements = {{.key = row.key, .position = due[0].position, .attempts = due[0].attempts}}}, nullptr);
+  BOOST_TEST(count(State::kQueued) == 1U);
+  settle(due[0], State::kDeferred, TimePoint(9s));
+  std::vector<Row> again;
+  spool->take_due(TimePoint(8s), 10, again);
+  BOOST_TEST(again.empty());
+  spool->take_due(TimePoint(9s), 10, again);
+  BOOST_REQUIRE(again.size() == 1U);
+  BOOST_TEST(again[0].attempts == 2);
+  BOOST_TEST(again[0].fields == "f");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Listing
+
+BOOST_FIXTURE_TEST_CASE(rows_are_listed_by_what_is_asked, World) {
+  append({{"x.test", "Ann", ""}, {"x.test", "bob", ""}, {"y.test", "ann", ""}});
+  const JobNumber other = *spool->create({.id = "other", .content = {}}, std::vector<RowInput>{{"x.test", "ann", ""}});
+  settle(read("x.test")[1], State::kDelivered);
+  settle(read("y.test")[0], State::kDeferred, TimePoint(7s));
+  const auto listed = [&](const ListQuery& query, std::size_t max) {
+    std::multiset<std::string> names;
+    ListCursor cursor;
+    for (bool more = true; more;) {
+      std::vector<ListedRow> rows;
+      more = spool->list(query, cursor, max, rows);
+      BOOST_REQUIRE(rows.size() <= max);
+      for (const ListedRow& row : rows) {
+        names.insert(std::to_string(row.key.job) + ":" + row.local + "@" + row.domain + "=" +
+                     std::string(to_string(row.state)));
+      }
+    }
+    return names;
+  };
+  const std::string one = std::to_string(job);
+  const std::string two = std::to_string(other);
+  for (const std::size_t max : {1U, 2U, 100U}) {
+    BOOST_TEST(listed({}, max).size() == 4U);
+    BOOST_TEST((listed({.job = other}, max) == std::multiset<std::string>{two + ":ann@x.test=queued"}));
+    BOOST_TEST((listed({.local = "ANN"}, max) == std::multiset<std::string>{one + ":Ann@x.test=queued",
+                                                                            one + ":ann@y.test=deferred",
+                                                                            two + ":ann@x.test=queued"}));
+    BOOST_TEST((listed({.job = job, .domain = "x.test"}, max) ==
+                std::multiset<std::string>{one + ":Ann@x.test=queued", one + ":bob@x.test=delivered"}));
+    BOOST_TEST((listed({.states = 1U << static_cast<unsigned>(State::kDelivered)}, max) ==
+                std::multiset<std::string>{one + ":bob@x.test=delivered"}));
+    BOOST_TEST(listed({.domain = "z.test"}, max).empty());
+    BOOST_TEST(listed({.job = 99}, max).empty());
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Suppression
+
+BOOST_FIXTURE_TEST_CASE(a_suppression_of_every_account_holds_for_each, World) {
+  BOOST_TEST(spool->suppress({{std::string(kEveryAccount), "ann@x.test"}, {.reason = 4}}).has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 4);
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {.reason = 1}}).has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 1);
+  BOOST_TEST(spool->suppressed("other", "ann@x.test")->reason == 4);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_suppression_is_taken_back, World) {
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {}}).has_value());
+  BOOST_TEST(spool->unsuppress("brand", "ann@x.test").value());
+  BOOST_TEST(!spool->unsuppress("brand", "ann@x.test").value());
+  BOOST_TEST(!spool->suppressed("brand", "ann@x.test").has_value());
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {.reason = 7}}).has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 7);
+}
+
+BOOST_FIXTURE_TEST_CASE(suppressions_come_in_and_go_out_as_a_stream, World) {
+  std::size_t given = 0;
+  const auto count = spool->import_suppressions([&]() -> std::optional<NewSuppression> {
+    if (given == 9000) return std::nullopt;
+    const std::size_t i = given++;
+    return NewSuppression{{"brand", "user" + std::to_string(i / 2) + "@x.test"},
+                          {.reason = static_cast<std::uint8_t>(i % 2), .since = TimePoint(Duration(-5))}};
+  });
+  BOOST_TEST(count.value() == 9000U);
+  std::set<std::string> seen;
+  const auto visited = spool->visit_suppressions([&](const NewSuppression& each) {
+    BOOST_REQUIRE(each.who.account == "brand");
+    BOOST_REQUIRE(each.suppression.reason == 0);
+    BOOST_REQUIRE((each.suppression.since == TimePoint(Duration(-5))));
+    seen.insert(each.who.address);
+    return true;
+  });
+  BOOST_TEST(visited.has_value());
+  BOOST_TEST(seen.size() == 4500U);
+  BOOST_TEST(seen.contains("user4499@x.test"));
+}
+
+BOOST_FIXTURE_TEST_CASE(with_a_key_addresses_are_kept_hashed, World) {
+  const SuppressionKey key = "0123456789abcdef";
+  spool = open(key);
+  BOOST_TEST(spool->suppress({{"brand", "ann@x.test"}, {.reason = 2}}).has_value());
+  BOOST_TEST(spool->suppress({{"brand", hashed_address(key, "bob@x.test")}, {.reason = 3}}).has_value());
+  BOOST_TEST(spool->suppressed("brand", "ann@x.test")->reason == 2);
+  BOOST_TEST(spool->suppressed("brand", "bob@x.test")->reason == 3);
+  BOOST_TEST(!spool->suppressed("brand", "cat@x.test").has_value());
+  BOOST_TEST(spool
+                 ->visit_suppressions([](const NewSuppression& each) {
+                   BOOST_TEST(each.who.address.starts_with(kHashedPrefix));
+                   return true;
+                 })
+                 .has_value());
+  BOOST_TEST(spool->unsuppress("brand", "ann@x.test").value());
+  BOOST_TEST(!spool->suppressed("brand", "ann@x.test").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_hashed_address_is_its_hmac) {  // RFC 4231, test case 2.
+  BOOST_TEST(hashed_address("Jefe", "what do ya want for nothing?") ==
+             "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Personal data
+
+BOOST_FIXTURE_TEST_CASE(an_address_is_forgotten_everywhere, World) {
+  append(
+      {{"x.test", "Ann", "secret"}, {"x.test", "bob", "kept"}, {"x.test", "ann", "twice"}, {"y.test", "ann", "other"}});
+  const JobNumber message =
+      *spool->create({.id = "m", .content = "To: ann@x.test"}, std::vector<RowInput>{{"x.test", "ann", ""}});
+  const auto rows = read("x.test");
+  settle(rows[2], State::kDelivered, {}, "delivered ann");
+  settle(rows[1], State::kDeferred, TimePoint(1s), "deferred bob");
+  spool->commit({.suppressions = {{{"brand", "ann@x.test"}, {}}, {{"brand", "bob@x.test"}, {}}},
+                 .tallies = {{{"brand", "ann@x.test"}, 1, TimePoint(1h), TimePoint(99h)},
+                             {{"brand", "bob@x.test"}, 1, TimePoint(1h), TimePoint(99h)}}},
+                nullptr);
+  AddressErasure erasure{.local = "ann", .domain = "x.test", .suppressions = true};
+  erasure.rewrite_event = [](std::string& event) {
+    const std::size_t at = event.find("ann");
+    if (at != std::string::npos) event.replace(at, 3, "...");
+    return at != std::string::npos;
+  };
+  erasure.rewrite_job = [](JobRecord& record) {
+    if (record.content.empty()) return false;
+    record.content = "To: ...";
+    return true;
+  };
+  const auto erased = spool->erase_address(erasure);
+  BOOST_REQUIRE(erased.has_value());
+  BOOST_TEST(erased->rows == 3U);
+  BOOST_TEST(erased->cancelled == 2U);
+  BOOST_TEST(erased->claimed == 0U);
+  BOOST_TEST(erased->events == 1U);
+  BOOST_TEST(erased->jobs == 1U);
+  BOOST_TEST(erased->suppressions == 1U);
+  BOOST_TEST(erased->tallies == 1U);
+  BOOST_TEST(count(State::kCancelled) == 1U);
+  BOOST_TEST(count(State::kDelivered) == 1U);
+  BOOST_TEST(spool->counts(message)[static_cast<std::size_t>(State::kCancelled)] == 1U);
+  BOOST_TEST(spool->row(rows[0].key)->local.empty());
+  BOOST_TEST(spool->row(rows[2].key)->local.empty());
+  BOOST_TEST(spool->row(rows[1].key)->local == "bob");
+  BOOST_TEST(read("y.test").size() == 1U);
+  const std::vector<std::string> expected{"delivered ...", "deferred bob"};
+  BOOST_TEST(peek(10) == expected, boost::test_tools::per_element());
+  BOOST_TEST(spool->jobs().back().record.content == "To: ...");
+  BOOST_TEST(!spool->suppressed("brand", "ann@x.test").has_value());
+  BOOST_TEST(spool->suppressed("brand", "bob@x.test").has_value());
+  BOOST_TEST(spool->tally("brand", "ann@x.test") == 0U);
+  BOOST_TEST(spool->tally("brand", "bob@x.test") == 1U);
+  BOOST_TEST(spool->erase_address(erasure)->rows == 0U);
+  BOOST_TEST(!spool->erase_address({.local = "", .domain = "x.test"}).has_value());
 }

@@ -1,0 +1,428 @@
+// What disks do to a spool: full, read-only, broken, out of descriptors, octets that changed.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "spool/keys.h"
+#include "spool/store.h"
+#include "tests/spool/faulty_files.h"
+#include "tests/spool/history.h"
+#include "tests/spool/scratch.h"
+
+using namespace mailsbuddy;
+using namespace mailsbuddy::spool;
+using namespace std::chrono_literals;
+using Fault = FaultyFiles::Fault;
+
+namespace {
+
+struct Machine {
+  Scratch scratch;
+  std::shared_ptr<FaultyFiles> files = std::make_shared<FaultyFiles>();
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
+  std::unique_ptr<Spool> spool;
+  RocksSpoolOptions options{.directory = scratch.path(), .reserve_bytes = 1000};
+  StoreSettings settings{
+      .env = env.get(), .compress = false, .write_buffer_bytes = 64u << 10, .pages_after = 25, .merge_after = 30};
+
+  Machine() { open(); }
+  void open() {
+    spool.reset();
+    auto opened = open_rocks_spool(options, settings);
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().detail));
+    spool = *std::move(opened);
+  }
+  JobNumber job_with(std::size_t rows, const std::string& id = "c", std::string_view domain = "x.test") {
+    const JobNumber job = *spool->create({.id = id, .content = {}});
+    BOOST_REQUIRE(append(job, rows, domain).has_value());
+    return job;
+  }
+  Result<void> append(JobNumber job, std::size_t rows, std::string_view domain = "x.test",
+                      std::string_view name = "user") {
+    std::vector<std::string> locals;
+    for (std::size_t i = 0; i < rows; ++i) locals.push_back(fmt::format("{}{}", name, i));
+    std::vector<RowInput> inputs;
+    for (const std::string& local : locals) inputs.push_back({domain, local, "fields"});
+    return spool->append(job, inputs);
+  }
+  std::vector<Row> read_all(JobNumber job) {
+    std::vector<Row> rows;
+    for (const auto& domain : spool->domains(job)) {
+      Cursor cursor;
+      while (spool->read(job, domain.domain, cursor, 100, rows)) {
+      }
+    }
+    return rows;
+  }
+  // Waits without a clock: until what was committed is durable.
+  void until_taken() {
+    while (!spool->sync()) std::this_thread::yield();
+  }
+};
+
+struct Case {
+  const char* name;
+  Fault fault;
+  ErrorCode code;
+  const char* words;
+};
+constexpr Case kCases[] = {
+    {.name = "full", .fault = Fault::kFull, .code = ErrorCode::kResourceExhausted, .words = "No space left"},
+    {.name = "read-only", .fault = Fault::kReadOnly, .code = ErrorCode::kIo, .words = "Read-only file system"},
+    {.name = "broken", .fault = Fault::kBroken, .code = ErrorCode::kIo, .words = "Input/output error"},
+    {.name = "sync broken", .fault = Fault::kSyncBroken, .code = ErrorCode::kIo, .words = "Input/output error"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_disk_that_refuses_is_said_and_nothing_is_stored_by_half) {
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Machine machine;
+      const JobNumber job = machine.job_with(10);
+      machine.files->set_fault(c.fault);
+      const auto refused = machine.append(job, 500, "y.test", "lost");
+      BOOST_REQUIRE(!refused.has_value());
+      BOOST_TEST((refused.error().code == c.code));
+      BOOST_TEST(refused.error().detail.find(c.words) != std::string::npos, refused.error().detail);
+      BOOST_TEST(machine.spool->counts(job)[0] == 10U);
+      BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kFailed));
+      BOOST_TEST(machine.spool->pressure().detail.find(c.words) != std::string::npos);
+      BOOST_TEST(!machine.spool->create({.id = "new", .content = {}}).has_value());
+      BOOST_TEST(machine.read_all(job).size() == 10U);  // What is there can be read.
+
+      machine.files->set_fault(Fault::kNone);
+      machine.until_taken();
+      BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kNone));
+      BOOST_TEST(machine.append(job, 3, "y.test", "taken").has_value());
+      BOOST_TEST(machine.spool->create({.id = "new", .content = {}}).has_value());
+      for (int opened = 0; opened < 2; ++opened) {
+        if (opened == 1) machine.open();
+        const auto rows = machine.read_all(job);
+        BOOST_REQUIRE(rows.size() == 13U);
+        BOOST_TEST(rows.back().local == "taken2");
+        BOOST_TEST(machine.spool->defects().empty());
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_was_committed_waits_for_the_disk_and_is_not_lost) {
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Machine machine;
+      const JobNumber job = machine.job_with(40);
+      const auto rows = machine.read_all(job);
+      machine.files->set_fault(c.fault);
+      std::atomic<int> durable = 0;
+      for (const Row& row : rows) {
+        machine.spool->commit({.settlements = {{.key = row.key, .state = State::kDelivered, .event = row.local}}},
+                              [&durable] { ++durable; });
+      }
+      while (machine.spool->pressure().kind != Pressure::Kind::kFailed) std::this_thread::yield();
+      BOOST_TEST(durable == 0);
+      BOOST_TEST(machine.spool->pressure().waiting_batches == 40U);
+      BOOST_TEST(machine.spool->counts(job)[static_cast<std::size_t>(State::kDelivered)] == 40U);
+      BOOST_TEST(machine.spool->peek_events(100).empty());
+      BOOST_TEST(machine.spool->event_count() == 40U);
+      BOOST_TEST(!machine.spool->suppress({{"brand", "ann@x.test"}, {}}).has_value());
+      machine.files->set_fault(Fault::kNone);
+      machine.until_taken();
+      BOOST_TEST(durable == 40);
+      BOOST_TEST(machine.spool->pressure().waiting_batches == 0U);
+      BOOST_TEST(machine.spool->peek_events(100).size() == 40U);
+      machine.open();
+      BOOST_TEST(machine.spool->counts(job)[static_cast<std::size_t>(State::kDelivered)] == 40U);
+      BOOST_TEST(machine.spool->event_count() == 40U);
+      BOOST_TEST(machine.spool->suppressed("brand", "ann@x.test").has_value());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(closed_before_the_disk_comes_back_nobody_waits_for_ever) {
+  Machine machine;
+  const JobNumber job = machine.job_with(10);
+  machine.files->set_fault(Fault::kFull);
+  bool durable = false;
+  machine.spool->commit({.settlements = {{.key = machine.read_all(job)[0].key, .state = State::kDelivered}}},
+                        [&durable] { durable = true; });
+  machine.spool->close();
+  BOOST_TEST(!durable);
+  BOOST_TEST(!machine.spool->sync().has_value());
+  machine.files->set_fault(Fault::kNone);
+  machine.open();
+  BOOST_TEST(machine.spool->counts(job)[0] == 10U);
+}
+
+BOOST_AUTO_TEST_CASE(the_disk_fills_up_anywhere) {
+  for (std::int64_t bytes = 0; bytes < 200'000; bytes += 9'973) {
+    BOOST_TEST_CONTEXT(bytes << " bytes") {
+      Machine machine;
+      const JobNumber job = machine.job_with(100);
+      machine.files->fail_after_bytes(bytes);
+      std::size_t stored = 100;
+      for (int i = 0; i < 40; ++i) {
+        if (machine.append(job, 100, "y.test", fmt::format("n{}-", i))) stored += 100;
+      }
+      BOOST_TEST(machine.spool->counts(job)[0] == stored);
+      machine.files->set_fault(Fault::kNone);
+      machine.until_taken();
+      BOOST_TEST(machine.append(job, 1, "z.test").has_value());
+      machine.open();
+      BOOST_TEST(machine.spool->counts(job)[0] == stored + 1);
+      BOOST_TEST(machine.read_all(job).size() == stored + 1);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(too_many_open_files_are_said_and_got_over) {
+  Machine machine;
+  const JobNumber job = machine.job_with(10);
+  machine.files->set_fault(Fault::kOpenFiles);
+  std::size_t stored = 10;
+  Result<void> refused;
+  for (int i = 0; i < 2000 && refused; ++i) {  // Until a file is needed.
+    refused = machine.append(job, 100, "y.test", fmt::format("n{}-", i));
+    stored += refused ? 100 : 0;
+  }
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::kResourceExhausted), refused.error().detail);
+  BOOST_TEST(refused.error().detail.find("Too many open files") != std::string::npos);
+  machine.files->set_fault(Fault::kNone);
+  machine.until_taken();
+  BOOST_TEST(machine.append(job, 1, "z.test").has_value());
+  machine.open();
+  BOOST_TEST(machine.read_all(job).size() == stored + 1);
+}
+
+BOOST_AUTO_TEST_CASE(with_little_room_left_rows_are_refused_and_delivery_goes_on) {
+  Machine machine;
+  const JobNumber job = machine.job_with(1);
+  machine.files->set_free_bytes(999);
+  const auto refused = machine.append(job, 1);
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::kResourceExhausted));
+  BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kFull));
+  machine.spool->commit({.settlements = {{.key = machine.read_all(job)[0].key, .state = State::kDelivered}}}, nullptr);
+  BOOST_TEST(machine.spool->sync().has_value());
+  machine.files->set_free_bytes(1000);
+  BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kNone));
+  BOOST_TEST(machine.append(job, 1).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(one_sync_a_message_and_one_for_many) {
+  Machine machine;
+  const std::int64_t before = machine.files->syncs();
+  const std::vector<RowInput> rows{{"x.test", "ann", ""}, {"y.test", "bob", ""}};
+  BOOST_REQUIRE(machine.spool->create({.id = "m", .content = "Hello"}, rows).has_value());
+  BOOST_TEST(machine.files->syncs() == before + 1);
+  std::promise<void> begun;
+  std::promise<void> go;
+  machine.spool->commit({.events = {"first"}}, [&] {  // While it holds the writer, the others gather.
+    begun.set_value();
+    go.get_future().wait();
+  });
+  begun.get_future().wait();
+  BOOST_TEST(machine.files->syncs() == before + 2);
+  std::atomic<int> durable = 0;
+  std::promise<void> last;
+  for (int i = 0; i < 500; ++i) {
+    machine.spool->commit({.events = {"e"}}, [&] {
+      if (++durable == 500) last.set_value();
+    });
+  }
+  go.set_value();
+  last.get_future().wait();
+  BOOST_TEST(machine.files->syncs() == before + 3);
+}
+
+BOOST_AUTO_TEST_CASE(against_the_crash_of_the_process_alone_nothing_is_synced) {
+  Machine machine;
+  machine.options.durability = Durability::kProcessCrash;
+  machine.open();
+  const std::int64_t before = machine.files->syncs();
+  machine.job_with(10);
+  machine.spool->commit({.events = {"e"}}, nullptr);
+  BOOST_REQUIRE(machine.spool->sync().has_value());
+  BOOST_TEST(machine.files->syncs() == before);
+  machine.files->cut();  // The machine's fall may cost any of it, and leaves a spool that opens.
+  machine.spool.reset();
+  Random random(1);
+  machine.files->restore(random);
+  machine.open();
+  BOOST_TEST(machine.spool->open_rows() <= 10U);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Octets that changed
+
+namespace {
+
+// Changes the store behind the spool's back.
+void tamper(Machine& machine, const Changes& changes) {
+  machine.spool.reset();
+  auto store = Store::open(machine.options, machine.settings);
+  BOOST_REQUIRE(store.has_value());
+  const Changes* const all = &changes;
+  BOOST_REQUIRE((*store)->write({&all, 1}, true).has_value());
+  store->reset();
+  machine.open();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_record_that_is_none_is_named_and_the_rest_goes_on) {
+  const std::string_view values[] = {"", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x05zzzz"};
+  for (const std::string_view value : values) {
+    Machine machine;
+    const JobNumber job = machine.job_with(5, "bad");
+    const JobNumber good = machine.job_with(5, "good", "y.test");
+    const DomainNumber domain = machine.spool->domains(job).front().domain;
+    Changes changes;
+    changes.put(Family::kRows, keys::chunk({job, domain, 0}), value);
+    tamper(machine, changes);
+    BOOST_TEST(machine.read_all(job).empty());
+    BOOST_TEST(machine.read_all(good).size() == 5U);
+    BOOST_TEST(machine.spool->counts(job)[static_cast<std::size_t>(State::kFailed)] == 5U);
+    const auto defects = machine.spool->defects();
+    BOOST_REQUIRE(defects.size() == 5U);
+    BOOST_TEST(defects[0].job == job);
+    BOOST_TEST(defects[0].what.find("job 'bad': row 0 of x.test") == 0U, defects[0].what);
+    machine.open();  // For good.
+    BOOST_TEST(machine.spool->counts(job)[static_cast<std::size_t>(State::kFailed)] == 5U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(records_that_are_none_do_not_keep_a_spool_from_opening) {
+  constexpr std::string_view kNone = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+  Machine machine;
+  const JobNumber bad = machine.job_with(3, "bad");
+  const JobNumber good = machine.job_with(3, "good");
+  machine.spool->commit({.events = {"first"}}, nullptr);
+  BOOST_REQUIRE(machine.spool->sync().has_value());
+  machine.spool->commit({.events = {"second"}}, nullptr);
+  BOOST_REQUIRE(machine.spool->sync().has_value());
+  Changes changes;
+  changes.put(Family::kDefault, keys::job(bad, keys::Part::kHead), kNone);
+  changes.put(Family::kDefault, keys::page(good, 0, 0), kNone);
+  changes.put(Family::kDefault, keys::job(77, keys::Part::kExtent), "");
+  changes.put(Family::kQueue, keys::journal(1'000'000), kNone);
+  changes.put(Family::kQueue, keys::outbox(0), kNone);
+  changes.put(Family::kSuppression, "short", kNone);
+  tamper(machine, changes);
+  BOOST_TEST(machine.spool->jobs().size() == 1U);
+  BOOST_TEST(machine.read_all(good).size() == 3U);
+  BOOST_TEST(machine.spool->peek_events(10) == std::vector<std::string>{"second"}, boost::test_tools::per_element());
+  machine.spool->remove_events(1);
+  BOOST_TEST(machine.spool->event_count() == 0U);
+  std::string all;
+  for (const Defect& defect : machine.spool->defects()) all += defect.what + "\n";
+  for (const char* part : {"job 1", "job 2", "job 77", "journal record 1000000", "outbox: 1 events"}) {
+    BOOST_TEST(all.find(part) != std::string::npos, all);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(changed_octets_in_a_file_of_rows_cost_their_block_alone) {
+  Machine machine;
+  const JobNumber job = machine.job_with(5000);
+  BOOST_REQUIRE(machine.spool->scrub().has_value());
+  machine.spool.reset();
+  std::string largest;
+  std::uintmax_t size = 0;
+  for (const auto& file : std::filesystem::directory_iterator(machine.options.directory)) {
+    if (file.path().extension() != ".sst" || file.file_size() <= size) continue;
+    largest = file.path();
+    size = file.file_size();
+  }
+  BOOST_REQUIRE(size > 50'000U);
+  std::fstream file(largest, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(size / 2));
+  file << "XXXX";
+  file.close();
+  machine.open();
+  const std::size_t read = machine.read_all(job).size();
+  const std::uint64_t failed = machine.spool->counts(job)[static_cast<std::size_t>(State::kFailed)];
+  BOOST_TEST(failed > 0U);
+  BOOST_TEST(failed < 3000U);
+  BOOST_TEST(read + failed == 5000U);
+  BOOST_TEST(!machine.spool->defects().empty());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Personal data
+
+namespace {
+
+bool in_files(const std::string& directory, std::string_view octets) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (text.find(octets) != std::string::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(an_erased_address_is_in_no_file) {
+  Machine machine;
+  const JobNumber job = machine.job_with(1000);
+  const std::string local = "very.personal.ann";
+  const std::vector<RowInput> rows{{"x.test", local, "her secret fields"}, {"x.test", "bob.who.stays", "f"}};
+  BOOST_REQUIRE(machine.spool->append(job, rows).has_value());
+  const std::string address = local + "@x.test";
+  machine.spool->commit({.suppressions = {{{"brand", address}, {}}},
+                         .tallies = {{{"brand", address}, 3, TimePoint(1h), TimePoint(99h)}},
+                         .events = {"event about " + address}},
+                        nullptr);
+  BOOST_REQUIRE(machine.spool->sync().has_value());
+  BOOST_TEST(in_files(machine.options.directory, local));
+  BOOST_TEST(in_files(machine.options.directory, "her secret fields"));
+  AddressErasure erasure{.local = local, .domain = "x.test", .suppressions = true};
+  erasure.rewrite_event = [&](std::string& event) {
+    const std::size_t at = event.find(address);
+    if (at != std::string::npos) event.replace(at, address.size(), "-");
+    return at != std::string::npos;
+  };
+  const auto erased = machine.spool->erase_address(erasure);
+  BOOST_REQUIRE(erased.has_value());
+  BOOST_TEST(erased->rows == 1U);
+  for (int opened = 0; opened < 2; ++opened) {
+    if (opened == 1) machine.open();
+    BOOST_TEST(!in_files(machine.options.directory, local));
+    BOOST_TEST(!in_files(machine.options.directory, "her secret fields"));
+    BOOST_TEST(in_files(machine.options.directory, "bob.who.stays"));
+    BOOST_TEST(machine.read_all(job).size() == 1001U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_erased_job_is_in_no_file_once_it_is_scrubbed) {
+  for (const std::size_t more : {0U, 1000U}) {  // Erased key by key, and as a range.
+    Machine machine;
+    const std::vector<RowInput> rows{{"x.test", "very.personal.ann", "her secret fields"}};
+    const JobNumber job = *machine.spool->create({.id = "secret.campaign", .content = "secret content"}, rows);
+    if (more > 0) BOOST_REQUIRE(machine.append(job, more, "x.test", "hidden.user").has_value());
+    machine.job_with(10, "kept.campaign");
+    machine.spool->erase(job);
+    BOOST_REQUIRE(machine.spool->scrub().has_value());
+    for (const char* octets : {"very.personal", "her secret", "secret content", "secret.campaign", "hidden.user"}) {
+      BOOST_TEST(!in_files(machine.options.directory, octets), octets);
+    }
+    BOOST_TEST(in_files(machine.options.directory, "kept.campaign"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(with_a_key_no_suppressed_address_is_in_a_file) {
+  Machine machine;
+  machine.options.suppression_key = "0123456789abcdef";
+  machine.open();
+  BOOST_REQUIRE(machine.spool->suppress({{"brand", "very.personal.ann@x.test"}, {}}).has_value());
+  BOOST_TEST(!in_files(machine.options.directory, "very.personal"));
+  machine.open();
+  BOOST_TEST(machine.spool->suppressed("brand", "very.personal.ann@x.test").has_value());
+}
