@@ -30,6 +30,8 @@ constexpr CauseRow kCauses[] = {
     {Cause::kTooLarge, "cause.too_large", Class::kTooLarge},
     {Cause::kNoSuchDomain, "cause.no_such_domain", Class::kDomainUnknown},
     {Cause::kNullMx, "cause.null_mx", Class::kNullMx},
+    {Cause::kMailLoop, "cause.mail_loop", Class::kRoutingError},
+    {Cause::kProhibitedAddress, "cause.prohibited_address", Class::kRoutingError},
     {Cause::kDnsFailure, "cause.dns_failure", Class::kDnsFailure},
     {Cause::kRenderFailed, "cause.render_failed", Class::kUndetermined},
     {Cause::kSignFailed, "cause.sign_failed", Class::kUndetermined},
@@ -56,6 +58,11 @@ Verdict from_cause(Cause cause) {
   // Our own doing, and the end of this message to this recipient.
   if (cause == Cause::kRenderFailed || cause == Cause::kSignFailed || cause == Cause::kCancelled) {
     verdict.permanence = Permanence::kAdmin;
+    verdict.reaction = Reaction::kFailMessage;
+  }
+  // The domain's DNS says so, and trying again would not change it. Nobody is suppressed for it: it may be a slip.
+  if (cause == Cause::kMailLoop || cause == Cause::kProhibitedAddress) {
+    verdict.permanence = Permanence::kHard;
     verdict.reaction = Reaction::kFailMessage;
   }
   return verdict;

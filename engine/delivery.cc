@@ -40,6 +40,8 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
       return refused_for_good(outcome, verdict) ? kBounced : kDeferred;
     case Cause::kNoSuchDomain:
     case Cause::kNullMx:
+    case Cause::kMailLoop:
+    case Cause::kProhibitedAddress:
     case Cause::kSmtpUtf8Unavailable:
       return kBounced;
     case Cause::kTooLarge:

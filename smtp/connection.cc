@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <span>
@@ -10,6 +11,11 @@
 namespace mailsbuddy::smtp {
 namespace {
 constexpr std::size_t kPiecesMax = 16;  // Of one write: eight messages with their envelopes.
+// What the server said is there already.
+std::string words_of_end(const Outcome& outcome) {
+  return outcome.cause == Cause::kReply ? "closed" : "closed: " + outcome.str();
+}
+
 }  // namespace
 
 Connection::Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner)
@@ -18,9 +24,11 @@ Connection::Connection(net::Loop& loop, net::Transport& transport, Options optio
       server_name_(options.host.starts_with('[') ? std::string_view() : options.host),
       connect_timeout_(options.session.timeouts.connect),
       connect_deadline_(loop.now() + connect_timeout_),
+      transcript_(std::move(options.transcript)),
       session_(std::move(options.session)),
       timer_([this] { on_timer(); }),
       stream_(transport.connect(options.local, options.remote, *this)) {
+  if (transcript_ != nullptr) step(fmt::format("connecting to {}, {}", options.host, options.remote.str()));
   set_timer(connect_deadline_);
 }
 
@@ -45,19 +53,25 @@ void Connection::quit() {
 }
 
 void Connection::on_connected() {
+  step("connected");
   link_ = Link::kUp;
   session_.connected(loop_.now());
   run();
 }
 
 void Connection::on_data(std::string_view bytes) {
+  if (transcript_ != nullptr) transcript_->received(loop_.now(), bytes);
   session_.feed(bytes, loop_.now());
   run();
 }
 
 void Connection::on_writable() { run(); }
 
-void Connection::on_tls(const net::TlsInfo&) {
+void Connection::on_tls(const net::TlsInfo& info) {
+  if (transcript_ != nullptr) {
+    step(fmt::format("{} {}{}{}", info.version, info.cipher, info.resumed ? ", resumed" : "",
+                     info.verified ? ", verified" : ", not verified"));
+  }
   link_ = Link::kUp;
   session_.tls_started(loop_.now());
   run();
@@ -69,6 +83,10 @@ void Connection::on_closed(const Error& reason) {
                                                   : Cause::kConnectionLost;
   session_.on_disconnect(cause, reason.detail, loop_.now());
   run();
+}
+
+void Connection::step(std::string_view text) {
+  if (transcript_ != nullptr) transcript_->step(loop_.now(), text);
 }
 
 void Connection::on_timer() {
@@ -90,10 +108,14 @@ void Connection::run() {
   while (const auto event = session_.poll()) {
     if (event->kind == SessionEvent::Kind::kStartTls) {
       link_ = Link::kHandshake;
+      step("TLS handshake");
       stream_->start_tls({.server_name = server_name_, .verify_peer = false});
       continue;
     }
-    if (event->kind == SessionEvent::Kind::kClosed) stream_.reset();
+    if (event->kind == SessionEvent::Kind::kClosed) {
+      if (transcript_ != nullptr) step(words_of_end(event->outcome));
+      stream_.reset();
+    }
     owner_.on_event(*event);
     if (destroyed) return;
   }
@@ -110,8 +132,16 @@ void Connection::flush() {
     std::size_t size = 0;
     for (const std::string_view piece : pieces) size += piece.size();
     const std::size_t taken = stream_->write_pieces(pieces);
+    if (transcript_ != nullptr) sent(pieces, taken);
     if (taken > 0) session_.consume(taken, loop_.now());
     if (taken < size) return;  // on_writable() goes on.
+  }
+}
+
+void Connection::sent(std::span<const std::string_view> pieces, std::size_t count) {
+  for (const std::string_view piece : pieces) {
+    transcript_->sent(loop_.now(), piece.substr(0, count));
+    count -= std::min(count, piece.size());
   }
 }
 

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "core/base/timer_wheel.h"
 #include "mailsbuddy/smtp.h"
+#include "smtp/transcript.h"
 
 namespace mailsbuddy::smtp {
 
@@ -24,6 +28,7 @@ class Connection final : public net::StreamHandler {
     net::Endpoint remote;
     std::string_view host;  // For SNI.
     SessionOptions session;
+    std::unique_ptr<Transcript> transcript{};  // Null: not traced.
   };
 
   Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner);
@@ -35,6 +40,10 @@ class Connection final : public net::StreamHandler {
   bool room() const { return session_.room(); }
   void quit();
   bool tls() const noexcept { return session_.tls(); }
+  bool traced() const noexcept { return transcript_ != nullptr; }
+  void trace(std::unique_ptr<Transcript> transcript) {
+    transcript_ = std::move(transcript);
+  }  // With nothing under way.
 
   void on_connected() override;
   void on_data(std::string_view bytes) override;
@@ -47,6 +56,8 @@ class Connection final : public net::StreamHandler {
 
   void run();  // Hands out events, writes, sets the timer. May destroy *this.
   void flush();
+  void sent(std::span<const std::string_view> pieces, std::size_t count);
+  void step(std::string_view text);
   void set_timer(TimePoint due);
   TimePoint due() const noexcept { return link_ == Link::kConnecting ? connect_deadline_ : session_.deadline(); }
   void on_timer();
@@ -58,6 +69,7 @@ class Connection final : public net::StreamHandler {
   TimePoint connect_deadline_;
   Link link_ = Link::kConnecting;
   bool* destroyed_ = nullptr;  // While in run().
+  std::unique_ptr<Transcript> transcript_;
   ClientSession session_;
   Timer timer_;
   std::unique_ptr<net::Stream> stream_;

@@ -6,6 +6,7 @@
 #include "core/base/timer_wheel.h"
 #include "smtp/connection.h"
 #include "smtp/host_walk.h"
+#include "smtp/transcript.h"
 
 namespace mailsbuddy::smtp {
 
@@ -22,8 +23,7 @@ struct Pool::State {
     const ConnectionId id;
     Phase phase = Phase::kOpening;
     std::unique_ptr<HostWalk> walk;  // While opening.
-    std::string host;
-    net::Endpoint remote;
+    HostWalk::Target target;
     bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
     int under_way = 0;  // Transactions.
@@ -35,7 +35,9 @@ struct Pool::State {
   ConnectionId open();
   void try_next(Slot& slot);
   void connect(Slot& slot);
+  std::unique_ptr<Transcript> transcript(const Slot& slot);
   void attempt_failed(Slot& slot, const Outcome& outcome);
+  bool serves(const net::Endpoint& remote) const;
   void open_failed(Slot& slot);
 
   void on_event(Slot& slot, const SessionEvent& event);
@@ -73,7 +75,7 @@ struct Pool::State {
 ConnectionId Pool::State::open() {
   const ConnectionId id = ++last_id;
   auto slot = std::make_unique<Slot>(*this, id);
-  slot->walk = std::make_unique<HostWalk>(resolver, options.local, hosts, options.addresses_per_open_max, random);
+  slot->walk = std::make_unique<HostWalk>(loop, resolver, options, hosts, random);
   slots.emplace(id, std::move(slot));
   // From the loop: with nothing to try, the handler would be called from inside open().
   loop.post([this, id, guard = std::weak_ptr(alive)] {
@@ -85,26 +87,40 @@ ConnectionId Pool::State::open() {
 void Pool::State::try_next(Slot& slot) {
   slot.walk->next([this, &slot](std::optional<HostWalk::Target> target) {
     if (!target) return open_failed(slot);
-    slot.host = std::move(target->host);
-    slot.remote = {.address = target->address, .port = options.port};
+    slot.target = *std::move(target);
     slot.in_clear = false;
     connect(slot);
   });
 }
 
 void Pool::State::connect(Slot& slot) {
-  Connection::Options how{.local = options.local, .remote = slot.remote, .host = slot.host, .session = options.session};
+  Connection::Options how{
+      .local = options.local, .remote = slot.target.remote, .host = slot.target.host, .session = options.session};
   if (slot.in_clear) how.session.tls = TlsPolicy::kNone;
+  if (options.tracer != nullptr) how.transcript = transcript(slot);
   slot.connection = std::make_unique<Connection>(loop, transport, std::move(how), slot);
 }
 
+std::unique_ptr<Transcript> Pool::State::transcript(const Slot& slot) {
+  auto trace = options.tracer->trace(
+      {.id = slot.id, .local = options.local, .remote = slot.target.remote, .mx_host = slot.target.host});
+  return trace == nullptr ? nullptr : std::make_unique<Transcript>(std::move(trace));
+}
+
 void Pool::State::attempt_failed(Slot& slot, const Outcome& outcome) {
-  slot.walk->failed(outcome);
+  slot.walk->failed(slot.target, outcome, outcome.stage <= Stage::kEhlo && !serves(slot.target.remote));
   if (outcome.cause == Cause::kTlsFailed && options.session.tls == TlsPolicy::kOpportunistic && !slot.in_clear) {
     slot.in_clear = true;
     return connect(slot);
   }
   try_next(slot);
+}
+
+// A host that has connections of ours and takes no more of them is not a bad one.
+bool Pool::State::serves(const net::Endpoint& remote) const {
+  return std::ranges::any_of(slots, [&](const auto& each) {
+    return each.second->phase != Slot::Phase::kOpening && each.second->target.remote == remote;
+  });
 }
 
 void Pool::State::open_failed(Slot& slot) {
@@ -135,6 +151,7 @@ void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
 }
 
 void Pool::State::on_ready(Slot& slot) {
+  if (slot.walk != nullptr) slot.walk->worked(slot.target);
   slot.walk.reset();
   if (slot.messages >= options.messages_per_connection) return quit(slot);
   slot.phase = Slot::Phase::kIdle;
@@ -236,7 +253,18 @@ ConnectionInfo Pool::info(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   if (found == state_->slots.end()) return {};
   const State::Slot& slot = *found->second;
-  return {.mx_host = slot.host, .remote = slot.remote, .tls = slot.connection != nullptr && slot.connection->tls()};
+  return {.mx_host = slot.target.host,
+          .remote = slot.target.remote,
+          .tls = slot.connection != nullptr && slot.connection->tls()};
+}
+
+// With messages under way a transcript could not tell a message from commands.
+void Pool::trace(ConnectionId connection) {
+  const auto found = state_->slots.find(connection);
+  if (found == state_->slots.end() || state_->options.tracer == nullptr) return;
+  State::Slot& slot = *found->second;
+  if (slot.phase == State::Slot::Phase::kIdle && !slot.connection->traced())
+    slot.connection->trace(state_->transcript(slot));
 }
 
 int Pool::open_connections() const noexcept { return static_cast<int>(state_->slots.size()); }

@@ -32,6 +32,8 @@ constexpr Name<Cause> kCauses[] = {
     {Cause::kTooLarge, "too_large"},
     {Cause::kNoSuchDomain, "no_such_domain"},
     {Cause::kNullMx, "null_mx"},
+    {Cause::kMailLoop, "mail_loop"},
+    {Cause::kProhibitedAddress, "prohibited_address"},
     {Cause::kDnsFailure, "dns_failure"},
     {Cause::kRenderFailed, "render_failed"},
     {Cause::kSignFailed, "sign_failed"},

@@ -116,6 +116,8 @@ enum class Cause : std::uint8_t {
   kTooLarge,           // Larger than the server's SIZE (RFC 1870).
   kNoSuchDomain,       // NXDOMAIN, or neither MX nor address.
   kNullMx,             // RFC 7505.
+  kMailLoop,           // The domain's best MX host is ourselves (RFC 5321 5.1).
+  kProhibitedAddress,  // Its hosts have no addresses but such as mail is never sent to: loopback, private and the like.
   kDnsFailure,         // SERVFAIL or no answer.
   kRenderFailed,
   kSignFailed,

@@ -143,37 +143,193 @@ class ClientSession {
 struct RouteHost {
   std::uint16_t preference = 0;
   std::string host;
+  std::uint16_t port = 0;  // 0: PoolOptions::port.
   auto operator<=>(const RouteHost&) const = default;
+};
+
+// Where an operator sends mail instead of to its domain's MX hosts: a smarthost, an inner server, a mailbox server by LMTP.
+// What it says of TLS holds for its hosts alone.
+struct Relay {
+  std::vector<RouteHost> hosts;      // Names, whose addresses count and not their MX, or addresses. At least one. Required.
+  std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts.
+  bool implicit_tls = false;         // TLS before the greeting (RFC 8314 3.3), port 465. Never falls back to clear text.
+};
+
+struct RelayRule {
+  std::string domain;  // "example.com": that domain; ".example.com": all below it; "*": all. The longest match counts.
+  Relay relay;
 };
 
 // Where a domain's mail goes.
 struct Route {
-  std::string site;               // Injective key of the host list: equal exactly when the lists are equal.
+  std::string site;               // Injective key of what follows but the ttl: equal exactly when that is equal.
   ProviderId provider;            // Of the most preferred host.
   std::vector<RouteHost> hosts;   // By preference, then name. An address literal is one host in brackets.
+  std::shared_ptr<const Relay> relay{};  // Null: by DNS.
+  std::chrono::seconds ttl{0};    // How long it is good for: that of the DNS answers it is made of. A relay's is a day.
 };
 
 struct RouteAnswer {
   std::optional<Route> route;
-  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain and kNullMx are final, kDnsFailure is not.
+  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain, kNullMx and kMailLoop are final, kDnsFailure is not.
 };
 
-// Finds routes: MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the resolver's.
+struct RouterOptions {
+  std::vector<RelayRule> relays{};
+  // Our own host names, whatever their letter case. An MX host of such a name is dropped, with all at its preference and
+  // worse (RFC 5321 5.1); if that leaves none, the route fails with kMailLoop.
+  std::vector<std::string> own_names{};
+};
+
+// Finds routes: relays, MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the resolver's.
 // Threads: the resolver's loop.
 class Router {
  public:
   using Found = UniqueFunction<void(const RouteAnswer&)>;
 
   explicit Router(net::Resolver& resolver);
+  // Errors: kInvalidArgument naming the relay: no host, no domain, two for one domain.
+  static Result<Router> make(net::Resolver& resolver, RouterOptions options);
   // `found` is called exactly once and never from inside route(), unless the resolver goes first: then never.
   void route(std::string_view domain, Found found);
 
  private:
-  net::Resolver& resolver_;
+  struct Table;
+  Router(net::Resolver& resolver, std::shared_ptr<const Table> table);
+  net::Resolver* resolver_;
+  std::shared_ptr<const Table> table_;
+};
+
+// Which addresses mail is sent to. DNS is the recipient's to write: an MX host at 127.0.0.1 or 10.0.0.1 would make a
+// sender talk to what stands behind its own firewall. Refused are loopback, private (RFC 1918, RFC 4193), shared (RFC 6598),
+// link-local, multicast, unspecified, reserved and benchmarking addresses, and IPv6 addresses that stand for an IPv4 one
+// (mapped, NAT64, 6to4, Teredo); not the ranges for documentation, where nobody is.
+// Threads: immutable. Ownership: a cheap value (shared).
+class TargetRules {
+ public:
+  struct Options {
+    std::vector<std::string> allowed{};   // Ranges, "127.0.0.0/8", that are allowed all the same.
+    std::vector<net::IpAddress> own{};    // Where we are ourselves: an MX host there is a loop. Loopback is nobody's own.
+  };
+
+  TargetRules() = default;  // Nothing is allowed all the same, nothing is ours.
+  static Result<TargetRules> make(const Options& options);  // Errors: kInvalidArgument naming the range.
+
+  bool prohibits(const net::IpAddress& address) const noexcept;
+  bool ours(const net::IpAddress& address) const noexcept;
+  bool any_ours() const noexcept;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Egress through a proxy: IP addresses that live on other hosts
+
+struct EgressProxy {
+  enum class Protocol : std::uint8_t {
+    // haproxy.org's proxy-protocol.txt, version 2, in front of the session: it names the egress IP as the source and the MX
+    // host as the destination, and the proxy (HAProxy, KumoProxy) binds and connects so. Such a proxy says nothing when it
+    // cannot: the connection ends without a greeting.
+    kProxyV2,
+    kSocks5,  // RFC 1928 CONNECT, with RFC 1929 when there is a user. The source is the proxy's choice: one port for each IP.
+  };
+  Protocol protocol = Protocol::kSocks5;
+  net::Endpoint endpoint;    // Required.
+  std::string user{};        // SOCKS5; at most 255 octets each, and sent in clear: keep the proxy near.
+  std::string password{};
+
+  // "socks5://user:password@192.0.2.7:1080", "proxy://[2001:db8::7]:2525"; octets of user and password may be %41.
+  // Errors: kInvalidArgument, without the password.
+  static Result<EgressProxy> parse(std::string_view text);
+  std::string str() const;  // Without user and password: for logs.
+};
+
+// A transport whose connections go through `proxy`. What the proxy says to a connection is on_closed()'s, naming it.
+// Ownership: `direct` outlives it.
+std::unique_ptr<net::Transport> make_proxied_transport(net::Transport& direct, EgressProxy proxy);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Trace: one connection's transcript while it happens
+
+struct TraceLine {
+  enum class Kind : std::uint8_t {
+    kStep,      // No line on the wire: connecting, connected, TLS, closed, a time-out.
+    kSent,
+    kReceived,
+  };
+  TimePoint time{};
+  Kind kind = Kind::kStep;
+  // One line without its end, also when the line on the wire was longer than kTraceLineMax: then its beginning. Octets
+  // that are not printable ASCII are written \x1b, so that a server cannot write to a terminal. Credentials are masked. Dies
+  // on return.
+  std::string_view text;
+};
+inline constexpr std::size_t kTraceLineMax = 1000;  // RFC 5321 4.5.3.1.6: a text line.
+
+enum class TraceBodies : std::uint8_t {
+  kNone,     // "(12034 octets)" stands for a message.
+  kHeaders,  // Its header, then that.
+  kFull,
+};
+
+// Gets one connection's lines. Threads: its loop's. It must not call back into the Pool.
+class Trace {
+ public:
+  virtual ~Trace() = default;
+  virtual void on_line(const TraceLine& line) = 0;
+  virtual TraceBodies bodies() const { return TraceBodies::kHeaders; }  // Asked at each message.
+};
+
+struct TraceConnection {
+  std::uint64_t id = 0;  // ConnectionId.
+  net::IpAddress local;
+  net::Endpoint remote;
+  std::string_view mx_host;  // Dies on return.
+};
+
+// Asked for each connection before it is made, once more when it is tried in clear after a failed handshake, and by
+// Pool::trace().
+class Tracer {
+ public:
+  virtual ~Tracer() = default;
+  virtual std::unique_ptr<Trace> trace(const TraceConnection& connection) = 0;  // Null: nobody wants this one.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Pool: the connections of one lane
+
+struct BadHostOptions {
+  Duration first = std::chrono::minutes(1);      // Set aside so long after a first failure, then twice as long each time,
+  Duration longest = std::chrono::minutes(32);   // up to this.
+  Duration probe = std::chrono::seconds(30);     // So long one opening has to itself what comes back; others wait for it.
+  std::size_t entries_max = 10'000;              // The longest unused leave first. Some 150 octets each.
+};
+
+// What failed lately: addresses that refused, were silent or sent us away, and host names that DNS fails for. While its time
+// runs a host is tried after all others, whatever its preference; when it is over, by one opening first. Shared by all pools
+// of a thread, so that each need not find out for itself.
+// Threads: one owner. Ownership: outlives the pools that use it.
+class BadHosts {
+ public:
+  explicit BadHosts(BadHostOptions options = {});
+  ~BadHosts();
+  BadHosts(const BadHosts&) = delete;
+  BadHosts& operator=(const BadHosts&) = delete;
+
+  // A key is any text that names one thing: a host name, an endpoint, "from>endpoint".
+  void failed(std::string_view key, TimePoint now);  // Several that fail together count as once.
+  void worked(std::string_view key);                 // It is forgotten.
+  // Until when it is set aside; not later than now: it is not. When its time is over the first who asks is told so, and has
+  // it to itself for BadHostOptions::probe.
+  TimePoint ask(std::string_view key, TimePoint now);
+  std::size_t size() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 struct PoolOptions {
   net::IpAddress local;                // Egress IP; unspecified: the system chooses.
@@ -183,6 +339,10 @@ struct PoolOptions {
   int messages_per_connection = 100;   // Then QUIT and a new one.
   Duration idle_timeout = std::chrono::seconds(5);  // A connection without work is quit after this.
   int addresses_per_open_max = 5;      // RFC 5321 5.1: "at least two addresses"; a cap on one opening's tries.
+  TargetRules targets{};               // Not for a relay's hosts: see `relay`.
+  bool relay = false;                  // The hosts are an operator's choice: they may have any address.
+  Tracer* tracer = nullptr;            // Null: nothing is traced. Outlives the pool.
+  BadHosts* bad_hosts = nullptr;       // Null: nothing is remembered from one opening to the next.
 };
 
 class Pool;
@@ -215,8 +375,8 @@ class PoolHandler {
 };
 
 // The connections from one egress IP to one site. Opening walks the hosts by preference, at random among equals (RFC 5321
-// 5.1), resolving addresses as it goes; a host that refuses, is silent or answers 4yz/5yz before EHLO is done makes it try
-// the next. After a failed opportunistic handshake the same address is tried once in clear.
+// 5.1), resolving addresses as it goes, IPv6 and IPv4 in turns; a host that refuses, is silent or answers 4yz/5yz before EHLO
+// is done makes it try the next, and is set aside in BadHosts for a while. After a failed opportunistic handshake the same address is tried once in clear.
 // Threads: its loop's. Ownership: destroying it closes every connection at once, without handler calls; allowed from
 // inside a handler call.
 class Pool {
@@ -234,6 +394,7 @@ class Pool {
   bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
   void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.
   ConnectionInfo info(ConnectionId connection) const;
+  void trace(ConnectionId connection);       // Asks PoolOptions::tracer again; not while a message is under way.
   int open_connections() const noexcept;     // Ready, busy or opening.
   int busy_connections() const noexcept;     // With a transaction.
   void set_connections_max(int count) noexcept;
