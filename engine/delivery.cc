@@ -41,6 +41,7 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
     case Cause::kNoSuchDomain:
     case Cause::kNullMx:
     case Cause::kSmtpUtf8Unavailable:
+    case Cause::kEightBitUnavailable:
       return kBounced;
     case Cause::kTooLarge:
       return outcome.stage == Stage::kMake ? kFailed : kBounced;
