@@ -28,6 +28,10 @@ constexpr CauseRow kCauses[] = {
     // The message cannot go there in the form it has.
     {Cause::kSmtpUtf8Unavailable, "cause.smtputf8_unavailable", Class::kRfcNoncompliant},
     {Cause::kTooLarge, "cause.too_large", Class::kTooLarge},
+    {Cause::kEightBitUnavailable, "cause.eight_bit_unavailable", Class::kRfcNoncompliant},
+    {Cause::kRequireTlsUnavailable, "cause.require_tls_unavailable", Class::kTlsRequired},
+    {Cause::kAuthUnavailable, "cause.auth_unavailable", Class::kRemoteConfig},
+    {Cause::kTransactionFull, "cause.transaction_full", Class::kTooManyRecipients},
     {Cause::kNoSuchDomain, "cause.no_such_domain", Class::kDomainUnknown},
     {Cause::kNullMx, "cause.null_mx", Class::kNullMx},
     {Cause::kMailLoop, "cause.mail_loop", Class::kRoutingError},

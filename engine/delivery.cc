@@ -43,6 +43,7 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
     case Cause::kMailLoop:
     case Cause::kProhibitedAddress:
     case Cause::kSmtpUtf8Unavailable:
+    case Cause::kEightBitUnavailable:
       return kBounced;
     case Cause::kTooLarge:
       return outcome.stage == Stage::kMake ? kFailed : kBounced;

@@ -23,13 +23,15 @@ Connection::Connection(net::Loop& loop, net::Transport& transport, Options optio
       owner_(owner),
       server_name_(options.host.starts_with('[') ? std::string_view() : options.host),
       connect_timeout_(options.session.timeouts.connect),
-      connect_deadline_(loop.now() + connect_timeout_),
+      handshake_timeout_(options.session.timeouts.start_tls),
+      deadline_(loop.now() + connect_timeout_),
+      implicit_tls_(options.session.implicit_tls),
       transcript_(std::move(options.transcript)),
       session_(std::move(options.session)),
       timer_([this] { on_timer(); }),
       stream_(transport.connect(options.local, options.remote, *this)) {
   if (transcript_ != nullptr) step(fmt::format("connecting to {}, {}", options.host, options.remote.str()));
-  set_timer(connect_deadline_);
+  set_timer(deadline_);
 }
 
 Connection::~Connection() {
@@ -54,9 +56,20 @@ void Connection::quit() {
 
 void Connection::on_connected() {
   step("connected");
+  if (implicit_tls_) {
+    deadline_ = loop_.now() + handshake_timeout_;
+    start_tls();
+    return set_timer(due());
+  }
   link_ = Link::kUp;
   session_.connected(loop_.now());
   run();
+}
+
+void Connection::start_tls() {
+  step("TLS handshake");
+  link_ = Link::kHandshake;
+  stream_->start_tls({.server_name = server_name_, .verify_peer = false});
 }
 
 void Connection::on_data(std::string_view bytes) {
@@ -73,7 +86,11 @@ void Connection::on_tls(const net::TlsInfo& info) {
                      info.verified ? ", verified" : ", not verified"));
   }
   link_ = Link::kUp;
-  session_.tls_started(loop_.now());
+  if (implicit_tls_) {
+    session_.connected(loop_.now(), info.verified);
+  } else {
+    session_.tls_started(loop_.now(), info.verified);
+  }
   run();
 }
 
@@ -92,9 +109,12 @@ void Connection::step(std::string_view text) {
 void Connection::on_timer() {
   const TimePoint now = loop_.now();
   if (now >= due()) {
-    if (link_ == Link::kConnecting) {
-      const auto limit = std::chrono::duration_cast<std::chrono::seconds>(connect_timeout_);
-      session_.on_disconnect(Cause::kTimeout, fmt::format("no connection in {} s", limit.count()), now);
+    if (!session_begun()) {
+      const bool connecting = link_ == Link::kConnecting;
+      const auto limit =
+          std::chrono::duration_cast<std::chrono::seconds>(connecting ? connect_timeout_ : handshake_timeout_);
+      const std::string_view what = connecting ? "connection" : "TLS handshake";
+      session_.on_disconnect(Cause::kTimeout, fmt::format("no {} in {} s", what, limit.count()), now);
     } else {
       session_.on_timeout(now);
     }
@@ -107,9 +127,7 @@ void Connection::run() {
   destroyed_ = &destroyed;
   while (const auto event = session_.poll()) {
     if (event->kind == SessionEvent::Kind::kStartTls) {
-      link_ = Link::kHandshake;
-      step("TLS handshake");
-      stream_->start_tls({.server_name = server_name_, .verify_peer = false});
+      start_tls();
       continue;
     }
     if (event->kind == SessionEvent::Kind::kClosed) {

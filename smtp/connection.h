@@ -1,4 +1,4 @@
-// connection.h - one connection: a ClientSession on a Stream, with a timer.
+// connection.h - one connection: a ClientSession on a Stream, with a timer, and a Transcript where somebody follows it.
 #pragma once
 
 #include <memory>
@@ -59,14 +59,18 @@ class Connection final : public net::StreamHandler {
   void sent(std::span<const std::string_view> pieces, std::size_t count);
   void step(std::string_view text);
   void set_timer(TimePoint due);
-  TimePoint due() const noexcept { return link_ == Link::kConnecting ? connect_deadline_ : session_.deadline(); }
+  TimePoint due() const noexcept { return session_begun() ? session_.deadline() : deadline_; }
+  bool session_begun() const noexcept { return link_ == Link::kUp || (link_ == Link::kHandshake && !implicit_tls_); }
+  void start_tls();
   void on_timer();
 
   net::Loop& loop_;
   Owner& owner_;
   std::string server_name_;  // Empty for an address literal: SNI is for names (RFC 6066 3).
   Duration connect_timeout_;
-  TimePoint connect_deadline_;
+  Duration handshake_timeout_;
+  TimePoint deadline_;  // Before the session has one.
+  const bool implicit_tls_;
   Link link_ = Link::kConnecting;
   bool* destroyed_ = nullptr;  // While in run().
   std::unique_ptr<Transcript> transcript_;

@@ -109,7 +109,8 @@ std::unique_ptr<Transcript> Pool::State::transcript(const Slot& slot) {
 
 void Pool::State::attempt_failed(Slot& slot, const Outcome& outcome) {
   slot.walk->failed(slot.target, outcome, outcome.stage <= Stage::kEhlo && !serves(slot.target.remote));
-  if (outcome.cause == Cause::kTlsFailed && options.session.tls == TlsPolicy::kOpportunistic && !slot.in_clear) {
+  const bool may_go_in_clear = options.session.tls == TlsPolicy::kOpportunistic && !options.session.implicit_tls;
+  if (outcome.cause == Cause::kTlsFailed && may_go_in_clear && !slot.in_clear) {
     slot.in_clear = true;
     return connect(slot);
   }

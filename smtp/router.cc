@@ -79,10 +79,13 @@ struct Router::Table {
 
 namespace {
 
-// Relays with the same hosts and the same ways are one site, whichever rules they stand in; none is a site of MX hosts.
-std::string relay_site(const Relay& relay) {
+// What makes one relay differ from another, its secrets too: not to be kept.
+std::string identity_of(const Relay& relay) {
   const int tls = relay.tls ? static_cast<int>(*relay.tls) : -1;
-  return fmt::format("relay {} {} {}", tls, relay.implicit_tls ? 1 : 0, site_key(relay.hosts));
+  const Login& login = relay.login;
+  return fmt::format("{} {} {} {}:{} {}:{} {}:{} {} {}", tls, relay.implicit_tls, static_cast<int>(relay.protocol),
+                     login.user.size(), login.user, login.password.size(), login.password, login.token.size(),
+                     login.token, login.in_clear, site_key(relay.hosts));
 }
 
 Result<Route> relay_route(const RelayRule& rule) {
@@ -99,11 +102,11 @@ Result<Route> relay_route(const RelayRule& rule) {
   }
   make_canonical(relay.hosts);
   if (relay.implicit_tls && relay.tls == TlsPolicy::kNone) return bad("implicit TLS, and none at all");
-  Route route{.site = relay_site(relay),
-              .provider = provider_of_first(relay.hosts),
-              .hosts = relay.hosts,
-              .relay = {},
-              .ttl = kRelayTtl};
+  const bool on_port_25 =
+      std::ranges::any_of(relay.hosts, [](const RouteHost& each) { return each.port == 0 || each.port == 25; });
+  if (relay.protocol == Protocol::kLmtp && on_port_25) return bad("LMTP on port 25 (RFC 2033 5)");
+  Route route{
+      .site = {}, .provider = provider_of_first(relay.hosts), .hosts = relay.hosts, .relay = {}, .ttl = kRelayTtl};
   route.relay = std::make_shared<const Relay>(std::move(relay));
   return route;
 }
@@ -168,9 +171,13 @@ Router::Router(net::Resolver& resolver, std::shared_ptr<const Table> table)
 
 Result<Router> Router::make(net::Resolver& resolver, RouterOptions options) {
   auto table = std::make_shared<Table>();
+  // Relays with the same hosts and the same ways are one site, whichever rules they stand in. No site of MX hosts has
+  // such a name.
+  std::map<std::string, std::size_t> sites;
   for (const RelayRule& rule : options.relays) {
     auto route = relay_route(rule);
     if (!route) return route.error();
+    route->site = fmt::format("relay {}", sites.emplace(identity_of(*route->relay), sites.size()).first->second);
     const auto [place, added] =
         table->relays.emplace(ascii::to_lower(rule.domain), std::make_shared<const Route>(*std::move(route)));
     if (!added) return Error{ErrorCode::kInvalidArgument, fmt::format("two relays for \"{}\"", rule.domain)};

@@ -1,7 +1,7 @@
 // smtp.h - SMTP on the wire: the client session without I/O, connections, pools, routes, a receiver for tests, and the
 // submission listener.
-// RFC 5321, with 1870 (SIZE), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3207 (STARTTLS), 6152 (8BITMIME),
-// 6531 (SMTPUTF8).
+// RFC 5321, with 1870 (SIZE), 2033 (LMTP), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS),
+// 3461 (DSN), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8), 8314 (implicit TLS), 8689 (REQUIRETLS), 9422 (LIMITS).
 #pragma once
 
 #include <chrono>
@@ -35,6 +35,7 @@ struct Timeouts {
   Duration greeting = std::chrono::minutes(5);
   Duration ehlo = std::chrono::minutes(5);
   Duration start_tls = std::chrono::minutes(2);
+  Duration auth = std::chrono::minutes(5);         // For each reply of the exchange.
   Duration mail_from = std::chrono::minutes(5);
   Duration rcpt_to = std::chrono::minutes(5);
   Duration data = std::chrono::minutes(2);         // For the 354.
@@ -42,6 +43,24 @@ struct Timeouts {
   Duration final_dot = std::chrono::minutes(10);
   Duration quit = std::chrono::seconds(5);
 };
+
+enum class Protocol : std::uint8_t {
+  kSmtp,
+  kLmtp,  // RFC 2033: LHLO, and a reply for each recipient after the end of data. Never on port 25.
+};
+
+// Who we are for a server that wants to know (RFC 4954). None of it ever stands in an Outcome.
+// What the server offers decides: XOAUTH2 where there is a token; else PLAIN (RFC 4616), which is one round trip, or LOGIN.
+// Without a mechanism in common the session ends with kAuthUnavailable at stage kAuth; nothing is sent unauthenticated.
+struct Login {
+  std::string user{};      // Empty: no AUTH.
+  std::string password{};  // For PLAIN and LOGIN. Empty: neither.
+  std::string token{};     // OAuth 2.0 bearer token, for XOAUTH2. Empty: not that.
+  bool in_clear = false;   // Also without TLS: who listens has the password then. For loopback and tests.
+};
+
+// Of a transaction without more: RFC 5321 4.5.3.1.8 has every server take as many.
+inline constexpr std::size_t kRecipientsMax = 100;
 
 struct SessionOptions {
   std::string ehlo_name;  // RFC 5321 4.1.1.1: a domain or an address literal. Required.
@@ -52,6 +71,11 @@ struct SessionOptions {
   // as the end of data (RFC 2920 3.1): one round trip a message instead of two. From 3 on, where CHUNKING is offered too,
   // messages go by BDAT (RFC 3030) together with their envelopes, this many at a time. 1: one after the other.
   int messages_in_flight = 2;
+  // The stream is TLS before the greeting (RFC 8314 3.3): connected() comes after the handshake, and `tls` plays no part.
+  bool implicit_tls = false;
+  Protocol protocol = Protocol::kSmtp;
+  Login login{};
+  std::size_t recipients_max = kRecipientsMax;  // Of a transaction; the server may lower it. See Cause::kTransactionFull.
 };
 
 // What a server offered after EHLO.
@@ -65,6 +89,26 @@ struct Capabilities {
   bool chunking = false;
   bool size = false;
   std::uint64_t size_max = 0;  // 0: no limit stated.
+  bool dsn = false;
+  bool require_tls = false;    // As offered; counts under TLS alone.
+  bool auth_plain = false;
+  bool auth_login = false;
+  bool auth_xoauth2 = false;
+  // RFC 9422; 0: no limit stated.
+  std::uint64_t mails_max = 0;              // MAILMAX, transactions of the connection.
+  std::uint64_t recipients_max = 0;         // RCPTMAX, of a transaction.
+  std::uint64_t recipient_domains_max = 0;  // RCPTDOMAINMAX, likewise.
+};
+
+enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3461 4.3.
+// RFC 3461 4.1; 0: not said.
+inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
+
+// What a recipient's server is asked to report, where it offers DSN. Elsewhere it is not said, and the recipient gets the mail
+// all the same (RFC 3461 5.2.2 would have the sender report "relayed" for NOTIFY=SUCCESS then: an event says so here).
+struct RecipientDsn {
+  std::uint8_t notify = 0;     // kNotify bits.
+  std::string_view orcpt{};    // "rfc822;ann@example.net", not encoded. Empty: none.
 };
 
 // One message with its envelope, ready for the wire.
@@ -76,6 +120,10 @@ struct Transaction {
   std::uint64_t message_bytes = 0;           // Before dot-stuffing, without the final dot: for SIZE.
   bool eight_bit = false;                    // Has octets above 127.
   bool smtputf8 = false;                     // An address or a header needs SMTPUTF8.
+  bool require_tls = false;                  // REQUIRETLS (RFC 8689): over verified TLS to a server that offers it, or not at all.
+  DsnReturn ret = DsnReturn::kUnspecified;   // Where DSN is offered, as the next two.
+  std::string_view envid{};                  // Printable, not encoded. Empty: none.
+  std::span<const RecipientDsn> dsn{};       // One a recipient, or none.
 };
 
 // `message` with bare CR and bare LF made CRLF, lines dot-stuffed (RFC 5321 4.5.2), and the end of data appended.
@@ -105,7 +153,10 @@ struct SessionEvent {
 // connection breaks, times out or talks nonsense; a recipient whose end of data was sent and not answered gets
 // Outcome::unknown(). Transactions end in the order in which they were begun, and all events of one come before those of
 // the next; when the session ends, one of which nothing but the envelope was sent gets an outcome of stage kMailFrom.
-// After 421 the session closes. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
+// Recipients that are more than the transaction may have, by our options, by LIMITS or because the server said 452 4.5.3
+// after others (RFC 5321 4.5.3.1.10), get kTransactionFull: they were not tried, and go at once in another transaction. Where
+// they are sent again, they come first, so that a server that means something else says so to them.
+// After 421 the session closes; where the server's MAILMAX is reached (RFC 9422), it says QUIT by itself. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
 // on_disconnect(): poll() until empty, then send output().
 class ClientSession {
  public:
@@ -114,23 +165,29 @@ class ClientSession {
   ClientSession(ClientSession&&) noexcept;
   ClientSession& operator=(ClientSession&&) noexcept;
 
-  void connected(TimePoint now);                       // TCP is up: the greeting's time runs.
+  // TCP is up: the greeting's time runs. With implicit TLS: so is TLS, `verified` as in tls_started().
+  void connected(TimePoint now, bool verified = false);
   void feed(std::string_view bytes, TimePoint now);    // What the server sent.
   std::string_view output() const;                     // What to send now; valid until the next non-const call.
   std::size_t outputs(std::span<std::string_view> pieces) const;  // output() and what follows it; how many there are.
   void consume(std::size_t count, TimePoint now);      // So many bytes of outputs() were sent.
   std::optional<SessionEvent> poll();
+  // The same into `event`, whose memory is used again: with one and the same event nothing is allocated per message.
+  // False: there is none, and `event` is as it was.
+  bool poll(SessionEvent& event);
 
   bool room() const;                                          // One more may be begun while others are under way.
   void begin(const Transaction& transaction, TimePoint now);  // Only after kReady, or with room().
   void quit(TimePoint now);                                   // Only after kReady. kClosed follows.
-  void tls_started(TimePoint now);
+  void tls_started(TimePoint now, bool verified = false);     // `verified`: chain and name are good. REQUIRETLS wants it.
   void on_disconnect(Cause cause, std::string_view detail, TimePoint now);  // kConnectionLost, kTlsFailed, ...
   void on_timeout(TimePoint now);                      // Call when now >= deadline().
   TimePoint deadline() const;                          // TimePoint::max(): none.
 
   const Capabilities& capabilities() const noexcept;
   bool tls() const noexcept;
+  bool secret() const noexcept;                // output() has a password or token in it: nothing to show in a log.
+  std::size_t recipients_max() const noexcept; // Of a transaction, as learned so far.
 
  private:
   struct State;
@@ -153,6 +210,8 @@ struct Relay {
   std::vector<RouteHost> hosts;      // Names, whose addresses count and not their MX, or addresses. At least one. Required.
   std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts.
   bool implicit_tls = false;         // TLS before the greeting (RFC 8314 3.3), port 465. Never falls back to clear text.
+  Protocol protocol = Protocol::kSmtp;
+  Login login{};
 };
 
 struct RelayRule {
@@ -482,10 +541,6 @@ class Sink {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Submission listener: takes mail from applications (RFC 6409), and bounces, complaints and the like from outside
-
-enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3461 4.3.
-// RFC 3461 4.1; 0: not said.
-inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
 
 // Who a client is, as the handler said when it took the credentials.
 struct Identity {

@@ -783,6 +783,67 @@ BOOST_AUTO_TEST_CASE(required_tls_does_not_go_in_clear) {
   BOOST_TEST(lane.transport.peers.size() == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(implicit_tls) {
+  Lane lane({{10, "mx", 465}}, {.session = {.ehlo_name = "me", .implicit_tls = true}});
+  lane.open();
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.1:465");
+  lane.peer().connected();
+  BOOST_TEST(lane.peer().handshaking);
+  BOOST_TEST(lane.peer().server_name == "mx");
+  lane.peer().shakes_hands();
+  lane.peer().says("220 mx\r\n");
+  BOOST_TEST(lane.peer().heard() == "EHLO me\r\n");
+  lane.peer().says("250-mx\r\n250-STARTTLS\r\n250 PIPELINING\r\n");
+  lane.expect({"ready 1"});
+  BOOST_TEST(lane.pool->info(1).tls);
+  lane.send(1);
+  lane.take_message(lane.peer());
+}
+
+// Whatever happens to it: never in clear.
+BOOST_AUTO_TEST_CASE(implicit_tls_that_fails) {
+  struct Case {
+    std::string_view name;
+    std::function<void(Lane&)> does;
+    std::string_view failure;
+  };
+  const Case cases[] = {
+      {"refused", [](Lane& lane) { lane.peer().closes("connection refused", ErrorCode::kIo); },
+       "failed 1: connect connect_failed (connection refused)"},
+      {"the handshake fails",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.peer().closes("wrong version number", ErrorCode::kIo);
+       },
+       "failed 1: connect tls_failed (wrong version number)"},
+      {"no connection", [](Lane& lane) { lane.loop.advance(31s); },
+       "failed 1: connect timeout (no connection in 30 s)"},
+      {"silent handshake",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.loop.advance(121s);
+       },
+       "failed 1: connect timeout (no TLS handshake in 120 s)"},
+      {"silent greeting",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.peer().shakes_hands();
+         lane.loop.advance(301s);
+       },
+       "failed 1: greeting timeout (no greeting in 300 s)"},
+  };
+  for (const Case& c : cases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Lane lane({{10, "mx"}}, {.session = {.ehlo_name = "me", .implicit_tls = true}});
+      lane.open();
+      c.does(lane);
+      lane.expect({std::string(c.failure)});
+      BOOST_TEST(lane.transport.peers.size() == 1U);
+      BOOST_TEST(lane.peer().received.find("EHLO") == std::string::npos);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(silent_handshake) {
   Lane lane({{10, "mx"}}, with_tls(smtp::TlsPolicy::kRequired));
   lane.open();

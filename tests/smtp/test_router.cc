@@ -295,17 +295,27 @@ BOOST_AUTO_TEST_CASE(relays_that_differ_are_sites_of_their_own) {
       relay("[192.0.2.1]"),
       with([](smtp::Relay& each) { each.implicit_tls = true; }),
       with([](smtp::Relay& each) { each.tls = smtp::TlsPolicy::kNone; }),
+      with([](smtp::Relay& each) { each.protocol = smtp::Protocol::kLmtp; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "secret"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "other"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .token = "secret"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "secret", .in_clear = true}; }),
       with([](smtp::Relay& each) { each.tls = smtp::TlsPolicy::kRequired; }),
       with([](smtp::Relay& each) { each.hosts.push_back({.preference = 1, .host = "mx", .port = 2525}); }),
   };
   Routed routed;
   routed.mx("x.example", {{0, "mx"}});
   std::set<std::string> sites{routed.route("x.example").route->site};
-  for (const smtp::Relay& each : relays) {
-    routed.router = smtp::Router::make(routed.dns, {.relays = {{"a.example", each}, {"b.example", each}}}).value();
-    const std::string site = routed.route("a.example").route->site;
+  std::vector<smtp::RelayRule> rules;
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    for (const char side : {'a', 'b'}) rules.push_back({fmt::format("{}{}.example", side, i), relays[i]});
+  }
+  routed.router = smtp::Router::make(routed.dns, {.relays = rules}).value();
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    const std::string site = routed.route(fmt::format("a{}.example", i)).route->site;
     BOOST_TEST(sites.insert(site).second);
-    BOOST_TEST(routed.route("b.example").route->site == site);
+    BOOST_TEST(routed.route(fmt::format("b{}.example", i)).route->site == site);
+    BOOST_TEST(site.find("secret") == std::string::npos);
   }
 }
 
@@ -324,6 +334,8 @@ const BadRelays kBadRelays[] = {
     {{{"x", relay("a")}, {"X", relay("b")}}, "two relays for \"X\""},
     {{{"x", {.hosts = {{.host = "a"}}, .tls = smtp::TlsPolicy::kNone, .implicit_tls = true}}},
      "relay for \"x\": implicit TLS, and none at all"},
+    {{{"x", {.hosts = {{.host = "a"}}, .protocol = smtp::Protocol::kLmtp}}},
+     "relay for \"x\": LMTP on port 25 (RFC 2033 5)"},
 };
 
 }  // namespace
