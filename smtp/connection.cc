@@ -90,7 +90,7 @@ void Connection::run() {
   while (const auto event = session_.poll()) {
     if (event->kind == SessionEvent::Kind::kStartTls) {
       link_ = Link::kHandshake;
-      stream_->start_tls({.server_name = server_name_, .verify_peer = false});
+      stream_->start_tls({.server_name = server_name_});
       continue;
     }
     if (event->kind == SessionEvent::Kind::kClosed) stream_.reset();
