@@ -15,7 +15,7 @@ constexpr std::size_t kPiecesMax = 16;  // Of one write: eight messages with the
 Connection::Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner)
     : loop_(loop),
       owner_(owner),
-      server_name_(options.host.starts_with('[') ? std::string_view() : options.host),
+      tls_options_(std::move(options.tls)),
       connect_timeout_(options.session.timeouts.connect),
       connect_deadline_(loop.now() + connect_timeout_),
       session_(std::move(options.session)),
@@ -57,7 +57,8 @@ void Connection::on_data(std::string_view bytes) {
 
 void Connection::on_writable() { run(); }
 
-void Connection::on_tls(const net::TlsInfo&) {
+void Connection::on_tls(const net::TlsInfo& info) {
+  tls_info_ = info;
   link_ = Link::kUp;
   session_.tls_started(loop_.now());
   run();
@@ -90,7 +91,7 @@ void Connection::run() {
   while (const auto event = session_.poll()) {
     if (event->kind == SessionEvent::Kind::kStartTls) {
       link_ = Link::kHandshake;
-      stream_->start_tls({.server_name = server_name_});
+      stream_->start_tls(tls_options_);
       continue;
     }
     if (event->kind == SessionEvent::Kind::kClosed) stream_.reset();

@@ -22,7 +22,7 @@ class Connection final : public net::StreamHandler {
   struct Options {
     net::IpAddress local;
     net::Endpoint remote;
-    std::string_view host;  // For SNI.
+    net::TlsOptions tls;  // For STARTTLS.
     SessionOptions session;
   };
 
@@ -35,11 +35,14 @@ class Connection final : public net::StreamHandler {
   bool room() const { return session_.room(); }
   void quit();
   bool tls() const noexcept { return session_.tls(); }
+  const net::TlsInfo& tls_info() const noexcept { return tls_info_; }    // With tls().
+  net::TlsFailure tls_failure() const noexcept { return tls_failure_; }  // Of a handshake that failed.
 
   void on_connected() override;
   void on_data(std::string_view bytes) override;
   void on_writable() override;
   void on_tls(const net::TlsInfo& info) override;
+  void on_tls_failed(net::TlsFailure failure) override { tls_failure_ = failure; }
   void on_closed(const Error& reason) override;
 
  private:
@@ -53,7 +56,9 @@ class Connection final : public net::StreamHandler {
 
   net::Loop& loop_;
   Owner& owner_;
-  std::string server_name_;  // Empty for an address literal: SNI is for names (RFC 6066 3).
+  const net::TlsOptions tls_options_;
+  net::TlsInfo tls_info_;
+  net::TlsFailure tls_failure_ = net::TlsFailure::kNone;
   Duration connect_timeout_;
   TimePoint connect_deadline_;
   Link link_ = Link::kConnecting;

@@ -26,6 +26,7 @@ class HostWalk {
 
   void next(Found found);        // Calls at once when it needs no DNS.
   void failed(Outcome outcome);  // What became of a try.
+  void skip_host() { addresses_.clear(); }  // None of the last target's other addresses.
   const Outcome& failure() const noexcept { return failure_; }
 
  private:

@@ -5,6 +5,7 @@
 
 #include "core/base/timer_wheel.h"
 #include "smtp/connection.h"
+#include "smtp/host_tls.h"
 #include "smtp/host_walk.h"
 
 namespace mailsbuddy::smtp {
@@ -24,6 +25,7 @@ struct Pool::State {
     std::unique_ptr<HostWalk> walk;  // While opening.
     std::string host;
     net::Endpoint remote;
+    HostTls tls;            // What is asked of `host`.
     bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
     int under_way = 0;  // Transactions.
@@ -34,7 +36,10 @@ struct Pool::State {
 
   ConnectionId open();
   void try_next(Slot& slot);
+  void find_tls(Slot& slot);
+  void found_tls(Slot& slot);
   void connect(Slot& slot);
+  void report_tls(const Slot& slot, const Outcome* failure) const;
   void attempt_failed(Slot& slot, const Outcome& outcome);
   void open_failed(Slot& slot);
 
@@ -85,26 +90,77 @@ ConnectionId Pool::State::open() {
 void Pool::State::try_next(Slot& slot) {
   slot.walk->next([this, &slot](std::optional<HostWalk::Target> target) {
     if (!target) return open_failed(slot);
-    slot.host = std::move(target->host);
+    const bool same_host = std::exchange(slot.host, std::move(target->host)) == slot.host;
     slot.remote = {.address = target->address, .port = options.port};
     slot.in_clear = false;
-    connect(slot);
+    same_host ? connect(slot) : find_tls(slot);
   });
 }
 
+void Pool::State::find_tls(Slot& slot) {
+  const RouteTls route = options.tls.value_or(RouteTls{.policy = options.session.tls});
+  find_host_tls(route, slot.host, options.port, options.secure,
+                [this, id = slot.id, guard = std::weak_ptr(alive)](HostTls tls) {
+                  if (guard.expired()) return;
+                  const auto found = slots.find(id);
+                  if (found == slots.end()) return;
+                  found->second->tls = std::move(tls);
+                  found_tls(*found->second);
+                });
+}
+
+void Pool::State::found_tls(Slot& slot) {
+  if (!slot.tls.unusable) return connect(slot);
+  if (options.on_tls) options.on_tls(*slot.tls.unusable);
+  slot.walk->failed({Stage::kRoute, Cause::kDnsFailure, {}, slot.tls.unusable->detail});
+  slot.walk->skip_host();
+  slot.host.clear();
+  try_next(slot);
+}
+
 void Pool::State::connect(Slot& slot) {
-  Connection::Options how{.local = options.local, .remote = slot.remote, .host = slot.host, .session = options.session};
-  if (slot.in_clear) how.session.tls = TlsPolicy::kNone;
+  Connection::Options how{
+      .local = options.local, .remote = slot.remote, .tls = slot.tls.options, .session = options.session};
+  how.session.tls = slot.in_clear ? TlsPolicy::kNone : slot.tls.policy;
   slot.connection = std::make_unique<Connection>(loop, transport, std::move(how), slot);
 }
 
 void Pool::State::attempt_failed(Slot& slot, const Outcome& outcome) {
   slot.walk->failed(outcome);
-  if (outcome.cause == Cause::kTlsFailed && options.session.tls == TlsPolicy::kOpportunistic && !slot.in_clear) {
+  report_tls(slot, &outcome);
+  if (outcome.cause == Cause::kTlsFailed && slot.tls.policy == TlsPolicy::kOpportunistic && !slot.in_clear) {
     slot.in_clear = true;
     return connect(slot);
   }
   try_next(slot);
+}
+
+// A session in clear after a handshake that failed has been told of already.
+void Pool::State::report_tls(const Slot& slot, const Outcome* failure) const {
+  if (!options.on_tls || slot.in_clear || slot.tls.policy == TlsPolicy::kNone) return;
+  TlsResult result{.mx_host = slot.host,
+                   .local = options.local,
+                   .remote = slot.remote.address,
+                   .tls = slot.connection->tls(),
+                   .dane = slot.tls.dane,
+                   .tlsa = slot.tls.options.tlsa};
+  if (failure == nullptr) {
+    result.verified = result.tls && slot.connection->tls_info().verified;
+    result.failure = result.tls ? slot.connection->tls_info().failure : net::TlsFailure::kNone;
+    if (!result.tls) result.trouble = TlsResult::Trouble::kNotOffered;
+  } else if (failure->cause == Cause::kTlsUnavailable) {
+    result.trouble = TlsResult::Trouble::kNotOffered;
+  } else if (failure->cause == Cause::kTlsFailed) {
+    result.failure = slot.connection->tls_failure();
+    result.trouble = TlsResult::Trouble::kHandshake;
+  } else {
+    return;  // It did not come to TLS, or had come past it.
+  }
+  if (failure != nullptr) {
+    result.tls = false;
+    result.detail = failure->detail;
+  }
+  options.on_tls(result);
 }
 
 void Pool::State::open_failed(Slot& slot) {
@@ -135,6 +191,7 @@ void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
 }
 
 void Pool::State::on_ready(Slot& slot) {
+  if (slot.phase == Slot::Phase::kOpening) report_tls(slot, nullptr);
   slot.walk.reset();
   if (slot.messages >= options.messages_per_connection) return quit(slot);
   slot.phase = Slot::Phase::kIdle;
@@ -236,7 +293,11 @@ ConnectionInfo Pool::info(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   if (found == state_->slots.end()) return {};
   const State::Slot& slot = *found->second;
-  return {.mx_host = slot.host, .remote = slot.remote, .tls = slot.connection != nullptr && slot.connection->tls()};
+  const bool tls = slot.connection != nullptr && slot.connection->tls();
+  return {.mx_host = slot.host,
+          .remote = slot.remote,
+          .tls = tls,
+          .verified = tls ? slot.tls.options.verify : net::TlsVerify::kNone};
 }
 
 int Pool::open_connections() const noexcept { return static_cast<int>(state_->slots.size()); }
