@@ -21,7 +21,7 @@ std::string words_of_end(const Outcome& outcome) {
 Connection::Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner)
     : loop_(loop),
       owner_(owner),
-      server_name_(options.host.starts_with('[') ? std::string_view() : options.host),
+      tls_options_(std::move(options.tls)),
       connect_timeout_(options.session.timeouts.connect),
       handshake_timeout_(options.session.timeouts.start_tls),
       deadline_(loop.now() + connect_timeout_),
@@ -30,7 +30,7 @@ Connection::Connection(net::Loop& loop, net::Transport& transport, Options optio
       session_(std::move(options.session)),
       timer_([this] { on_timer(); }),
       stream_(transport.connect(options.local, options.remote, *this)) {
-  if (transcript_ != nullptr) step(fmt::format("connecting to {}, {}", options.host, options.remote.str()));
+  if (transcript_ != nullptr) step(fmt::format("connecting to {}", options.remote.str()));
   set_timer(deadline_);
 }
 
@@ -69,7 +69,7 @@ void Connection::on_connected() {
 void Connection::start_tls() {
   step("TLS handshake");
   link_ = Link::kHandshake;
-  stream_->start_tls({.server_name = server_name_, .verify_peer = false});
+  stream_->start_tls(tls_options_);
 }
 
 void Connection::on_data(std::string_view bytes) {
@@ -85,6 +85,7 @@ void Connection::on_tls(const net::TlsInfo& info) {
     step(fmt::format("{} {}{}{}", info.version, info.cipher, info.resumed ? ", resumed" : "",
                      info.verified ? ", verified" : ", not verified"));
   }
+  tls_info_ = info;
   link_ = Link::kUp;
   if (implicit_tls_) {
     session_.connected(loop_.now(), info.verified);

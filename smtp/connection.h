@@ -26,7 +26,7 @@ class Connection final : public net::StreamHandler {
   struct Options {
     net::IpAddress local;
     net::Endpoint remote;
-    std::string_view host;  // For SNI.
+    net::TlsOptions tls;  // For STARTTLS.
     SessionOptions session;
     std::unique_ptr<Transcript> transcript{};  // Null: not traced.
   };
@@ -43,12 +43,15 @@ class Connection final : public net::StreamHandler {
   bool traced() const noexcept { return transcript_ != nullptr; }
   void trace(std::unique_ptr<Transcript> transcript) {
     transcript_ = std::move(transcript);
-  }  // With nothing under way.
+  }                                                                      // With nothing under way.
+  const net::TlsInfo& tls_info() const noexcept { return tls_info_; }    // With tls().
+  net::TlsFailure tls_failure() const noexcept { return tls_failure_; }  // Of a handshake that failed.
 
   void on_connected() override;
   void on_data(std::string_view bytes) override;
   void on_writable() override;
   void on_tls(const net::TlsInfo& info) override;
+  void on_tls_failed(net::TlsFailure failure) override { tls_failure_ = failure; }
   void on_closed(const Error& reason) override;
 
  private:
@@ -66,7 +69,9 @@ class Connection final : public net::StreamHandler {
 
   net::Loop& loop_;
   Owner& owner_;
-  std::string server_name_;  // Empty for an address literal: SNI is for names (RFC 6066 3).
+  const net::TlsOptions tls_options_;
+  net::TlsInfo tls_info_;
+  net::TlsFailure tls_failure_ = net::TlsFailure::kNone;
   Duration connect_timeout_;
   Duration handshake_timeout_;
   TimePoint deadline_;  // Before the session has one.

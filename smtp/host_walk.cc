@@ -211,6 +211,13 @@ void HostWalk::worked(const Target& target) {
   options_.bad_hosts->worked(pair_key(target.remote));
 }
 
+void HostWalk::skip_host(const Target& target, Outcome why) {
+  const auto its = [&](const Candidate& each) { return hosts_[each.host].host == target.host; };
+  std::erase_if(ready_, its);
+  std::erase_if(put_off_, its);
+  note(std::move(why));
+}
+
 void HostWalk::note(Outcome outcome) {
   const int its_rank = rank(outcome);
   if (its_rank < failure_rank_) return;

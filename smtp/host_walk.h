@@ -33,6 +33,7 @@ class HostWalk {
   // What became of the last target; `counts`: it is set aside for it.
   void failed(const Target& target, Outcome outcome, bool counts);
   void worked(const Target& target);
+  void skip_host(const Target& target, Outcome why);  // None of its other addresses either.
   const Outcome& failure() const noexcept { return failure_; }
 
  private:

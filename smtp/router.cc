@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -39,20 +40,33 @@ void make_canonical(std::vector<RouteHost>& hosts) {
   if (hosts.size() > kRouteHostsMax) hosts.resize(kRouteHostsMax);
 }
 
+// What asks for the same as another shares connections with it: what nobody asks for adds nothing. No host's part
+// begins with a "|".
+std::string tls_key(const RouteTls& tls) {
+  if (tls.source == TlsSource::kDefault) return {};
+  std::string key =
+      fmt::format("|{}{}{}", static_cast<int>(tls.policy), static_cast<int>(tls.source), tls.dane ? "d" : "");
+  for (const std::string& name : tls.names) key += fmt::format(" {}:{}", name.size(), name);
+  return key;
+}
+
 RouteAnswer found_hosts(std::vector<RouteHost> hosts, std::chrono::seconds ttl) {
   make_canonical(hosts);
   ProviderId provider = provider_of_first(hosts);
-  std::string site = site_key(hosts);
-  return {.route = Route{.site = std::move(site),
+  return {.route = Route{.site = {},
                          .provider = std::move(provider),
                          .hosts = std::move(hosts),
+                         .tls = {},
                          .relay = {},
                          .ttl = ttl},
-          .failure = {}};
+          .failure = {},
+          .tls = {}};
 }
 
 RouteAnswer no_route(Cause cause, std::string detail) {
-  return {.route = {}, .failure = {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = std::move(detail)}};
+  return {.route = {},
+          .failure = {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = std::move(detail)},
+          .tls = {}};
 }
 
 RouteAnswer literal_route(const std::string& domain) {
@@ -165,11 +179,11 @@ RouteAnswer Router::Table::implicit_mx(const std::string& domain, const net::Dns
   return no_route(Cause::kDnsFailure, domain + ": " + answer.detail);
 }
 
-Router::Router(net::Resolver& resolver) : Router(resolver, std::make_shared<const Table>()) {}
-Router::Router(net::Resolver& resolver, std::shared_ptr<const Table> table)
-    : resolver_(&resolver), table_(std::move(table)) {}
+Router::Router(net::Resolver& resolver, TlsSources tls) : Router(resolver, tls, std::make_shared<const Table>()) {}
+Router::Router(net::Resolver& resolver, TlsSources tls, std::shared_ptr<const Table> table)
+    : resolver_(&resolver), tls_(tls), table_(std::move(table)) {}
 
-Result<Router> Router::make(net::Resolver& resolver, RouterOptions options) {
+Result<Router> Router::make(net::Resolver& resolver, RouterOptions options, TlsSources tls) {
   auto table = std::make_shared<Table>();
   // Relays with the same hosts and the same ways are one site, whichever rules they stand in. No site of MX hosts has
   // such a name.
@@ -183,40 +197,136 @@ Result<Router> Router::make(net::Resolver& resolver, RouterOptions options) {
     if (!added) return Error{ErrorCode::kInvalidArgument, fmt::format("two relays for \"{}\"", rule.domain)};
   }
   for (const std::string& name : options.own_names) table->own_names.insert(ascii::to_lower(name));
-  return Router(resolver, std::move(table));
+  return Router(resolver, tls, std::move(table));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is asked of its TLS
+
+namespace {
+
+// The route with what its domain's MTA-STS policy asks (RFC 8461 5).
+RouteAnswer with_sts(const std::string& domain, RouteAnswer answer, const StsFinder::Found& sts) {
+  Route& route = *answer.route;
+  route.tls.sts = sts.policy;
+  route.tls.sts_failure = sts.failure;
+  if (sts.policy == nullptr || sts.policy->mode != StsMode::kEnforce) return answer;
+  std::erase_if(route.hosts, [&](const RouteHost& host) { return !sts.policy->matches(host.host); });
+  if (route.hosts.empty()) {
+    const RouteTls tls = route.tls;
+    answer = no_route(Cause::kTlsFailed, "no MX host of " + domain + " is in its MTA-STS policy");
+    answer.tls = tls;
+    return answer;
+  }
+  if (route.hosts.front().host.starts_with('[')) return answer;
+  route.provider = provider_of(route.hosts.front().host);
+  // DANE goes before MTA-STS (RFC 8461 2), host by host: `policy` is for those that have no TLSA records.
+  if (!route.tls.dane) route.tls.source = TlsSource::kSts;
+  route.tls.policy = TlsPolicy::kVerified;
+  return answer;
+}
+
+}  // namespace
+
+const TlsOverride* TlsPolicies::find(std::string_view domain) const {
+  if (const auto exact = overrides.find(domain); exact != overrides.end()) return &exact->second;
+  for (std::size_t dot = domain.find('.'); dot != std::string_view::npos; dot = domain.find('.', dot + 1)) {
+    if (const auto above = overrides.find(domain.substr(dot)); above != overrides.end()) return &above->second;
+  }
+  return nullptr;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Questions
 
-void Router::route(std::string_view domain, Found found) {
-  std::string name = ascii::to_lower(domain);
-  const Route* relay = table_->relay(name);
-  if (relay != nullptr || name.starts_with('[')) {
-    // Needs no DNS. But what a resolver says to an address comes from the loop, as our answer must.
-    resolver_->addresses(
-        "0.0.0.0", [name = std::move(name), relay, table = table_, found = std::move(found)](const auto&) mutable {
-          found(relay != nullptr ? RouteAnswer{.route = *relay, .failure = {}} : literal_route(name));
-        });
-    return;
+// One domain's way to its route. Keeps itself until it is there.
+struct Router::Routing : std::enable_shared_from_this<Routing> {
+  Routing(const Router& router, std::string_view its_domain, Router::Found its_found)
+      : resolver(*router.resolver_),
+        table(router.table_),
+        sources(router.tls_),
+        asked(its_domain),
+        domain(ascii::to_lower(its_domain)),
+        found(std::move(its_found)) {
+    tls.policy = router_policy = sources.policy;
+    if (sources.policy == TlsPolicy::kNone || domain.starts_with('[')) sources = {};
+    const TlsOverride* operators = sources.policies != nullptr ? sources.policies->find(domain) : nullptr;
+    if (operators == nullptr) return;
+    tls = {.policy = operators->policy, .source = TlsSource::kOverride, .names = operators->names};
+    sources = {};
   }
-  // The resolver is there while it calls back; this Router need not be.
-  resolver_->mx(domain, [&resolver = *resolver_, name, table = table_,
-                         found = std::move(found)](const net::DnsAnswer<net::MxRecord>& answer) mutable {
+
+  void start() {
+    const Route* relay = table->relay(domain);
+    if (relay != nullptr || domain.starts_with('[')) {
+      // Needs no DNS. But what a resolver says to an address comes from the loop, as our answer must.
+      return resolver.addresses("0.0.0.0", [self = shared_from_this(), relay](const auto&) {
+        relay != nullptr ? self->by_relay(*relay) : self->done(literal_route(self->domain));
+      });
+    }
+    if (sources.secure == nullptr) {
+      return resolver.mx(asked, [self = shared_from_this()](const auto& answer) { self->on_mx(answer); });
+    }
+    sources.secure->mx(asked, [self = shared_from_this()](const net::SecureAnswer<net::MxRecord>& answer) {
+      // RFC 7672 2.2.1: secure MX records, or a secure proof that there are none and the domain stands for itself.
+      self->tls.dane = answer.security == net::DnsSecurity::kSecure;
+      if (self->tls.dane) self->tls.source = TlsSource::kDane;
+      self->on_mx(answer.answer);
+    });
+  }
+
+  void on_mx(const net::DnsAnswer<net::MxRecord>& answer) {
     switch (answer.status) {
       case net::DnsStatus::kOk:
-        return found(table->by_mx(name, answer));
+        return done(table->by_mx(domain, answer));
       case net::DnsStatus::kNxDomain:
-        return found(no_route(Cause::kNoSuchDomain, name + " does not exist"));
+        return done(no_route(Cause::kNoSuchDomain, domain + " does not exist"));
       case net::DnsStatus::kFailed:
-        return found(no_route(Cause::kDnsFailure, name + ": " + answer.detail));
+        return done(no_route(Cause::kDnsFailure, domain + ": " + answer.detail));
       case net::DnsStatus::kNoData:
         break;
     }
-    resolver.addresses(
-        name, [name, table, ttl = answer.ttl, found = std::move(found)](
-                  const net::DnsAnswer<net::IpAddress>& host) mutable { found(table->implicit_mx(name, host, ttl)); });
-  });
+    resolver.addresses(domain,
+                       [self = shared_from_this(), ttl = answer.ttl](const net::DnsAnswer<net::IpAddress>& host) {
+                         self->done(self->table->implicit_mx(self->domain, host, ttl));
+                       });
+  }
+
+  // What a domain publishes is about its MX hosts, and so is what an operator says of the domain.
+  void by_relay(Route route) {
+    route.tls.policy = route.relay->tls.value_or(router_policy);
+    if (route.relay->tls) route.tls.source = TlsSource::kOverride;
+    found({.route = std::move(route), .failure = {}, .tls = {}});
+  }
+
+  void done(RouteAnswer answer) {
+    if (!answer.route) return found(answer);
+    answer.route->tls = tls;
+    if (sources.sts == nullptr) return keyed(std::move(answer));
+    sources.sts->find(domain,
+                      [self = shared_from_this(), answer = std::move(answer)](const StsFinder::Found& sts) mutable {
+                        self->keyed(with_sts(self->domain, std::move(answer), sts));
+                      });
+  }
+
+  void keyed(RouteAnswer answer) {
+    if (answer.route) answer.route->site = site_key(answer.route->hosts) + tls_key(answer.route->tls);
+    found(answer);
+  }
+
+  net::Resolver& resolver;
+  std::shared_ptr<const Table> table;
+  TlsSources sources;
+  TlsPolicy router_policy;
+  const std::string asked;
+  const std::string domain;  // In lower case.
+  Router::Found found;
+  RouteTls tls;
+};
+
+// The resolvers are there while they call back; this Router need not be.
+void Router::route(std::string_view domain, Found found) {
+  std::make_shared<Routing>(*this, domain, std::move(found))->start();
 }
 
 }  // namespace mailsbuddy::smtp

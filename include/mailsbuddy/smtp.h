@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@ enum class TlsPolicy : std::uint8_t {
   kNone,           // Never STARTTLS.
   kOpportunistic,  // STARTTLS when offered; on a failed handshake the host is tried once more in clear.
   kRequired,       // STARTTLS or nothing is sent.
+  kVerified,       // And the certificate must be the host's, by the web's trusted roots or by DANE.
 };
 
 // How long to wait for each reply (RFC 5321 4.5.3.2, the minimum values given there).
@@ -195,6 +197,204 @@ class ClientSession {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Transport security: what a domain asks of the TLS of its mail hosts (docs/tls.md)
+
+enum class StsMode : std::uint8_t { kNone, kTesting, kEnforce };
+std::string_view to_string(StsMode mode) noexcept;  // "none", "testing", "enforce"
+
+// An MTA-STS policy (RFC 8461 3.2).
+struct StsPolicy {
+  StsMode mode = StsMode::kNone;
+  std::vector<std::string> mx{};    // "mx.example.net", "*.example.net": in lower case, A-labels. Only kNone may have none.
+  std::chrono::seconds max_age{0};  // At most a year, as the RFC has it.
+  // Errors: kInvalidArgument with the line. Fields that are not known are passed over, of repeated ones the first counts.
+  static Result<StsPolicy> parse(std::string_view text);
+  bool matches(std::string_view host) const noexcept;  // 4.1: a wildcard stands for one label, the leftmost.
+  std::vector<std::string> lines() const;              // As it was published, field by field: "version: STSv1", ...
+  bool operator==(const StsPolicy&) const = default;
+};
+
+// The id in the one TXT record of _mta-sts.DOMAIN that is about STS (RFC 8461 3.1). Empty: none, several, or malformed.
+std::optional<std::string> parse_sts_record(std::span<const std::string> texts);
+
+enum class TlsSource : std::uint8_t { kDefault, kOverride, kSts, kDane };  // Whose word it is that TLS is demanded.
+std::string_view to_string(TlsSource source) noexcept;                     // "default", "override", "sts", "dane"
+
+// What is asked of the hosts of one route.
+struct RouteTls {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;
+  TlsSource source = TlsSource::kDefault;      // kDane: hosts without TLSA records fall back on `policy` and on `sts`.
+  bool dane = false;                           // The MX records are secure: each host's TLSA records count (RFC 7672 2.2).
+  std::vector<std::string> names{};            // For kVerified: instead of the host's name.
+  std::shared_ptr<const StsPolicy> sts{};      // The domain's, if it has one in force: for reports. Not part of the site key.
+  std::string sts_failure{};                   // Why there is none although there should be: for reports, likewise.
+};
+
+// An operator's word on one domain. It beats what the domain publishes: neither DANE nor MTA-STS is looked at.
+struct TlsOverride {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;
+  std::vector<std::string> names{};  // With kVerified: the certificate's must be one of these. Empty: the MX host's.
+};
+
+// How domains' policies are found.
+struct TlsPolicies {
+  bool dane = true;     // RFC 7672, where DNSSEC validation is to be had.
+  bool mta_sts = true;  // RFC 8461.
+  // By domain in A-labels and lower case; ".example.net" is for all below it. The longest counts.
+  std::map<std::string, TlsOverride, std::less<>> overrides{};
+  const TlsOverride* find(std::string_view domain) const;  // Null: none.
+};
+
+// What came of one host's TLS, for reports. Views: none.
+struct TlsResult {
+  std::string mx_host;
+  net::IpAddress local;
+  net::IpAddress remote;           // Unspecified: it did not come to a connection.
+  bool tls = false;                // Mail may have gone, under TLS.
+  bool verified = false;
+  bool dane = false;               // It was TLSA records that it was verified by, or failed.
+  net::TlsFailure failure = net::TlsFailure::kNone;
+  enum class Trouble : std::uint8_t { kNone, kNotOffered, kHandshake, kDnssec, kTlsa } trouble = Trouble::kNone;
+  std::string detail{};            // In our words, when something is wrong.
+  std::vector<net::TlsaRecord> tlsa{};
+};
+
+// Finds and keeps MTA-STS policies (RFC 8461 3.3, 5.1): the TXT record says whether the one that is kept is still the one;
+// if not, or if it is a day old, it is fetched anew; while that fails the old one stays until its max_age is over.
+// Threads: the resolver's loop. Ownership: what it is made with outlives it.
+class StsFinder {
+ public:
+  struct Found {
+    std::shared_ptr<const StsPolicy> policy{};  // Null: none.
+    std::string failure{};                      // Why not, or why it is an old one: "sts-policy-fetch-error: ..." (RFC 8460 4.3).
+  };
+  using Done = UniqueFunction<void(const Found&)>;
+
+  StsFinder(net::Loop& loop, net::Resolver& resolver, net::HttpsClient& https);
+  ~StsFinder();
+  void find(std::string_view domain, Done done);  // As Router::route(). `done` waits for a fetch kStsWait at most.
+
+  // What is kept, as opaque octets: saved and loaded, policies outlive the process, and with them what an attacker on the
+  // first connection could otherwise hide. load() adds what is good in it; what is kept already stays.
+  std::string save() const;
+  void load(std::string_view saved);
+  bool changed() noexcept;  // Since the last save().
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+inline constexpr Duration kStsWait = std::chrono::seconds(10);  // A policy host that hangs holds up its domain this long.
+
+// `secure`, once it has shown that anything validates; until then, and behind servers that leave signatures out, what
+// `plain` says, as insecure. It is tried again every few minutes: once it has, it stays, and signatures that are missing
+// then are an attack. Ownership: both outlive it.
+std::unique_ptr<net::SecureResolver> make_probing_resolver(net::Loop& loop, net::SecureResolver& secure,
+                                                           net::Resolver& plain);
+
+// Where a Router finds what domains ask of TLS. Ownership: all outlives it.
+struct TlsSources {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;  // All domains get this at least. kNone: nothing else is looked at.
+  const TlsPolicies* policies = nullptr;         // Null: no overrides. Its switches are the caller's to heed.
+  net::SecureResolver* secure = nullptr;         // Null: no DANE.
+  StsFinder* sts = nullptr;                      // Null: no MTA-STS.
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// TLS reports (RFC 8460)
+
+// RFC 8460 4.3.
+enum class TlsResultType : std::uint8_t {
+  kSuccess,
+  kStartTlsNotSupported,
+  kValidationFailure,
+  kCertificateNotTrusted,
+  kCertificateHostMismatch,
+  kCertificateExpired,
+  kTlsaInvalid,
+  kDnssecInvalid,
+  kStsPolicyFetchError,
+  kStsPolicyInvalid,
+  kStsWebpkiInvalid,
+};
+std::string_view to_string(TlsResultType type) noexcept;  // As in a report: "starttls-not-supported", ...
+
+struct TlsFailureDetail {
+  TlsResultType type = TlsResultType::kValidationFailure;
+  std::string sending_ip{};
+  std::string mx_host{};
+  std::string receiving_ip{};
+  std::string reason{};
+  std::uint64_t sessions = 0;
+};
+
+struct TlsReportPolicy {
+  std::string type;                     // "tlsa", "sts", "no-policy-found"
+  std::vector<std::string> text{};      // "version: STSv1", ... or TLSA records.
+  std::vector<std::string> mx_hosts{};  // STS: its patterns. TLSA: the host.
+  std::uint64_t successful = 0;
+  std::uint64_t failed = 0;
+  std::vector<TlsFailureDetail> details{};
+};
+
+// What a domain's hosts did in a time.
+struct TlsReport {
+  std::string domain;
+  TimePoint begin{};
+  TimePoint end{};
+  std::vector<TlsReportPolicy> policies{};
+};
+
+// Counts sessions by domain. Threads: one owner; those of several are merged. Caps: kReportDomainsMax domains, the details
+// of kReportDetailsMax kinds of failure each; beyond them sessions are counted without, or not at all.
+class TlsReports {
+ public:
+  TlsReports();
+  ~TlsReports();
+  TlsReports(TlsReports&&) noexcept;
+  TlsReports& operator=(TlsReports&&) noexcept;
+
+  // A session for mail to `domain`, whose policy is `tls`.
+  void record(std::string_view domain, const RouteTls& tls, const TlsResult& result);
+  void merge(TlsReports other);
+  std::vector<TlsReport> take(TimePoint begin, TimePoint end);  // All of them, by name; then it is empty.
+  bool empty() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+inline constexpr std::size_t kReportDomainsMax = 100'000;
+inline constexpr std::size_t kReportDetailsMax = 100;
+
+// Where a domain wants its reports: the TXT record of _smtp._tls.DOMAIN (RFC 8460 3).
+struct TlsRptRecord {
+  std::vector<Address> mailto{};
+  std::vector<std::string> https{};  // "https://reports.example.net/v1", complete.
+};
+std::optional<TlsRptRecord> parse_tlsrpt_record(std::span<const std::string> texts);  // Empty: none, several, or malformed.
+
+// Who reports.
+struct TlsReporter {
+  std::string organization;   // "Brand Inc."
+  std::string contact;        // "tlsrpt@brand.example" (RFC 8460 4.4: contact-info).
+  std::string domain;         // "brand.example": TLS-Report-Submitter. Mail must be signed by it (RFC 8460 3).
+};
+
+std::string tls_report_id(const TlsReport& report, const TlsReporter& reporter, Random& random);
+std::string tls_report_json(const TlsReport& report, const TlsReporter& reporter, std::string_view id);
+// For a POST of type application/tlsrpt+gzip (RFC 8460 5.4), and as the mail's attachment. Errors: kResourceExhausted.
+Result<std::string> gzip(std::string_view text);
+// A complete message that carries it (RFC 8460 5.3), to be signed and submitted; "TLS-Required: No" (RFC 8689 5) lets it
+// through where TLS is what fails.
+Result<std::string> tls_report_mail(const TlsReport& report, const TlsReporter& reporter, const Address& from,
+                                    const Address& to, std::string_view id, TimePoint now, Random& random);
+
+// The packed report as a POST to one of TlsRptRecord::https. Errors: kInvalidArgument: a URL with a port or a user in it.
+Result<net::HttpsRequest> tls_report_post(std::string_view url, std::string packed);
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Routes
 
 struct RouteHost {
@@ -221,16 +421,20 @@ struct RelayRule {
 
 // Where a domain's mail goes.
 struct Route {
-  std::string site;               // Injective key of what follows but the ttl: equal exactly when that is equal.
+  std::string site;               // Injective key of all that follows but the ttl and what is for reports alone: equal
+                                  // exactly when that is equal.
   ProviderId provider;            // Of the most preferred host.
   std::vector<RouteHost> hosts;   // By preference, then name. An address literal is one host in brackets.
+  RouteTls tls{};
   std::shared_ptr<const Relay> relay{};  // Null: by DNS.
   std::chrono::seconds ttl{0};    // How long it is good for: that of the DNS answers it is made of. A relay's is a day.
 };
 
 struct RouteAnswer {
   std::optional<Route> route;
-  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain, kNullMx and kMailLoop are final, kDnsFailure is not.
+  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain, kNullMx and kMailLoop are final, kDnsFailure is not,
+                    // nor is kTlsFailed: no MX host fits the domain's MTA-STS policy.
+  RouteTls tls{};   // Then: what was asked, for reports.
 };
 
 struct RouterOptions {
@@ -246,16 +450,18 @@ class Router {
  public:
   using Found = UniqueFunction<void(const RouteAnswer&)>;
 
-  explicit Router(net::Resolver& resolver);
+  explicit Router(net::Resolver& resolver, TlsSources tls = {});
   // Errors: kInvalidArgument naming the relay: no host, no domain, two for one domain.
-  static Result<Router> make(net::Resolver& resolver, RouterOptions options);
+  static Result<Router> make(net::Resolver& resolver, RouterOptions options, TlsSources tls = {});
   // `found` is called exactly once and never from inside route(), unless the resolver goes first: then never.
   void route(std::string_view domain, Found found);
 
  private:
   struct Table;
-  Router(net::Resolver& resolver, std::shared_ptr<const Table> table);
+  struct Routing;
+  Router(net::Resolver& resolver, TlsSources tls, std::shared_ptr<const Table> table);
   net::Resolver* resolver_;
+  TlsSources tls_;
   std::shared_ptr<const Table> table_;
 };
 
@@ -398,6 +604,9 @@ struct PoolOptions {
   int messages_per_connection = 100;   // Then QUIT and a new one.
   Duration idle_timeout = std::chrono::seconds(5);  // A connection without work is quit after this.
   int addresses_per_open_max = 5;      // RFC 5321 5.1: "at least two addresses"; a cap on one opening's tries.
+  std::optional<RouteTls> tls{};       // Instead of session.tls. Empty: that alone.
+  net::SecureResolver* secure = nullptr;  // For tls->dane; null: hosts' TLSA records are not asked for.
+  std::function<void(const TlsResult&)> on_tls{};  // Told of each host that was tried; must not touch the pool.
   TargetRules targets{};               // Not for a relay's hosts: see `relay`.
   bool relay = false;                  // The hosts are an operator's choice: they may have any address.
   Tracer* tracer = nullptr;            // Null: nothing is traced. Outlives the pool.
@@ -411,6 +620,7 @@ struct ConnectionInfo {
   std::string_view mx_host;
   net::Endpoint remote;
   bool tls = false;
+  net::TlsVerify verified = net::TlsVerify::kNone;  // What the certificate was verified by, when that was demanded.
 };
 
 using ConnectionId = std::uint64_t;  // Unique within a pool; 0: none.
