@@ -62,7 +62,10 @@ class Connection final : public net::StreamHandler {
   void sent(std::span<const std::string_view> pieces, std::size_t count);
   void step(std::string_view text);
   void set_timer(TimePoint due);
-  TimePoint due() const noexcept { return session_begun() ? session_.deadline() : deadline_; }
+  TimePoint due() const noexcept {
+    if (stream_ == nullptr) return TimePoint::max();  // It has closed, and waits to be destroyed.
+    return session_begun() ? session_.deadline() : deadline_;
+  }
   bool session_begun() const noexcept { return link_ == Link::kUp || (link_ == Link::kHandshake && !implicit_tls_); }
   void start_tls();
   void on_timer();

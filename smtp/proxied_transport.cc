@@ -1,33 +1,16 @@
 // A Transport through a proxy: the connection is the proxy's until it has been told, and has said, what is needed.
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
-#include "core/base/ascii.h"
 #include "mailsbuddy/smtp.h"
+#include "smtp/login_url.h"
 #include "smtp/proxy_header.h"
 #include "smtp/socks5.h"
 
 namespace mailsbuddy::smtp {
 namespace {
-
-// "%41" as "A". Empty: a "%" without two digits.
-std::optional<std::string> unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain.push_back(text[i]);
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const int high = ascii::hex_value(text[i + 1]);
-    const int low = ascii::hex_value(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    plain.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  return plain;
-}
 
 // Threads, ownership: as any Stream. Invariants: the handler hears of the connection when it is its own, not before;
 // after `handler_->...` may `*this` be gone.
@@ -126,38 +109,23 @@ class ProxiedTransport final : public net::Transport {
 }  // namespace
 
 Result<EgressProxy> EgressProxy::parse(std::string_view text) {
-  constexpr std::string_view kSocks = "socks5://";
-  constexpr std::string_view kHeader = "proxy://";
   const auto bad = [](std::string_view why) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("proxy: {}; as in socks5://user:password@192.0.2.7:1080 or proxy://192.0.2.7:2525", why)};
   };
-  EgressProxy proxy;
-  if (ascii::istarts_with(text, kSocks)) {
-    text.remove_prefix(kSocks.size());
-  } else if (ascii::istarts_with(text, kHeader)) {
-    text.remove_prefix(kHeader.size());
-    proxy.protocol = Protocol::kProxyV2;
-  } else {
-    return bad("neither socks5:// nor proxy://");
-  }
-  if (const std::size_t at = text.rfind('@'); at != std::string_view::npos) {
-    const std::string_view login = text.substr(0, at);
-    const std::size_t colon = login.find(':');
-    const auto user = unescape(login.substr(0, colon));
-    const auto password = unescape(colon == std::string_view::npos ? "" : login.substr(colon + 1));
-    if (!user || !password || user->empty()) return bad("user and password cannot be read");
-    if (user->size() > kSocks5WordMax || password->size() > kSocks5WordMax)
-      return bad("user or password of more than 255 octets");
-    if (proxy.protocol == Protocol::kProxyV2) return bad("the PROXY protocol knows no users");
-    proxy.user = *user;
-    proxy.password = *password;
-    text.remove_prefix(at + 1);
-  }
-  const auto endpoint = net::Endpoint::parse(text, 0);
-  if (!endpoint || endpoint->port == 0) return bad(fmt::format("\"{}\" is no address with a port", text));
-  proxy.endpoint = *endpoint;
-  return proxy;
+  auto url = LoginUrl::parse(text);
+  if (!url) return bad(url.error().detail);
+  const bool socks = url->scheme == "socks5";
+  if (!socks && url->scheme != "proxy") return bad("neither socks5:// nor proxy://");
+  if (url->user.size() > kSocks5WordMax || url->password.size() > kSocks5WordMax)
+    return bad("user or password of more than 255 octets");
+  if (!socks && !url->user.empty()) return bad("the PROXY protocol knows no users");
+  const auto endpoint = net::Endpoint::parse(url->place, 0);
+  if (!endpoint || endpoint->port == 0) return bad(fmt::format("\"{}\" is no address with a port", url->place));
+  return EgressProxy{.protocol = socks ? Protocol::kSocks5 : Protocol::kProxyV2,
+                     .endpoint = *endpoint,
+                     .user = std::move(url->user),
+                     .password = std::move(url->password)};
 }
 
 std::string EgressProxy::str() const {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <memory>
 #include <set>
@@ -8,6 +9,7 @@
 
 #include "core/base/ascii.h"
 #include "smtp/host_walk.h"
+#include "smtp/login_url.h"
 
 namespace mailsbuddy::smtp {
 namespace {
@@ -79,6 +81,33 @@ RouteAnswer literal_route(const std::string& domain) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What the operator said
+
+// place = host [ ":" port ], host = name / IPv4 / "[" IPv6 "]"
+Result<Relay> Relay::parse(std::string_view text) {
+  const auto bad = [](std::string_view why) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("relay: {}; as in smtp://mail.example.net:25 or smtps://user:password@192.0.2.7", why)};
+  };
+  const auto url = LoginUrl::parse(text);
+  if (!url) return bad(url.error().detail);
+  Relay relay{.hosts = {}, .login = {.user = url->user, .password = url->password}};
+  relay.implicit_tls = url->scheme == "smtps";
+  if (url->scheme == "lmtp") relay.protocol = smtp::Protocol::kLmtp;
+  if (!relay.implicit_tls && url->scheme != "smtp" && url->scheme != "lmtp") return bad("neither smtp, smtps nor lmtp");
+  if (!url->user.empty()) relay.tls = TlsPolicy::kVerified;
+  std::string_view host = url->place;
+  const std::size_t colon = host.rfind(':');
+  std::uint16_t port = relay.implicit_tls ? 465 : relay.protocol == smtp::Protocol::kLmtp ? 24 : 25;
+  if (colon != std::string_view::npos && !host.ends_with(']')) {
+    const std::string_view digits = host.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc{} || end != digits.data() + digits.size() || port == 0) return bad("its port is none");
+    host = host.substr(0, colon);
+  }
+  if (host.empty() || host.find_first_of("/?# ") != std::string_view::npos) return bad("its host is none");
+  relay.hosts.push_back({.preference = 0, .host = std::string(host), .port = port});
+  return relay;
+}
 
 struct Router::Table {
   std::map<std::string, std::shared_ptr<const Route>, std::less<>> relays;  // By RelayRule::domain.

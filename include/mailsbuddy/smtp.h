@@ -412,6 +412,11 @@ struct Relay {
   bool implicit_tls = false;         // TLS before the greeting (RFC 8314 3.3), port 465. Never falls back to clear text.
   Protocol protocol = Protocol::kSmtp;
   Login login{};
+
+  // "smtp://mail.example.net", "smtps://user:password@mail.example.net" (implicit TLS, port 465 unless there is another),
+  // "lmtp://192.0.2.7:24"; octets of user and password may be %41. A password goes over verified TLS alone.
+  // Errors: kInvalidArgument, without the password.
+  static Result<Relay> parse(std::string_view text);
 };
 
 struct RelayRule {

@@ -15,6 +15,7 @@
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
+#include "services/cli/way_options.h"
 #include "services/cli/progress.h"
 
 namespace mailsbuddy::cli {
@@ -23,6 +24,8 @@ namespace {
 using namespace std::chrono_literals;
 
 struct SendOptions {
+  WayOptions ways;
+  std::string trace;  // A TraceFilter, or "all". Empty: none.
   std::string template_file;
   std::string recipients_file;
   std::string from;
@@ -164,7 +167,7 @@ class Send {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
     }
     if (*keys != nullptr) check_signatures(**keys, campaign->from.address.domain(), options_.dns);
-    auto engine = Engine::open({.egress = *std::move(egress),
+    EngineOptions engine_options{.egress = *std::move(egress),
                                 .keys = *std::move(keys),
                                 .max_age = std::chrono::seconds(options_.max_age_seconds),
                                 .first_retry = std::chrono::seconds(options_.first_retry_seconds),
@@ -173,10 +176,15 @@ class Send {
                                                                     : smtp::TlsPolicy::kOpportunistic,
                                 .port = options_.port,
                                 .settings = *std::move(settings),
-                                .runtime = *std::move(runtime)});
+                                .runtime = *std::move(runtime)};
+    if (auto applied = apply(options_.ways, engine_options); !applied) return applied;
+    auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
+    if (!filter) return about("--trace", filter.error());
+    auto engine = Engine::open(std::move(engine_options));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
     engine_->subscribe(log_);
+    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
       auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
@@ -211,7 +219,7 @@ class Send {
     Progress progress;
     CampaignStatus now = status();
     while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
-      progress.show(now, *log_);
+      if (trace_ == nullptr) progress.show(now, *log_);
       std::this_thread::sleep_for(50ms);
       now = status();
     }
@@ -267,6 +275,7 @@ class Send {
   }
 
   int report() {
+    trace_.reset();
     const CampaignStatus now = status();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
     if (options_.json) {
@@ -299,6 +308,7 @@ class Send {
   SendOptions options_;
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<TracePrinter> trace_;
   std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
   std::string campaign_;
   ImportReport import_;
@@ -365,6 +375,10 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--workers", options->workers, "Network threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
   send->add_option("--cpu-threads", options->cpu_threads, "Rendering and signing threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
 
+  add_way_options(*send, options->ways);
+  send->add_option("--trace", options->trace,
+                   "Print what connections say to standard error: all, or domain=, job=, egress=, provider=, mx= with commas")
+      ->group("Output");
   send->add_option("--events", options->events_file, "Write every event there, a JSON object a line")->group("Output");
   send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
   send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");

@@ -340,6 +340,45 @@ const BadRelays kBadRelays[] = {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(relays_in_words) {
+  struct Case {
+    std::string_view text, host;  // "host:port", or the error's beginning.
+  };
+  constexpr Case kCases[] = {
+      {"smtp://mail.example.net", "mail.example.net:25"},
+      {"SMTP://mail.example.net:2525", "mail.example.net:2525"},
+      {"smtps://mail.example.net", "mail.example.net:465"},
+      {"lmtp://192.0.2.7", "192.0.2.7:24"},
+      {"smtp://[2001:db8::7]", "[2001:db8::7]:25"},
+      {"smtp://[2001:db8::7]:587", "[2001:db8::7]:587"},
+      {"smtps://ann%40b:p%3as@mail.example.net:465", "mail.example.net:465"},
+      {"mail.example.net", "relay: no \"scheme://\""},
+      {"http://mail.example.net", "relay: neither smtp, smtps nor lmtp"},
+      {"smtp://", "relay: its host is none"},
+      {"smtp://mail.example.net/path", "relay: its host is none"},
+      {"smtp://mail.example.net:0", "relay: its port is none"},
+      {"smtp://mail.example.net:x", "relay: its port is none"},
+      {"smtp://mail.example.net:70000", "relay: its port is none"},
+      {"smtp://a%4:secret@mail.example.net", "relay: user and password cannot be read"},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.text) {
+      const auto relay = smtp::Relay::parse(c.text);
+      if (!relay) {
+        BOOST_TEST(relay.error().detail.starts_with(c.host));
+        BOOST_TEST(relay.error().detail.find("secret") == std::string::npos);
+        continue;
+      }
+      const smtp::RouteHost& host = relay->hosts.front();
+      BOOST_TEST(fmt::format("{}:{}", host.host, host.port) == c.host);
+      BOOST_TEST(relay->implicit_tls == c.text.starts_with("smtps"));
+      BOOST_TEST((relay->protocol == smtp::Protocol::kLmtp) == c.text.starts_with("lmtp"));
+      BOOST_TEST((relay->tls == smtp::TlsPolicy::kVerified) == !relay->login.user.empty());
+      if (!relay->login.user.empty()) BOOST_TEST(relay->login.user + " " + relay->login.password == "ann@b p:s");
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(relays_that_cannot_be) {
   FakeLoop loop;
   FakeResolver dns(loop);

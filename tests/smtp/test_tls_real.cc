@@ -35,7 +35,11 @@ class Opening final : public smtp::PoolHandler {
  public:
   Opening(net::Runtime& runtime, net::SecureResolver* secure, smtp::RouteTls tls, std::uint16_t port)
       : runtime_(runtime) {
-    options_ = {.session = {.ehlo_name = "client.example"}, .port = port, .tls = std::move(tls), .secure = secure};
+    options_ = {.session = {.ehlo_name = "client.example"},
+                .port = port,
+                .tls = std::move(tls),
+                .secure = secure,
+                .targets = smtp::TargetRules::make({.allowed = {"127.0.0.0/8"}}).value()};
     options_.on_tls = [this](const smtp::TlsResult& result) { result_ = result; };
   }
   std::string open(std::vector<smtp::RouteHost> hosts) {
