@@ -45,7 +45,7 @@ namespace engine {
 namespace {
 
 // What is kept of a connection for those who may want it later: an opening with TLS has some thirty lines.
-constexpr std::size_t kRecentMax = 64;
+constexpr std::size_t kOpeningMax = 64;
 
 bool fits(std::string_view wanted, std::string_view value) noexcept { return wanted.empty() || wanted == value; }
 
@@ -149,23 +149,22 @@ class LaneTracer::Followed final : public smtp::Trace {
     record.time = line.time;
     record.kind = line.kind;
     record.text = line.text;
-    ++lines_;
-    for (Listener& each : listeners_) {
-      if (each.by_message && each.messages == 0) continue;
-      each.feed->push(record);
-      each.given = lines_;
+    for (const Listener& each : listeners_) {
+      if (!each.by_message || each.messages > 0) each.feed->push(record);
     }
-    recent_.push_back(std::move(record));
-    if (recent_.size() > kRecentMax) recent_.pop_front();
+    if (begun_) return;
+    opening_.push_back(std::move(record));
+    if (opening_.size() > kOpeningMax) opening_.pop_front();
   }
 
   void begins(const TracedMessage& message, TimePoint now) {
+    begun_ = true;
     if (version_ != lane_.traces_.version()) look_who_follows();
     for (Listener& each : listeners_) {
-      if (!each.by_message || !fits_message(each.feed->filter(), message) || ++each.messages > 1) continue;
-      const std::size_t missed = std::min<std::size_t>(recent_.size(), lines_ - each.given);
-      for (std::size_t i = recent_.size() - missed; i < recent_.size(); ++i) each.feed->push(recent_[i]);
-      each.given = lines_;
+      if (!each.by_message || !fits_message(each.feed->filter(), message)) continue;
+      ++each.messages;
+      if (std::exchange(each.has_opening, true)) continue;
+      for (const TraceRecord& record : opening_) each.feed->push(record);
     }
     step(now, fmt::format("message of {} for {}", message.job, message.recipient));
   }
@@ -181,8 +180,8 @@ class LaneTracer::Followed final : public smtp::Trace {
   struct Listener {
     std::shared_ptr<TraceFeed> feed;
     bool by_message = false;
-    int messages = 0;         // Under way, that it is about.
-    std::uint64_t given = 0;  // The line that was given last.
+    int messages = 0;  // Under way, that it is about.
+    bool has_opening = false;
   };
 
   // Those who are new begin here.
@@ -209,8 +208,8 @@ class LaneTracer::Followed final : public smtp::Trace {
   std::uint64_t version_ = 0;  // Of the traces, when it was looked last.
   std::vector<Listener> listeners_;
   smtp::TraceBodies bodies_ = smtp::TraceBodies::kNone;
-  std::deque<TraceRecord> recent_;
-  std::uint64_t lines_ = 0;
+  std::deque<TraceRecord> opening_;  // What was said before the first message.
+  bool begun_ = false;               // That is over.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 // trace.h - who follows which connections, and the lines on their way to them.
 //
 // A connection's lines go to every trace whose filter it fits. A filter about messages (a domain, a job) fits a
-// connection only while it carries one of those: what was said before, the opening above all, is kept for a while and
-// given then, so that a transcript begins at its beginning.
+// connection only while it carries one of those: what was said before the first message is kept and given then, so that
+// a transcript begins at its beginning, and has nothing of others' messages in it but what overlaps.
 #pragma once
 
 #include <atomic>

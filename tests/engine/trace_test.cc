@@ -28,7 +28,7 @@ struct Fixture {
   std::string submit(std::string_view to, std::string campaign = {}) {
     const auto id = engine->submit({.sender = Address::parse("me@s.test").value(),
                                     .recipients = {Address::parse(to).value()},
-                                    .data = "Subject: Hi\r\n\r\nbody\r\n",
+                                    .data = "From: <me@s.test>\r\nSubject: Hi\r\n\r\nbody\r\n",
                                     .campaign = std::move(campaign)});
     BOOST_REQUIRE(id.has_value());
     world.loop.run_until(world.loop.now() + 1s);

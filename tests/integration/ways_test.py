@@ -92,7 +92,7 @@ listen egress
         run = self.send(trace=f"domain={DOMAIN}")
         self.check_delivered(run)
         for words in ("connecting to", "< 220 ", "> EHLO mx1.brand.example", "TLSv1.3", "> RCPT TO:<ann@", "> Subject: Hello",
-                      "octets)", "> QUIT"):
+                      "octets)", f"ann@{DOMAIN}: final_dot: 250"):
             self.assertIn(words, run.stderr)
         self.assertNotIn("spring is here", run.stderr)
 
