@@ -28,8 +28,14 @@ constexpr CauseRow kCauses[] = {
     // The message cannot go there in the form it has.
     {Cause::kSmtpUtf8Unavailable, "cause.smtputf8_unavailable", Class::kRfcNoncompliant},
     {Cause::kTooLarge, "cause.too_large", Class::kTooLarge},
+    {Cause::kEightBitUnavailable, "cause.eight_bit_unavailable", Class::kRfcNoncompliant},
+    {Cause::kRequireTlsUnavailable, "cause.require_tls_unavailable", Class::kTlsRequired},
+    {Cause::kAuthUnavailable, "cause.auth_unavailable", Class::kRemoteConfig},
+    {Cause::kTransactionFull, "cause.transaction_full", Class::kTooManyRecipients},
     {Cause::kNoSuchDomain, "cause.no_such_domain", Class::kDomainUnknown},
     {Cause::kNullMx, "cause.null_mx", Class::kNullMx},
+    {Cause::kMailLoop, "cause.mail_loop", Class::kRoutingError},
+    {Cause::kProhibitedAddress, "cause.prohibited_address", Class::kRoutingError},
     {Cause::kDnsFailure, "cause.dns_failure", Class::kDnsFailure},
     {Cause::kRenderFailed, "cause.render_failed", Class::kUndetermined},
     {Cause::kSignFailed, "cause.sign_failed", Class::kUndetermined},
@@ -58,6 +64,11 @@ Verdict from_cause(Cause cause) {
   if (cause == Cause::kRenderFailed || cause == Cause::kSignFailed || cause == Cause::kCancelled ||
       cause == Cause::kOverCap) {
     verdict.permanence = Permanence::kAdmin;
+    verdict.reaction = Reaction::kFailMessage;
+  }
+  // The domain's DNS says so, and trying again would not change it. Nobody is suppressed for it: it may be a slip.
+  if (cause == Cause::kMailLoop || cause == Cause::kProhibitedAddress) {
+    verdict.permanence = Permanence::kHard;
     verdict.reaction = Reaction::kFailMessage;
   }
   return verdict;

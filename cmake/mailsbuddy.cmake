@@ -19,9 +19,13 @@ find_package(fmt 9 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(LIBCURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(LIBIDN2 REQUIRED IMPORTED_TARGET libidn2)
 pkg_check_modules(LIBPSL REQUIRED IMPORTED_TARGET libpsl)
 pkg_check_modules(ROCKSDB REQUIRED IMPORTED_TARGET rocksdb>=7.8)
+# Linked by name: Debian's libunbound.pc asks for the -dev packages of what libunbound itself is made with.
+find_path(LIBUNBOUND_INCLUDE unbound.h REQUIRED)
 option(MAILSBUDDY_OPENDKIM "Build libopendkim in as the second DKIM engine, where it is found" ON)
 set(MAILSBUDDY_WITH_OPENDKIM OFF)
 if(MAILSBUDDY_OPENDKIM)
@@ -68,7 +72,8 @@ function(mailsbuddy_library)
                              $<INSTALL_INTERFACE:include>)
   target_compile_features(mailsbuddy PUBLIC cxx_std_20)
   target_link_libraries(mailsbuddy PUBLIC Threads::Threads PRIVATE fmt::fmt OpenSSL::SSL OpenSSL::Crypto
-                        PkgConfig::LIBUV PkgConfig::CARES PkgConfig::LIBIDN2 PkgConfig::LIBPSL PkgConfig::ROCKSDB resolv
+                        PkgConfig::LIBUV PkgConfig::CARES PkgConfig::LIBCURL unbound PkgConfig::ZLIB
+                        PkgConfig::LIBIDN2 PkgConfig::LIBPSL PkgConfig::ROCKSDB resolv
                         $<$<BOOL:${MAILSBUDDY_WITH_OPENDKIM}>:PkgConfig::OPENDKIM>
                         $<BUILD_INTERFACE:mailsbuddy_flags>)
 endfunction()

@@ -132,7 +132,32 @@ Result<void> check(const EngineOptions& options) {
   return {};
 }
 
+// The ways out: egress IPs that are here, relays that can be, and what mail is not sent to.
+Result<smtp::TargetRules> check_ways(const EngineOptions& options, const std::vector<net::IpAddress>& egress) {
+  for (std::size_t i = 0; i < egress.size(); ++i) {
+    if (options.egress[i].proxy) {
+      if (options.egress[i].proxy->endpoint.port == 0) {
+        return invalid(fmt::format("egress '{}': its proxy has no port", egress[i].str()));
+      }
+      continue;  // It is not on this host.
+    }
+    if (auto usable = options.runtime->transport(0).check_local(egress[i]); !usable) {
+      return Error{usable.error().code, fmt::format("egress '{}': {}", egress[i].str(), usable.error().detail)};
+    }
+  }
+  auto router = smtp::Router::make(options.runtime->resolver(0), engine::router_options(options));
+  if (!router) return std::move(router).error();
+  smtp::TargetRules::Options rules{.allowed = options.allowed_targets, .own = {}};
+  if (options.refuse_loops) {
+    rules.own = options.own_addresses;
+    rules.own.insert(rules.own.end(), egress.begin(), egress.end());
+  }
+  return smtp::TargetRules::make(rules);
+}
+
 }  // namespace
+
+std::unique_ptr<Tracing> Engine::Core::trace(TraceFilter filter) { return engine::follow(traces_, std::move(filter)); }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening and closing
@@ -147,22 +172,20 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
     if (!runtime) return std::move(runtime).error();
     options.runtime = *std::move(runtime);
   }
-  for (const net::IpAddress& address : *egress) {
-    auto usable = options.runtime->transport(0).check_local(address);
-    if (!usable) {
-      if (own_runtime) options.runtime->stop();
-      return Error{usable.error().code, fmt::format("egress '{}': {}", address.str(), usable.error().detail)};
-    }
+  auto targets = check_ways(options, *egress);
+  if (!targets) {
+    if (own_runtime) options.runtime->stop();
+    return std::move(targets).error();
   }
   const bool snapshots = options.spool != nullptr;  // Our own dies with us, and what is in it.
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
   if (options.verp_key.empty()) options.verp_key = kept_key(*options.spool);
-  std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), snapshots));
+  std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), *std::move(targets), snapshots));
   core->recover();
   return core;
 }
 
-Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, bool snapshots)
+Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, smtp::TargetRules targets, bool snapshots)
     : options_(std::move(options)),
       maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
              options_.keys),
@@ -178,6 +201,8 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, bo
               .maker = maker_,
               .events = events_,
               .egress = std::move(egress),
+              .targets = std::move(targets),
+              .traces = *traces_,
               .find_job = [this](spool::JobNumber number) { return find(number); },
               .route = [this](FeedPtr feed) { route(std::move(feed)); },
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },

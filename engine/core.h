@@ -37,12 +37,13 @@ class Engine::Core {
   std::vector<warming::Explanation> paces() const;
   void change(std::shared_ptr<const warming::Settings> settings);
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
+  std::unique_ptr<Tracing> trace(TraceFilter filter);
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
 
  private:
-  Core(EngineOptions options, std::vector<net::IpAddress> egress, bool snapshots);
+  Core(EngineOptions options, std::vector<net::IpAddress> egress, smtp::TargetRules targets, bool snapshots);
 
   net::Runtime& runtime() const noexcept { return *options_.runtime; }
   spool::Spool& spool() const noexcept { return *options_.spool; }
@@ -82,6 +83,7 @@ class Engine::Core {
   engine::Maker maker_;
   engine::EventDispatcher events_;
   engine::Inbound inbound_;
+  std::shared_ptr<engine::Traces> traces_ = std::make_shared<engine::Traces>();
   engine::Shared shared_;
   std::vector<std::unique_ptr<engine::Worker>> workers_;
 

@@ -40,7 +40,10 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
       return refused_for_good(outcome, verdict) ? kBounced : kDeferred;
     case Cause::kNoSuchDomain:
     case Cause::kNullMx:
+    case Cause::kMailLoop:
+    case Cause::kProhibitedAddress:
     case Cause::kSmtpUtf8Unavailable:
+    case Cause::kEightBitUnavailable:
       return kBounced;
     case Cause::kTooLarge:
       return outcome.stage == Stage::kMake ? kFailed : kBounced;

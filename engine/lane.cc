@@ -26,7 +26,22 @@ bool connection_used_up(const Outcome& outcome, int completed) {
   return outcome.cause == Cause::kConnectionLost || (outcome.cause == Cause::kReply && outcome.reply.code == 421);
 }
 
+TracedMessage traced(const Prepared& message) {
+  return {.job = message.job->id, .campaign = message.job->tag, .recipient = message.recipient};
+}
+
 }  // namespace
+
+bool hopeless_for_good(const Outcome& outcome) noexcept {
+  return outcome.cause == Cause::kMailLoop || outcome.cause == Cause::kProhibitedAddress;
+}
+
+Lane::Lane(Site& site, Worker& worker, Egress& egress, bool guest)
+    : site_(site),
+      worker_(worker),
+      egress_(egress),
+      guest_(guest),
+      tracer_(worker.traces(), site.provider().id.name, egress.ip->address) {}
 
 Lane::~Lane() {
   egress_.connections -= open_connections();
@@ -92,7 +107,7 @@ bool Lane::may_open(TimePoint now, bool above_cap) {
 
 void Lane::open() {
   site_.provider().pacer.take_connection(egress_.number, worker_.now());
-  if (pool_ == nullptr) pool_ = worker_.make_pool(site_.provider(), egress_, site_.hosts(), *this);
+  if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_, *this, tracer_);
   pool_->set_messages_in_flight(window(worker_.now()));
   ++egress_.connections;
   worker_.count_connections(1);
@@ -111,6 +126,7 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
       Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .turn_at = now, .ahead = ahead, .started = !ahead});
   const Prepared& message = *sending.message;
   sending.rcpt_to = message.recipient;
+  if (tracer_.active()) tracer_.begins(*pool_, id, traced(message), now);
   pool_->send(id, {.mail_from = message.mail_from,
                    .rcpt_to = std::span(&sending.rcpt_to, 1),
                    .data = message.wire,
@@ -140,6 +156,7 @@ void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
   connections_.try_emplace(connection);
+  hopeless_ = false;
   if (too_many(worker_.now())) pool.quit_idle();  // Fewer are allowed than when it was opened.
   site_.pump();
   follow(pool, connection);
@@ -165,7 +182,7 @@ void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, co
   Connection& connection = connections_.at(id);
   const bool replied = outcome.cause == Cause::kReply && outcome.reply.code != 421;
   connection.completed += replied ? 1 : 0;
-  finish(connection, outcome, pool.info(id));
+  finish(id, outcome, pool.info(id));
   if (replied && connection.carries.front().ahead) ++connection.completed_ahead;
   if (connection.carries.size() > 1) {
     connection.carries[1].started |= replied;
@@ -187,8 +204,10 @@ bool Lane::learn_to_wait(const Connection& connection, const Outcome& outcome) {
 }
 
 // Rows 8 to 10 of a recipient's way: classify and settle (Delivery), then learn.
-void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info) {
+void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::ConnectionInfo& info) {
+  Connection& connection = connections_.at(id);
   Sending& sending = connection.carries.front();
+  if (tracer_.active()) tracer_.ended(id, traced(*sending.message), outcome, worker_.now());
   const Carrier carrier{
       .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls};
   if (outcome.stage < Stage::kRcptTo) refund(sending);
@@ -255,6 +274,7 @@ void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& r
   } else {
     learn(reason, bounce::classify(reason, site_.provider().id));
     set_aside(worker_.now());
+    hopeless_ = hopeless_for_good(reason);
     site_.lane_failed(reason);
   }
   released();

@@ -23,12 +23,13 @@ warming::Draw draw_of(const Job& job, const std::vector<smtp::RouteHost>& hosts,
 
 }  // namespace
 
-Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp::RouteHost> hosts,
-           std::string_view pool)
+Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Route& route, std::string_view pool)
     : worker_(worker),
       provider_(provider),
       key_(std::move(key)),
-      hosts_(std::move(hosts)),
+      hosts_(route.hosts),
+      tls_(route.tls),
+      relay_(route.relay),
       pool_(pool),
       rules_(worker.pool_options(pool)),
       queue_(worker.spool()),
@@ -39,7 +40,7 @@ Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp
         const TimePoint at = provider_.pacer.next_named(draw_of(job, hosts_, 0), now);
         return at > now + kMakeAhead ? at - kMakeAhead : TimePoint{};
       }),
-      reroute_at_(worker.now() + kRouteAge),
+      reroute_at_(worker.now() + kRouteAgeMax),
       timer_([this] { pump(); }) {
   provider_.sites.push_back(this);
   const bool overflows = rules_.overflow.when == warming::Overflow::kNamedPool ||
@@ -58,7 +59,10 @@ Site::~Site() {
   if (waits_in != nullptr) std::erase(*waits_in, this);
 }
 
-void Site::push(FeedPtr feed) {
+void Site::push(FeedPtr feed, std::chrono::seconds ttl) {
+  const TimePoint until = worker_.now() + std::clamp<Duration>(ttl, kRouteAgeMin, kRouteAgeMax);
+  const bool first = queue_.empty() && engaged_.empty() && rest_.empty();
+  reroute_at_ = first ? until : std::min(reroute_at_, until);
   if (feed->since == TimePoint{}) feed->since = worker_.now();
   queue_.push(std::move(feed));
 }
@@ -183,7 +187,7 @@ void Site::settle_feeds(std::vector<FeedPtr> ended) {
 // anew, which costs little while the answers are in the resolver's cache.
 void Site::reroute(TimePoint now) {
   if (now < reroute_at_) return;
-  reroute_at_ = now + kRouteAge;
+  reroute_at_ = now + kRouteAgeMax;  // Those that come back bring their own.
   for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
     for (FeedPtr& feed : queue->take_all()) worker_.route_again(std::move(feed));
   }
@@ -386,8 +390,20 @@ void Site::lane_failed(const Outcome& outcome) {
   const TimePoint now = worker_.now();
   if (std::any_of(lanes_.begin(), lanes_.end(), [this, now](const auto& lane) { return has_work(*lane, now) && lane->reachable(now); })) return;
   for (const auto& lane : lanes_) reroute_at_ = std::min(reroute_at_, std::max(lane->set_aside_until(), now));
+  const auto hopeless = std::ranges::count_if(lanes_, [](const auto& lane) { return lane->hopeless(); });
+  if (hopeless == std::ssize(lanes_)) return give_up(outcome);
+  if (hopeless_for_good(outcome)) return;  // Others may reach it yet: they bear what comes of that.
   failure_ = outcome;
   charge();
+}
+
+// The hosts are none that mail is sent to, from wherever: so it is for every row, and will be when it is tried again.
+void Site::give_up(const Outcome& outcome) {
+  failure_ = outcome;
+  charge();
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    for (FeedPtr& feed : queue->take_all()) worker_.settle_feed(std::move(feed), outcome, provider_.id.name);
+  }
 }
 
 // With every lane set aside, the rest of the queue waits where it is: rows are not churned through retries that would

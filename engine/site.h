@@ -13,6 +13,7 @@
 #include "engine/fair_queue.h"
 #include "engine/maker.h"
 #include "engine/provider.h"
+#include "engine/trace.h"
 
 namespace mailsbuddy::engine {
 
@@ -24,12 +25,14 @@ using PreparedPtr = std::unique_ptr<Prepared>;
 // Opening takes a round trip or three: begin that long before the next permit.
 inline constexpr Duration kOpenAhead = std::chrono::seconds(1);
 
+// DNS leads where no mail is sent to, and would again.
+bool hopeless_for_good(const Outcome& outcome) noexcept;
+
 // (egress IP, site): its connections. Threads: its worker's.
 class Lane final : public smtp::PoolHandler {
  public:
   // `guest`: of another pool, which takes what this one's IPs do not.
-  Lane(Site& site, Worker& worker, Egress& egress, bool guest)
-      : site_(site), worker_(worker), egress_(egress), guest_(guest) {}
+  Lane(Site& site, Worker& worker, Egress& egress, bool guest);
   ~Lane() override;
 
   const Egress& egress() const noexcept { return egress_; }
@@ -52,6 +55,7 @@ class Lane final : public smtp::PoolHandler {
   void quit_idle();
   TimePoint set_aside_until() const noexcept { return set_aside_until_; }
   int failures() const noexcept { return failures_; }
+  bool hopeless() const noexcept { return hopeless_; }  // What it failed for last will not pass.
 
   void on_ready(smtp::Pool& pool, smtp::ConnectionId connection) override;
   void on_recipient(smtp::Pool& pool, smtp::ConnectionId connection, std::size_t recipient,
@@ -81,7 +85,7 @@ class Lane final : public smtp::PoolHandler {
   int window(TimePoint now) const;  // Messages that may be on one connection.
   void follow(smtp::Pool& pool, smtp::ConnectionId connection);
   void withdraw(smtp::Pool& pool, smtp::ConnectionId connection);
-  void finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info);
+  void finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::ConnectionInfo& info);
   bool learn_to_wait(const Connection& connection, const Outcome& outcome);
   void refund(const Sending& sending);
   void learn(const Outcome& outcome, const bounce::Verdict& verdict, const Sending* sending = nullptr);
@@ -94,21 +98,23 @@ class Lane final : public smtp::PoolHandler {
   Worker& worker_;
   Egress& egress_;
   const bool guest_;
+  LaneTracer tracer_;
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   TimePoint set_aside_until_{};
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
+  bool hopeless_ = false;
 };
 
 // One set of MX hosts, for one pool of egress IPs. Threads: its worker's.
 // Invariants: every row that was pulled is either prepared, on the wire, settled or given back.
 class Site {
  public:
-  Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp::RouteHost> hosts, std::string_view pool);
+  Site(Worker& worker, Provider& provider, std::string key, const smtp::Route& route, std::string_view pool);
   ~Site();
 
-  void push(FeedPtr feed);
+  void push(FeedPtr feed, std::chrono::seconds ttl);  // `ttl`: of the route that brought it here.
   void change();                        // Settings, or what an operator or a snapshot allows, have changed.
   void push_front(Prepared& prepared);  // Claimed, but nothing was tried: its row waits again. `wire` stays: it may be under way.
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
@@ -122,6 +128,8 @@ class Site {
 
   const std::string& key() const noexcept { return key_; }
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
+  const smtp::RouteTls& tls() const noexcept { return tls_; }
+  const smtp::Relay* relay() const noexcept { return relay_.get(); }  // Null: its hosts are MX hosts.
   Provider& provider() noexcept { return provider_; }
   std::uint64_t waiting() const;  // Rows and messages that want to go.
   std::uint64_t waiting(const Job& job) const;
@@ -144,7 +152,10 @@ class Site {
   static constexpr Duration kHeldBackMax = std::chrono::seconds(1);       // What must wait longer, made, is given back.
   static constexpr std::uint64_t kSiftedMax = 10'000;  // Rows in memory that no cold IP is for, while there is none else.
   static constexpr std::uint64_t kEngagedAhead = 64;   // Rows sifted out for cold IPs before they are needed.
-  static constexpr Duration kRouteAge = std::chrono::hours(1);  // Rows that wait longer are routed anew.
+  // Rows that wait longer than DNS says that their route is good for are routed anew, within these limits: a TTL of a minute
+  // would ask for a hundred thousand waiting domains without end.
+  static constexpr Duration kRouteAgeMin = std::chrono::minutes(10);
+  static constexpr Duration kRouteAgeMax = std::chrono::hours(1);
   static constexpr Duration kFailuresRemembered = std::chrono::minutes(30);
 
   struct LookAhead {
@@ -180,6 +191,7 @@ class Site {
   PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
   void settle_feeds(std::vector<FeedPtr> ended);
+  void give_up(const Outcome& outcome);
   void reroute(TimePoint now);
   void send_ready(TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
@@ -199,6 +211,8 @@ class Site {
   Provider& provider_;
   std::string key_;
   std::vector<smtp::RouteHost> hosts_;
+  smtp::RouteTls tls_;
+  std::shared_ptr<const smtp::Relay> relay_;
   std::string pool_;
   const PoolOptions& rules_;
   FairQueue queue_;

@@ -4,6 +4,14 @@
 
 namespace mailsbuddy::engine {
 
+smtp::RouterOptions router_options(const EngineOptions& options) {
+  smtp::RouterOptions router{.relays = options.relays, .own_names = {}};
+  if (!options.refuse_loops) return router;
+  router.own_names = options.own_names;
+  for (const EgressIp& egress : options.egress) router.own_names.push_back(egress.ehlo_name);
+  return router;
+}
+
 Worker::Worker(const Shared& shared, int index)
     : shared_(shared),
       loop_(shared.runtime.loop(index)),
@@ -13,11 +21,18 @@ Worker::Worker(const Shared& shared, int index)
       retries_(shared.options.first_retry),
       delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed,
                 shared.gate),
-      router_(resolver_),
+      router_(smtp::Router::make(resolver_, router_options(shared.options), {.policy = shared.options.tls})
+                  .value()),  // Core::open() has tried it.
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
       settings_(shared.options.settings),
-      connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {}
+      connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {
+  for (std::size_t i = 0; i < shared.options.egress.size(); ++i) {
+    if (const auto& proxy = shared.options.egress[i].proxy) {
+      proxied_[i] = {smtp::make_proxied_transport(transport_, *proxy), std::make_unique<smtp::BadHosts>()};
+    }
+  }
+}
 
 Worker::~Worker() = default;
 
@@ -126,21 +141,35 @@ void Worker::deliver(FeedPtr feed, smtp::Route route) {
   const std::string key = feed->job->pool + '\0' + route.site;
   auto& site = sites_[key];
   if (site == nullptr) {
-    site = std::make_unique<Site>(*this, provider(route.provider), key, std::move(route.hosts), feed->job->pool);
+    site = std::make_unique<Site>(*this, provider(route.provider), key, route, feed->job->pool);
   }
-  site->push(std::move(feed));
+  site->push(std::move(feed), route.ttl);
   site->pump();
 }
 
-std::unique_ptr<smtp::Pool> Worker::make_pool(Provider& provider, const Egress& egress,
-                                              const std::vector<smtp::RouteHost>& hosts, smtp::PoolHandler& handler) {
+std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler,
+                                              smtp::Tracer& tracer) {
+  warming::Pacer& pacer = site.provider().pacer;
+  const auto proxied = proxied_.find(egress.number);
+  const bool direct = proxied == proxied_.end();
   smtp::PoolOptions options{
       .local = egress.address,
       .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
       .port = shared_.options.port,
-      .connections_max = std::max(1, provider.pacer.connections(egress.number, now())),
-      .messages_per_connection = provider.pacer.limits(egress.number).messages_per_connection};
-  return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
+      .connections_max = std::max(1, pacer.connections(egress.number, now())),
+      .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
+      .tls = site.tls(),
+      .targets = shared_.targets,
+      .tracer = &tracer,
+      .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
+  if (const smtp::Relay* relay = site.relay()) {
+    options.relay = true;
+    options.session.implicit_tls = relay->implicit_tls;
+    options.session.protocol = relay->protocol;
+    options.session.login = relay->login;
+  }
+  return std::make_unique<smtp::Pool>(loop_, direct ? transport_ : *proxied->second.transport, resolver_,
+                                      std::move(options), site.hosts(), handler, random_);
 }
 
 // Row 6. The claims are durable before the messages are made, so before they can be sent. What is quickly made is made

@@ -17,6 +17,7 @@
 #include "engine/maker.h"
 #include "engine/provider.h"
 #include "engine/site.h"
+#include "engine/trace.h"
 
 namespace mailsbuddy::engine {
 
@@ -28,6 +29,8 @@ struct Shared {
   const Maker& maker;
   EventDispatcher& events;
   std::vector<net::IpAddress> egress;                        // As in options.egress.
+  smtp::TargetRules targets;
+  Traces& traces;
   std::function<JobPtr(spool::JobNumber)> find_job;          // Null: it is gone.
   std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
@@ -37,6 +40,8 @@ struct Shared {
   TimePoint started{};
   const std::atomic<bool>& stopping;                         // The engine is being destroyed.
 };
+
+smtp::RouterOptions router_options(const EngineOptions& options);
 
 // Threads: constructed and destroyed anywhere while its loop rests; all else on its loop's thread.
 class Worker {
@@ -78,8 +83,9 @@ class Worker {
   spool::Spool& spool() noexcept { return shared_.spool; }
   Delivery& delivery() noexcept { return delivery_; }
   const RetrySchedule& retries() const noexcept { return retries_; }
-  std::unique_ptr<smtp::Pool> make_pool(Provider& provider, const Egress& egress,
-                                        const std::vector<smtp::RouteHost>& hosts, smtp::PoolHandler& handler);
+  std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler,
+                                        smtp::Tracer& tracer);
+  Traces& traces() noexcept { return shared_.traces; }
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
   void report(Provider& provider);         // The controller's new decisions.
   void keep_snapshot(Provider& provider);  // If one is due.
@@ -127,6 +133,13 @@ class Worker {
   RetrySchedule retries_;
   Delivery delivery_;
   smtp::Router router_;
+  smtp::BadHosts bad_hosts_;                       // Of all pools that connect from this host.
+  // Behind a proxy the world may look different: what fails there says nothing to others.
+  struct Way {
+    std::unique_ptr<net::Transport> transport;
+    std::unique_ptr<smtp::BadHosts> bad_hosts;
+  };
+  std::map<std::size_t, Way> proxied_;             // By Egress::number.
   std::deque<FeedPtr> to_route_;
   int routes_under_way_ = 0;
   std::multimap<TimePoint, FeedPtr> aside_;         // Whose DNS failed, or whose message is for later: by time.

@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   if (!keys->add(value_or_exit(mb::dkim::Signer::make("brand.example", "s1", key)))) return 1;
 
   mb::EngineOptions options{.egress = {{.address = "127.0.0.1", .ehlo_name = "mail.brand.example"}}, .keys = keys};
+  options.allowed_targets = {"127.0.0.0/8"};  // For a receiver on this host; on the Internet none are there.
   options.port = static_cast<std::uint16_t>(std::atoi(argv[2]));
   options.runtime_options.resolver.servers = {value_or_exit(mb::net::Endpoint::parse(argv[1], 53))};
   auto settings = std::make_shared<mb::warming::Settings>(mb::warming::Settings::shipped());

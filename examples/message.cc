@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   if (!dns || !recipient) return std::fprintf(stderr, "%s\n", (!dns ? dns.error() : recipient.error()).detail.c_str()), 2;
 
   mb::EngineOptions options{.egress = {{.address = "127.0.0.1", .ehlo_name = "mail.brand.example"}}};
+  options.allowed_targets = {"127.0.0.0/8"};  // For a receiver on this host; on the Internet none are there.
   options.port = static_cast<std::uint16_t>(std::atoi(argv[2]));
   options.runtime_options.resolver.servers = {*dns};
   auto engine = mb::Engine::open(std::move(options));

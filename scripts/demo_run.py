@@ -129,7 +129,8 @@ def run(arguments, folder, children):
     send = [program, "send", "--template", str(folder / "spring.eml"), "--recipients", str(folder / "recipients.csv"),
             "--from", "Brand <news@brand.example>", "--dkim", key.option, "--dns", name_server.endpoint,
             "--port", str(sinks.port), "--events", str(folder / "events.jsonl"), "--suppress", str(folder / "suppressed.txt"),
-            "--unsubscribe", "https://brand.example/u/{{ mb_token }}", "--rate", "0", "--first-retry", "5s", "--max-age", "40s"]
+            "--unsubscribe", "https://brand.example/u/{{ mb_token }}", "--rate", "0", "--first-retry", "5s", "--max-age", "40s",
+            "--allow-target", "127.0.0.0/8"]
     send += [word for ip, name in EGRESS.items() for word in ("--egress", f"{ip}={name}")]
     started = time.monotonic()
     sent = subprocess.run(send)

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <span>
@@ -10,18 +11,27 @@
 namespace mailsbuddy::smtp {
 namespace {
 constexpr std::size_t kPiecesMax = 16;  // Of one write: eight messages with their envelopes.
+// What the server said is there already.
+std::string words_of_end(const Outcome& outcome) {
+  return outcome.cause == Cause::kReply ? "closed" : "closed: " + outcome.str();
+}
+
 }  // namespace
 
 Connection::Connection(net::Loop& loop, net::Transport& transport, Options options, Owner& owner)
     : loop_(loop),
       owner_(owner),
-      server_name_(options.host.starts_with('[') ? std::string_view() : options.host),
+      tls_options_(std::move(options.tls)),
       connect_timeout_(options.session.timeouts.connect),
-      connect_deadline_(loop.now() + connect_timeout_),
+      handshake_timeout_(options.session.timeouts.start_tls),
+      deadline_(loop.now() + connect_timeout_),
+      implicit_tls_(options.session.implicit_tls),
+      transcript_(std::move(options.transcript)),
       session_(std::move(options.session)),
       timer_([this] { on_timer(); }),
       stream_(transport.connect(options.local, options.remote, *this)) {
-  set_timer(connect_deadline_);
+  if (transcript_ != nullptr) step(fmt::format("connecting to {}", options.remote.str()));
+  set_timer(deadline_);
 }
 
 Connection::~Connection() {
@@ -45,21 +55,43 @@ void Connection::quit() {
 }
 
 void Connection::on_connected() {
+  step("connected");
+  if (implicit_tls_) {
+    deadline_ = loop_.now() + handshake_timeout_;
+    start_tls();
+    return set_timer(due());
+  }
   link_ = Link::kUp;
   session_.connected(loop_.now());
   run();
 }
 
+void Connection::start_tls() {
+  step("TLS handshake");
+  link_ = Link::kHandshake;
+  stream_->start_tls(tls_options_);
+}
+
 void Connection::on_data(std::string_view bytes) {
+  if (transcript_ != nullptr) transcript_->received(loop_.now(), bytes);
   session_.feed(bytes, loop_.now());
   run();
 }
 
 void Connection::on_writable() { run(); }
 
-void Connection::on_tls(const net::TlsInfo&) {
+void Connection::on_tls(const net::TlsInfo& info) {
+  if (transcript_ != nullptr) {
+    step(fmt::format("{} {}{}{}", info.version, info.cipher, info.resumed ? ", resumed" : "",
+                     info.verified ? ", verified" : ", not verified"));
+  }
+  tls_info_ = info;
   link_ = Link::kUp;
-  session_.tls_started(loop_.now());
+  if (implicit_tls_) {
+    session_.connected(loop_.now(), info.verified);
+  } else {
+    session_.tls_started(loop_.now(), info.verified);
+  }
   run();
 }
 
@@ -71,12 +103,19 @@ void Connection::on_closed(const Error& reason) {
   run();
 }
 
+void Connection::step(std::string_view text) {
+  if (transcript_ != nullptr) transcript_->step(loop_.now(), text);
+}
+
 void Connection::on_timer() {
   const TimePoint now = loop_.now();
   if (now >= due()) {
-    if (link_ == Link::kConnecting) {
-      const auto limit = std::chrono::duration_cast<std::chrono::seconds>(connect_timeout_);
-      session_.on_disconnect(Cause::kTimeout, fmt::format("no connection in {} s", limit.count()), now);
+    if (!session_begun()) {
+      const bool connecting = link_ == Link::kConnecting;
+      const auto limit =
+          std::chrono::duration_cast<std::chrono::seconds>(connecting ? connect_timeout_ : handshake_timeout_);
+      const std::string_view what = connecting ? "connection" : "TLS handshake";
+      session_.on_disconnect(Cause::kTimeout, fmt::format("no {} in {} s", what, limit.count()), now);
     } else {
       session_.on_timeout(now);
     }
@@ -89,11 +128,13 @@ void Connection::run() {
   destroyed_ = &destroyed;
   while (const auto event = session_.poll()) {
     if (event->kind == SessionEvent::Kind::kStartTls) {
-      link_ = Link::kHandshake;
-      stream_->start_tls({.server_name = server_name_, .verify_peer = false});
+      start_tls();
       continue;
     }
-    if (event->kind == SessionEvent::Kind::kClosed) stream_.reset();
+    if (event->kind == SessionEvent::Kind::kClosed) {
+      if (transcript_ != nullptr) step(words_of_end(event->outcome));
+      stream_.reset();
+    }
     owner_.on_event(*event);
     if (destroyed) return;
   }
@@ -110,8 +151,16 @@ void Connection::flush() {
     std::size_t size = 0;
     for (const std::string_view piece : pieces) size += piece.size();
     const std::size_t taken = stream_->write_pieces(pieces);
+    if (transcript_ != nullptr) sent(pieces, taken);
     if (taken > 0) session_.consume(taken, loop_.now());
     if (taken < size) return;  // on_writable() goes on.
+  }
+}
+
+void Connection::sent(std::span<const std::string_view> pieces, std::size_t count) {
+  for (const std::string_view piece : pieces) {
+    transcript_->sent(loop_.now(), piece.substr(0, count));
+    count -= std::min(count, piece.size());
   }
 }
 

@@ -5,7 +5,9 @@
 
 #include "core/base/timer_wheel.h"
 #include "smtp/connection.h"
+#include "smtp/host_tls.h"
 #include "smtp/host_walk.h"
+#include "smtp/transcript.h"
 
 namespace mailsbuddy::smtp {
 
@@ -22,8 +24,8 @@ struct Pool::State {
     const ConnectionId id;
     Phase phase = Phase::kOpening;
     std::unique_ptr<HostWalk> walk;  // While opening.
-    std::string host;
-    net::Endpoint remote;
+    HostWalk::Target target;
+    HostTls tls;            // What is asked of the target's host.
     bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
     int under_way = 0;  // Transactions.
@@ -34,8 +36,13 @@ struct Pool::State {
 
   ConnectionId open();
   void try_next(Slot& slot);
+  void find_tls(Slot& slot);
+  void found_tls(Slot& slot);
   void connect(Slot& slot);
+  std::unique_ptr<Transcript> transcript(const Slot& slot);
+  void report_tls(const Slot& slot, const Outcome* failure) const;
   void attempt_failed(Slot& slot, const Outcome& outcome);
+  bool serves(const net::Endpoint& remote) const;
   void open_failed(Slot& slot);
 
   void on_event(Slot& slot, const SessionEvent& event);
@@ -73,7 +80,7 @@ struct Pool::State {
 ConnectionId Pool::State::open() {
   const ConnectionId id = ++last_id;
   auto slot = std::make_unique<Slot>(*this, id);
-  slot->walk = std::make_unique<HostWalk>(resolver, options.local, hosts, options.addresses_per_open_max, random);
+  slot->walk = std::make_unique<HostWalk>(loop, resolver, options, hosts, random);
   slots.emplace(id, std::move(slot));
   // From the loop: with nothing to try, the handler would be called from inside open().
   loop.post([this, id, guard = std::weak_ptr(alive)] {
@@ -85,26 +92,91 @@ ConnectionId Pool::State::open() {
 void Pool::State::try_next(Slot& slot) {
   slot.walk->next([this, &slot](std::optional<HostWalk::Target> target) {
     if (!target) return open_failed(slot);
-    slot.host = std::move(target->host);
-    slot.remote = {.address = target->address, .port = options.port};
+    const bool same_host = slot.target.host == target->host;
+    slot.target = *std::move(target);
     slot.in_clear = false;
-    connect(slot);
+    same_host ? connect(slot) : find_tls(slot);
   });
 }
 
+void Pool::State::find_tls(Slot& slot) {
+  const RouteTls route = options.tls.value_or(RouteTls{.policy = options.session.tls});
+  find_host_tls(route, slot.target.host, slot.target.remote.port, options.secure,
+                [this, id = slot.id, guard = std::weak_ptr(alive)](HostTls tls) {
+                  if (guard.expired()) return;
+                  const auto found = slots.find(id);
+                  if (found == slots.end()) return;
+                  found->second->tls = std::move(tls);
+                  found_tls(*found->second);
+                });
+}
+
+void Pool::State::found_tls(Slot& slot) {
+  if (!slot.tls.unusable) return connect(slot);
+  if (options.on_tls) options.on_tls(*slot.tls.unusable);
+  slot.walk->skip_host(slot.target, {Stage::kRoute, Cause::kDnsFailure, {}, slot.tls.unusable->detail});
+  slot.target.host.clear();
+  try_next(slot);
+}
+
 void Pool::State::connect(Slot& slot) {
-  Connection::Options how{.local = options.local, .remote = slot.remote, .host = slot.host, .session = options.session};
-  if (slot.in_clear) how.session.tls = TlsPolicy::kNone;
+  Connection::Options how{
+      .local = options.local, .remote = slot.target.remote, .tls = slot.tls.options, .session = options.session};
+  how.session.tls = slot.in_clear ? TlsPolicy::kNone : slot.tls.policy;
+  if (options.tracer != nullptr) how.transcript = transcript(slot);
   slot.connection = std::make_unique<Connection>(loop, transport, std::move(how), slot);
 }
 
+std::unique_ptr<Transcript> Pool::State::transcript(const Slot& slot) {
+  auto trace = options.tracer->trace(
+      {.id = slot.id, .local = options.local, .remote = slot.target.remote, .mx_host = slot.target.host});
+  return trace == nullptr ? nullptr : std::make_unique<Transcript>(std::move(trace));
+}
+
 void Pool::State::attempt_failed(Slot& slot, const Outcome& outcome) {
-  slot.walk->failed(outcome);
-  if (outcome.cause == Cause::kTlsFailed && options.session.tls == TlsPolicy::kOpportunistic && !slot.in_clear) {
+  slot.walk->failed(slot.target, outcome, outcome.stage <= Stage::kEhlo && !serves(slot.target.remote));
+  report_tls(slot, &outcome);
+  const bool may_go_in_clear = slot.tls.policy == TlsPolicy::kOpportunistic && !options.session.implicit_tls;
+  if (outcome.cause == Cause::kTlsFailed && may_go_in_clear && !slot.in_clear) {
     slot.in_clear = true;
     return connect(slot);
   }
   try_next(slot);
+}
+
+// A host that has connections of ours and takes no more of them is not a bad one.
+bool Pool::State::serves(const net::Endpoint& remote) const {
+  return std::ranges::any_of(slots, [&](const auto& each) {
+    return each.second->phase != Slot::Phase::kOpening && each.second->target.remote == remote;
+  });
+}
+
+// A session in clear after a handshake that failed has been told of already.
+void Pool::State::report_tls(const Slot& slot, const Outcome* failure) const {
+  if (!options.on_tls || slot.in_clear || slot.tls.policy == TlsPolicy::kNone) return;
+  TlsResult result{.mx_host = slot.target.host,
+                   .local = options.local,
+                   .remote = slot.target.remote.address,
+                   .tls = slot.connection->tls(),
+                   .dane = slot.tls.dane,
+                   .tlsa = slot.tls.options.tlsa};
+  if (failure == nullptr) {
+    result.verified = result.tls && slot.connection->tls_info().verified;
+    result.failure = result.tls ? slot.connection->tls_info().failure : net::TlsFailure::kNone;
+    if (!result.tls) result.trouble = TlsResult::Trouble::kNotOffered;
+  } else if (failure->cause == Cause::kTlsUnavailable) {
+    result.trouble = TlsResult::Trouble::kNotOffered;
+  } else if (failure->cause == Cause::kTlsFailed) {
+    result.failure = slot.connection->tls_failure();
+    result.trouble = TlsResult::Trouble::kHandshake;
+  } else {
+    return;  // It did not come to TLS, or had come past it.
+  }
+  if (failure != nullptr) {
+    result.tls = false;
+    result.detail = failure->detail;
+  }
+  options.on_tls(result);
 }
 
 void Pool::State::open_failed(Slot& slot) {
@@ -135,6 +207,8 @@ void Pool::State::on_event(Slot& slot, const SessionEvent& event) {
 }
 
 void Pool::State::on_ready(Slot& slot) {
+  if (slot.walk != nullptr) slot.walk->worked(slot.target);
+  if (slot.phase == Slot::Phase::kOpening) report_tls(slot, nullptr);
   slot.walk.reset();
   if (slot.messages >= options.messages_per_connection) return quit(slot);
   slot.phase = Slot::Phase::kIdle;
@@ -236,7 +310,20 @@ ConnectionInfo Pool::info(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   if (found == state_->slots.end()) return {};
   const State::Slot& slot = *found->second;
-  return {.mx_host = slot.host, .remote = slot.remote, .tls = slot.connection != nullptr && slot.connection->tls()};
+  const bool tls = slot.connection != nullptr && slot.connection->tls();
+  return {.mx_host = slot.target.host,
+          .remote = slot.target.remote,
+          .tls = tls,
+          .verified = tls ? slot.tls.options.verify : net::TlsVerify::kNone};
+}
+
+// With messages under way a transcript could not tell a message from commands.
+void Pool::trace(ConnectionId connection) {
+  const auto found = state_->slots.find(connection);
+  if (found == state_->slots.end() || state_->options.tracer == nullptr) return;
+  State::Slot& slot = *found->second;
+  if (slot.phase == State::Slot::Phase::kIdle && !slot.connection->traced())
+    slot.connection->trace(state_->transcript(slot));
 }
 
 int Pool::open_connections() const noexcept { return static_cast<int>(state_->slots.size()); }

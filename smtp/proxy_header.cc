@@ -102,6 +102,22 @@ ProxyHeader parse_v2(std::string_view bytes) {
   return header;
 }
 
+// `width` octets: 4 of an IPv4 address, else 16.
+void append_address(std::string& out, const net::IpAddress& address, std::size_t width) {
+  const auto bytes = address.bytes();
+  const std::size_t at = out.size();
+  out.append(width, '\0');
+  if (address.is_v4() && width == 16) out[at + 10] = out[at + 11] = '\xff';
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    out[at + width - bytes.size() + i] = static_cast<char>(bytes[i]);
+  }
+}
+
+void append_number(std::string& out, std::size_t value) {
+  out.push_back(static_cast<char>(value >> 8 & 0xff));
+  out.push_back(static_cast<char>(value & 0xff));
+}
+
 bool begins_alike(std::string_view bytes, std::string_view signature) noexcept {
   const std::size_t size = std::min(bytes.size(), signature.size());
   return bytes.substr(0, size) == signature.substr(0, size);
@@ -116,6 +132,20 @@ ProxyHeader parse_proxy_header(std::string_view bytes) {
   if (end != std::string_view::npos && end >= kV1.size()) return read_v1(bytes.substr(0, end));
   // A CRLF within the signature was ruled out above. Without one in its longest form there will be none.
   return {.status = bytes.size() >= kProxyV1Max ? Status::kBad : Status::kIncomplete, .size = 0, .source = {}};
+}
+
+std::string make_proxy_header(const net::Endpoint& source, const net::Endpoint& destination) {
+  const bool v6 = source.address.is_v6() || destination.address.is_v6();
+  const std::size_t width = v6 ? 16 : 4;
+  std::string header(kV2);
+  header.push_back('\x21');  // Version 2, PROXY.
+  header.push_back(v6 ? '\x21' : '\x11');
+  append_number(header, 2 * width + 4);
+  append_address(header, source.address, width);
+  append_address(header, destination.address, width);
+  append_number(header, source.port);
+  append_number(header, destination.port);
+  return header;
 }
 
 }  // namespace mailsbuddy::smtp

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "mailsbuddy/net.h"
@@ -33,5 +34,9 @@ struct ProxyHeader {
 // `bytes`: what has come of the connection from its first octet. kIncomplete: call again with more; never of more than
 // kProxyV2Max octets.
 ProxyHeader parse_proxy_header(std::string_view bytes);
+
+// A version 2 header that says who connects, and to whom. Addresses of two families are IPv6 both, the IPv4 one mapped;
+// an unspecified one is all zeros: the one who reads it chooses.
+std::string make_proxy_header(const net::Endpoint& source, const net::Endpoint& destination);
 
 }  // namespace mailsbuddy::smtp

@@ -40,6 +40,7 @@ EngineOptions engine_options(std::uint16_t port, int connections) {
   return {.egress = {{.address = "127.0.0.1", .ehlo_name = "bench.sender.example"}},
           .tls = smtp::TlsPolicy::kNone,
           .port = port,
+          .allowed_targets = {"127.0.0.0/8"},
           .settings = limits(connections),
           .runtime = make_loopback_runtime()};
 }

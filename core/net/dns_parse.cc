@@ -198,6 +198,15 @@ DnsAnswer<std::string> parse_txt(std::span<const std::uint8_t> bytes) {
   });
 }
 
+DnsAnswer<TlsaRecord> parse_tlsa(std::span<const std::uint8_t> bytes) {
+  constexpr int kTypeTlsa = 52;  // RFC 6698 7.1; older headers do not name it.
+  auto answer = parse<TlsaRecord>(bytes, kTypeTlsa,
+                                  [](Message&, std::span<const std::uint8_t> data) { return parse_tlsa_data(data); });
+  std::sort(answer.records.begin(), answer.records.end());
+  answer.records.erase(std::unique(answer.records.begin(), answer.records.end()), answer.records.end());
+  return answer;
+}
+
 DnsAnswer<IpAddress> merge(DnsAnswer<IpAddress> v6, const DnsAnswer<IpAddress>& v4, std::chrono::seconds failure_ttl) {
   const bool v6_failed = v6.status == DnsStatus::kFailed;
   const bool v4_failed = v4.status == DnsStatus::kFailed;

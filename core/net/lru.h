@@ -40,6 +40,11 @@ class Lru {
     index_.emplace(by_use_.front().first, by_use_.begin());
   }
 
+  template <class Call>
+  void each(Call call) const {  // call(key, value), the least recently used first. Counts as no use.
+    for (auto entry = by_use_.rbegin(); entry != by_use_.rend(); ++entry) call(entry->first, entry->second);
+  }
+
   void erase(std::string_view key) {
     const auto found = index_.find(key);
     if (found == index_.end()) return;

@@ -335,7 +335,13 @@ void Connection::close_handle() noexcept {
 }
 
 void Connection::report_closed(const Error& reason) {
-  if (StreamHandler* handler = std::exchange(handler_, nullptr)) handler->on_closed(reason);
+  StreamHandler* handler = std::exchange(handler_, nullptr);
+  if (handler == nullptr) return;
+  if (tls_ && tls_->state() == TlsClient::State::kHandshake)  // Cut off in the middle of it.
+    handler->on_tls_failed(TlsFailure::kHandshake);
+  else if (tls_ && tls_->failure() != TlsFailure::kNone)
+    handler->on_tls_failed(tls_->failure());
+  handler->on_closed(reason);
 }
 
 void Connection::fail(const Error& reason) {

@@ -31,7 +31,8 @@ using SslSessionPtr = std::unique_ptr<SSL_SESSION, OpenSslDeleter<SSL_SESSION_fr
 // Threads: its loop's. Ownership: outlives the TlsClients made with it.
 class TlsContext {
  public:
-  explicit TlsContext(std::string ca_file) : ca_file_(std::move(ca_file)) {}  // PEM; empty: the system's store.
+  // A PEM file, or a folder of them by hash (openssl rehash); empty: the system's store.
+  explicit TlsContext(std::string ca) : ca_(std::move(ca)) {}
   SSL_CTX* get();  // Made on first use: a process that never meets TLS reads no roots. Null: out of memory.
 
   SSL_SESSION* session(std::string_view key);  // Null: none.
@@ -39,7 +40,7 @@ class TlsContext {
   void forget(std::string_view key) { sessions_.erase(key); }
 
  private:
-  std::string ca_file_;
+  std::string ca_;
   SslCtxPtr context_;
   Lru<SslSessionPtr> sessions_{kTlsSessionsMax};
 };
@@ -59,7 +60,8 @@ class TlsClient {
 
   State state() const noexcept { return state_; }
   const Error& error() const noexcept { return error_; }
-  TlsInfo info() const;  // From kOpen on.
+  TlsFailure failure() const noexcept { return failure_; }  // When kFailed in the handshake.
+  TlsInfo info() const;                                     // From kOpen on.
 
   void feed(std::string_view ciphertext);
   std::size_t read(std::span<char> plaintext);     // 0: no more now, or not kOpen any longer.
@@ -72,7 +74,10 @@ class TlsClient {
   friend class TlsContext;
   bool prepare(SSL_CTX* context);
   void step_handshake();
+  bool prepare_names();
+  bool prepare_dane();
   bool verified() const;
+  TlsFailure verdict() const;  // On the peer's certificate.
   void fail(std::string why);
   std::string last_openssl_words() const;
 
@@ -82,6 +87,8 @@ class TlsClient {
   std::string session_key_;
   State state_ = State::kHandshake;
   Error error_;
+  bool dane_usable_ = false;  // A TLSA record was taken.
+  TlsFailure failure_ = TlsFailure::kNone;
   SslPtr ssl_;
   BIO* in_ = nullptr;   // Owned by ssl_.
   BIO* out_ = nullptr;  // Owned by ssl_.

@@ -34,6 +34,7 @@ struct EgressIp {
   std::string ehlo_name;  // EHLO argument (RFC 5321 4.1.1.1); should match the PTR. Required.
   std::string pool = "default";
   std::optional<warming::Curve> curve{};  // Empty: fully warm.
+  std::optional<smtp::EgressProxy> proxy{};  // The address lives behind it. Empty: on this host.
 };
 
 // What becomes of mail that the cold IPs of a pool do not take. Its warm IPs, if it has any, take what they can in any case;
@@ -54,6 +55,15 @@ struct EngineOptions {
   smtp::Timeouts timeouts{};
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
+  std::vector<smtp::RelayRule> relays{};        // Domains whose mail goes elsewhere than to their MX hosts.
+  // Ranges, "127.0.0.0/8", that MX hosts may be in although no mail host on the Internet is (see smtp::TargetRules): a
+  // domain that leads there fails with kProhibitedAddress. Relays may be anywhere. For tests, and for inner networks.
+  std::vector<std::string> allowed_targets{};
+  // A domain whose best MX host is ourselves fails with kMailLoop (RFC 5321 5.1): one with the EHLO name or the address of
+  // an egress IP, or one of these. Where a server for a domain of yours listens on an egress IP, name it as a relay.
+  bool refuse_loops = true;
+  std::vector<std::string> own_names{};
+  std::vector<net::IpAddress> own_addresses{};  // Where we listen, say.
   std::shared_ptr<const warming::Settings> settings{};  // Limits and thresholds (docs/limits.md). Null: the shipped ones.
   std::map<std::string, PoolOptions> pools{};   // By name. A pool without has the defaults.
   std::chrono::minutes utc_offset{0};           // Where days of warm-up begin; east is positive.
@@ -263,6 +273,48 @@ struct OpenRecipient {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Trace
+
+// What to follow; empty fields: any. All that are not must fit.
+struct TraceFilter {
+  std::string domain{};    // Of recipients, in lower case.
+  std::string job{};       // A campaign's or a message's id, or Message::campaign.
+  std::string egress{};    // An IP address, as Event has it; likewise the next two.
+  std::string provider{};
+  std::string mx_host{};
+  // Connections that somebody wants more of are shown with more to all who follow them.
+  smtp::TraceBodies bodies = smtp::TraceBodies::kHeaders;
+
+  // "domain=example.net,egress=192.0.2.1": names domain, job, egress, provider, mx. Empty: everything.
+  // Errors: kInvalidArgument.
+  static Result<TraceFilter> parse(std::string_view text);
+};
+
+// One line of a connection's transcript (smtp::TraceLine).
+struct TraceRecord {
+  TimePoint time{};
+  smtp::TraceLine::Kind kind = smtp::TraceLine::Kind::kStep;
+  std::string text{};
+  std::uint64_t connection = 0;  // Unique in an engine: lines of several are mixed.
+  std::string egress{};
+  std::string provider{};
+  std::string mx_host{};
+  std::string remote{};          // "192.0.2.1:25"
+};
+
+inline constexpr std::size_t kTraceRecordsMax = 10'000;  // Of one trace, not taken yet: some 3 MB. Beyond: dropped, and counted.
+
+// A trace while it is taken; destroying it ends it. Nothing waits for who takes it: delivery goes on, and what is too much is
+// dropped. Threads: any. Ownership: the engine may go first; then nothing more comes.
+class Tracing {
+ public:
+  virtual ~Tracing() = default;
+  // What has come since the last call; when there is nothing, it waits for it so long.
+  virtual std::vector<TraceRecord> take(std::chrono::milliseconds wait) = 0;
+  virtual std::uint64_t dropped() = 0;  // Lines that were dropped since the last call.
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Engine
 
 class Engine {
@@ -305,6 +357,10 @@ class Engine {
   std::vector<warming::Explanation> paces() const;
   // Other limits and thresholds, at once; what is owed under the old ones stays owed. Null: the shipped ones.
   void change(std::shared_ptr<const warming::Settings> settings);
+  // Follows connections and messages, from now on. A connection that is open already is followed from its next message on that
+  // begins with no other under way. What never comes to a connection has no lines: its events say why. Costs nothing when
+  // nobody does it, else some microseconds a line on the sending threads.
+  std::unique_ptr<Tracing> trace(TraceFilter filter);
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
   std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.

@@ -114,8 +114,14 @@ enum class Cause : std::uint8_t {
   kTlsFailed,          // The handshake failed.
   kSmtpUtf8Unavailable,
   kTooLarge,           // Larger than the server's SIZE (RFC 1870).
+  kEightBitUnavailable,    // Octets above 127, and no 8BITMIME (RFC 6152). See to_seven_bit().
+  kRequireTlsUnavailable,  // REQUIRETLS (RFC 8689) is wanted: it is not offered, or the connection's TLS is not verified.
+  kAuthUnavailable,        // A login is configured: AUTH is not offered, or no mechanism that it serves.
+  kTransactionFull,        // The transaction takes no more recipients: not tried, to be sent at once in another.
   kNoSuchDomain,       // NXDOMAIN, or neither MX nor address.
   kNullMx,             // RFC 7505.
+  kMailLoop,           // The domain's best MX host is ourselves (RFC 5321 5.1).
+  kProhibitedAddress,  // Its hosts have no addresses but such as mail is never sent to: loopback, private and the like.
   kDnsFailure,         // SERVFAIL or no answer.
   kRenderFailed,
   kSignFailed,
@@ -210,6 +216,13 @@ class Template {
 // Writes one complete message from a Content whose values are ready text, not templates. `random` gives the boundary.
 // Errors: kInvalidArgument for a header name or value that cannot stand in a header.
 Result<std::string> build_message(const Content& content, std::string_view leading_headers, Random& random);
+
+// `message`, complete with its headers, with no octet above 127 in any body (RFC 6152 3): parts that have some become
+// quoted-printable, or base64 where that is shorter, and say so; multiparts and message/rfc822 are entered, all else stays
+// octet by octet. What a reader decodes is the same. Signatures over what was changed break: sign afterwards.
+// Errors: kUnsupported, naming the part: octets above 127 in a header (that takes SMTPUTF8), in a multipart/signed or
+// multipart/encrypted, between parts, or in a transfer encoding that has none; structures beyond the limits of a reader.
+Result<std::string> to_seven_bit(std::string_view message);
 
 // RFC 5322 3.3 date-time in UTC: "Mon, 23 Nov 2026 19:57:48 +0000".
 std::string format_date(TimePoint time);

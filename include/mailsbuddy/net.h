@@ -65,16 +65,50 @@ class Loop : public Executor {
 // ---------------------------------------------------------------------------------------------------------------------
 // Transport
 
-struct TlsOptions {
-  std::string server_name;       // SNI (RFC 6066 3), and the session cache's key together with the endpoint.
-  bool verify_peer = false;      // Opportunistic TLS does not verify (RFC 7435).
+// What a TLSA record says about a certificate (RFC 6698 2.1).
+struct TlsaRecord {
+  std::uint8_t usage = 0;     // 2: DANE-TA, 3: DANE-EE; 0 and 1 mean nothing to SMTP (RFC 7672 3.1.3).
+  std::uint8_t selector = 0;  // 0: the certificate, 1: its public key.
+  std::uint8_t matching = 0;  // 0: as it is, 1: SHA-256, 2: SHA-512.
+  std::string data{};         // Octets.
+  // As in a zone file: "3 1 1 8f43..."; blanks may part the digits. Errors: kInvalidArgument.
+  static Result<TlsaRecord> parse(std::string_view text);
+  std::string str() const;
+  bool usable() const noexcept;  // By an SMTP client: it understands all three, and a digest has its length.
+  auto operator<=>(const TlsaRecord&) const = default;
 };
 
+enum class TlsVerify : std::uint8_t {
+  kNone,    // Opportunistic TLS does not (RFC 7435).
+  kWebPki,  // A chain to a trusted root, and the name (RFC 6125).
+  kDane,    // The TLSA records, and nothing else: RFC 7672 3.1. DANE-EE looks at no name and no date.
+};
+
+struct TlsOptions {
+  std::string server_name;  // SNI (RFC 6066 3), and the session cache's key together with the endpoint.
+  TlsVerify verify = TlsVerify::kNone;
+  std::vector<std::string> names{};  // One of them must be the certificate's. Empty: server_name.
+  std::vector<TlsaRecord> tlsa{};    // For kDane. Those that are not usable are passed over; with none left it fails.
+};
+
+// What is wrong with a peer's TLS, in the terms of RFC 8460 4.3.
+enum class TlsFailure : std::uint8_t {
+  kNone,
+  kHandshake,  // No handshake came about: nothing to do with its certificate.
+  kExpired,
+  kNameMismatch,
+  kSelfSigned,
+  kUntrusted,     // No chain to a root that is trusted, or anything else that is wrong with it.
+  kTlsaMismatch,  // No TLSA record is about this certificate.
+};
+std::string_view to_string(TlsFailure failure) noexcept;  // "none", "handshake", "expired", ...
+
 struct TlsInfo {
-  std::string version;           // "TLSv1.3"
-  std::string cipher;            // "TLS_AES_256_GCM_SHA384"
+  std::string version;  // "TLSv1.3"
+  std::string cipher;   // "TLS_AES_256_GCM_SHA384"
   bool resumed = false;
-  bool verified = false;         // The chain and the name are good, whether or not that was demanded.
+  bool verified = false;  // By the TLSA records if they were given, else chain and name, whether or not demanded.
+  TlsFailure failure = TlsFailure::kNone;  // Why it is not verified.
 };
 
 // What a Stream reports. All calls come on the loop's thread, never from inside a call into the Stream.
@@ -85,6 +119,7 @@ class StreamHandler {
   virtual void on_data(std::string_view bytes) = 0;   // The view dies on return.
   virtual void on_writable() = 0;                     // After write() took less than all: it takes bytes again.
   virtual void on_tls(const TlsInfo& info) = 0;       // start_tls() succeeded.
+  virtual void on_tls_failed(TlsFailure) {}           // It did not; on_closed() follows. Must not destroy the stream.
   virtual void on_closed(const Error& reason) = 0;    // By the peer, by an error, or the connect or handshake failed.
                                                       // Last call. kClosed: an orderly end; kIo: anything else.
 };
@@ -162,12 +197,96 @@ class Resolver {
   virtual void txt(std::string_view name, Callback<std::string> done) = 0;      // Character-strings of a record joined.
 };
 
+enum class DnsSecurity : std::uint8_t {
+  kInsecure,  // The zone is not signed, or nothing is trusted that is above it.
+  kSecure,    // Validated (RFC 4033 5); also that there are no such records.
+  kBogus,     // It should validate and does not: forged or broken. The answer is kFailed.
+};
+
+template <class Record>
+struct SecureAnswer {
+  DnsAnswer<Record> answer;
+  DnsSecurity security = DnsSecurity::kInsecure;
+  std::string owner{};  // What the name's CNAMEs lead to; without any, the name. In lower case, no trailing dot.
+};
+
+// DNS with DNSSEC validation (RFC 4035). Threads, callbacks: as Resolver.
+class SecureResolver {
+ public:
+  template <class Record>
+  using Callback = UniqueFunction<void(const SecureAnswer<Record>&)>;
+
+  virtual ~SecureResolver() = default;
+  virtual void mx(std::string_view domain, Callback<MxRecord> done) = 0;
+  virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // The less secure of A and AAAA.
+  virtual void tlsa(std::string_view name, Callback<TlsaRecord> done) = 0;      // "_25._tcp.mx.example.net".
+  // Whether anything validates at all: the trust anchor's own keys. Not behind servers that leave signatures out.
+  virtual void validates(UniqueFunction<void(bool)> done) = 0;
+};
+
+struct SecureResolverOptions {
+  std::vector<Endpoint> servers{};  // Recursive servers that pass signatures on; empty: the system's (resolv.conf).
+  std::string trust_anchors{};      // DS or DNSKEY records as in zone files, a line each; empty: the root's of 2017 and 2024.
+  Duration timeout = std::chrono::seconds(20);  // For a question with all that it takes to validate.
+};
+
 struct ResolverOptions {
   std::vector<Endpoint> servers{};          // Empty: the system's (resolv.conf).
   Duration timeout = std::chrono::seconds(3);   // For the first try of each server.
   int tries = 2;
   std::size_t cache_entries_max = 100'000;  // Least recently used entries leave first.
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+// HTTPS, for the policies that domains publish there
+
+struct HttpsRequest {
+  std::string host;                             // The certificate must be this name's.
+  std::string path;                             // "/.well-known/mta-sts.txt"
+  std::string body{};                           // Not empty: it is a POST.
+  std::string content_type{};                   // Of the body.
+  std::size_t reply_bytes_max = 64 * 1024;      // RFC 8461 3.3 suggests this for policies.
+  Duration timeout = std::chrono::seconds(60);  // For all of it. RFC 8461 3.3: a minute.
+};
+
+enum class HttpsFailure : std::uint8_t {
+  kNone,
+  kNoAddress,   // The name does not resolve.
+  kProhibited,  // To none but addresses of this host's or a private network.
+  kConnect,
+  kTls,  // The handshake or the certificate.
+  kTimeout,
+  kTooLarge,
+  kProtocol,  // What came is not HTTP, or broke off.
+};
+std::string_view to_string(HttpsFailure failure) noexcept;  // "none", "no_address", ...
+
+struct HttpsReply {
+  HttpsFailure failure = HttpsFailure::kNone;
+  int status = 0;  // Without a failure. Redirects are not followed: 301 is a reply as any.
+  std::string content_type{};
+  std::string body{};
+  std::string detail{};  // Of a failure: one line.
+};
+
+// Threads, callbacks: as Resolver.
+class HttpsClient {
+ public:
+  using Done = UniqueFunction<void(const HttpsReply&)>;
+  virtual ~HttpsClient() = default;
+  virtual void send(HttpsRequest request, Done done) = 0;
+};
+
+struct HttpsOptions {
+  std::string ca{};          // PEM file, or folder, of the roots to trust; empty: the system's.
+  std::uint16_t port = 443;  // Other ports are for tests.
+  bool allow_private =
+      false;  // Also connect to loopback, private and other special addresses: a stranger's DNS says where.
+};
+
+// An address of a host on the Internet: not loopback, private, link-local, multicast, reserved or for documentation,
+// also not when written as IPv6 (RFC 6890, and the IANA registries that it started).
+bool is_public(const IpAddress& address) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Runtime
@@ -181,6 +300,9 @@ class Runtime {
   virtual Loop& loop(int worker) noexcept = 0;
   virtual Transport& transport(int worker) noexcept = 0;   // Use on loop(worker)'s thread.
   virtual Resolver& resolver(int worker) noexcept = 0;     // Use on loop(worker)'s thread.
+  // DNSSEC and HTTPS, for the policies of domains; null: there are none. Use on loop(worker)'s thread.
+  virtual SecureResolver* secure_resolver(int worker) noexcept { return static_cast<void>(worker), nullptr; }
+  virtual HttpsClient* https(int worker) noexcept { return static_cast<void>(worker), nullptr; }
   virtual Executor& cpu() noexcept = 0;                    // Rendering and signing.
   virtual Executor& events() noexcept = 0;                 // One thread, in order: event sinks.
   virtual const Clock& clock() const noexcept = 0;
@@ -193,6 +315,9 @@ struct RuntimeOptions {
   int workers = 0;       // Event-loop threads; 0: one per core.
   int cpu_threads = 0;   // 0: one per core.
   ResolverOptions resolver{};
+  SecureResolverOptions secure_resolver{};
+  HttpsOptions https{};
+  std::string tls_ca{};    // PEM file, or folder, of the roots to verify mail servers with; empty: the system's.
   std::uint64_t seed = 0;  // 0: from the operating system.
 };
 

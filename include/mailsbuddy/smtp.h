@@ -1,12 +1,13 @@
 // smtp.h - SMTP on the wire: the client session without I/O, connections, pools, routes, a receiver for tests, and the
 // submission listener.
-// RFC 5321, with 1870 (SIZE), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3207 (STARTTLS), 6152 (8BITMIME),
-// 6531 (SMTPUTF8).
+// RFC 5321, with 1870 (SIZE), 2033 (LMTP), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS),
+// 3461 (DSN), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8), 8314 (implicit TLS), 8689 (REQUIRETLS), 9422 (LIMITS).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@ enum class TlsPolicy : std::uint8_t {
   kNone,           // Never STARTTLS.
   kOpportunistic,  // STARTTLS when offered; on a failed handshake the host is tried once more in clear.
   kRequired,       // STARTTLS or nothing is sent.
+  kVerified,       // And the certificate must be the host's, by the web's trusted roots or by DANE.
 };
 
 // How long to wait for each reply (RFC 5321 4.5.3.2, the minimum values given there).
@@ -35,6 +37,7 @@ struct Timeouts {
   Duration greeting = std::chrono::minutes(5);
   Duration ehlo = std::chrono::minutes(5);
   Duration start_tls = std::chrono::minutes(2);
+  Duration auth = std::chrono::minutes(5);         // For each reply of the exchange.
   Duration mail_from = std::chrono::minutes(5);
   Duration rcpt_to = std::chrono::minutes(5);
   Duration data = std::chrono::minutes(2);         // For the 354.
@@ -42,6 +45,24 @@ struct Timeouts {
   Duration final_dot = std::chrono::minutes(10);
   Duration quit = std::chrono::seconds(5);
 };
+
+enum class Protocol : std::uint8_t {
+  kSmtp,
+  kLmtp,  // RFC 2033: LHLO, and a reply for each recipient after the end of data. Never on port 25.
+};
+
+// Who we are for a server that wants to know (RFC 4954). None of it ever stands in an Outcome.
+// What the server offers decides: XOAUTH2 where there is a token; else PLAIN (RFC 4616), which is one round trip, or LOGIN.
+// Without a mechanism in common the session ends with kAuthUnavailable at stage kAuth; nothing is sent unauthenticated.
+struct Login {
+  std::string user{};      // Empty: no AUTH.
+  std::string password{};  // For PLAIN and LOGIN. Empty: neither.
+  std::string token{};     // OAuth 2.0 bearer token, for XOAUTH2. Empty: not that.
+  bool in_clear = false;   // Also without TLS: who listens has the password then. For loopback and tests.
+};
+
+// Of a transaction without more: RFC 5321 4.5.3.1.8 has every server take as many.
+inline constexpr std::size_t kRecipientsMax = 100;
 
 struct SessionOptions {
   std::string ehlo_name;  // RFC 5321 4.1.1.1: a domain or an address literal. Required.
@@ -52,6 +73,11 @@ struct SessionOptions {
   // as the end of data (RFC 2920 3.1): one round trip a message instead of two. From 3 on, where CHUNKING is offered too,
   // messages go by BDAT (RFC 3030) together with their envelopes, this many at a time. 1: one after the other.
   int messages_in_flight = 2;
+  // The stream is TLS before the greeting (RFC 8314 3.3): connected() comes after the handshake, and `tls` plays no part.
+  bool implicit_tls = false;
+  Protocol protocol = Protocol::kSmtp;
+  Login login{};
+  std::size_t recipients_max = kRecipientsMax;  // Of a transaction; the server may lower it. See Cause::kTransactionFull.
 };
 
 // What a server offered after EHLO.
@@ -65,6 +91,26 @@ struct Capabilities {
   bool chunking = false;
   bool size = false;
   std::uint64_t size_max = 0;  // 0: no limit stated.
+  bool dsn = false;
+  bool require_tls = false;    // As offered; counts under TLS alone.
+  bool auth_plain = false;
+  bool auth_login = false;
+  bool auth_xoauth2 = false;
+  // RFC 9422; 0: no limit stated.
+  std::uint64_t mails_max = 0;              // MAILMAX, transactions of the connection.
+  std::uint64_t recipients_max = 0;         // RCPTMAX, of a transaction.
+  std::uint64_t recipient_domains_max = 0;  // RCPTDOMAINMAX, likewise.
+};
+
+enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3461 4.3.
+// RFC 3461 4.1; 0: not said.
+inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
+
+// What a recipient's server is asked to report, where it offers DSN. Elsewhere it is not said, and the recipient gets the mail
+// all the same (RFC 3461 5.2.2 would have the sender report "relayed" for NOTIFY=SUCCESS then: an event says so here).
+struct RecipientDsn {
+  std::uint8_t notify = 0;     // kNotify bits.
+  std::string_view orcpt{};    // "rfc822;ann@example.net", not encoded. Empty: none.
 };
 
 // One message with its envelope, ready for the wire.
@@ -76,6 +122,10 @@ struct Transaction {
   std::uint64_t message_bytes = 0;           // Before dot-stuffing, without the final dot: for SIZE.
   bool eight_bit = false;                    // Has octets above 127.
   bool smtputf8 = false;                     // An address or a header needs SMTPUTF8.
+  bool require_tls = false;                  // REQUIRETLS (RFC 8689): over verified TLS to a server that offers it, or not at all.
+  DsnReturn ret = DsnReturn::kUnspecified;   // Where DSN is offered, as the next two.
+  std::string_view envid{};                  // Printable, not encoded. Empty: none.
+  std::span<const RecipientDsn> dsn{};       // One a recipient, or none.
 };
 
 // `message` with bare CR and bare LF made CRLF, lines dot-stuffed (RFC 5321 4.5.2), and the end of data appended.
@@ -105,7 +155,10 @@ struct SessionEvent {
 // connection breaks, times out or talks nonsense; a recipient whose end of data was sent and not answered gets
 // Outcome::unknown(). Transactions end in the order in which they were begun, and all events of one come before those of
 // the next; when the session ends, one of which nothing but the envelope was sent gets an outcome of stage kMailFrom.
-// After 421 the session closes. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
+// Recipients that are more than the transaction may have, by our options, by LIMITS or because the server said 452 4.5.3
+// after others (RFC 5321 4.5.3.1.10), get kTransactionFull: they were not tried, and go at once in another transaction. Where
+// they are sent again, they come first, so that a server that means something else says so to them.
+// After 421 the session closes; where the server's MAILMAX is reached (RFC 9422), it says QUIT by itself. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
 // on_disconnect(): poll() until empty, then send output().
 class ClientSession {
  public:
@@ -114,23 +167,29 @@ class ClientSession {
   ClientSession(ClientSession&&) noexcept;
   ClientSession& operator=(ClientSession&&) noexcept;
 
-  void connected(TimePoint now);                       // TCP is up: the greeting's time runs.
+  // TCP is up: the greeting's time runs. With implicit TLS: so is TLS, `verified` as in tls_started().
+  void connected(TimePoint now, bool verified = false);
   void feed(std::string_view bytes, TimePoint now);    // What the server sent.
   std::string_view output() const;                     // What to send now; valid until the next non-const call.
   std::size_t outputs(std::span<std::string_view> pieces) const;  // output() and what follows it; how many there are.
   void consume(std::size_t count, TimePoint now);      // So many bytes of outputs() were sent.
   std::optional<SessionEvent> poll();
+  // The same into `event`, whose memory is used again: with one and the same event nothing is allocated per message.
+  // False: there is none, and `event` is as it was.
+  bool poll(SessionEvent& event);
 
   bool room() const;                                          // One more may be begun while others are under way.
   void begin(const Transaction& transaction, TimePoint now);  // Only after kReady, or with room().
   void quit(TimePoint now);                                   // Only after kReady. kClosed follows.
-  void tls_started(TimePoint now);
+  void tls_started(TimePoint now, bool verified = false);     // `verified`: chain and name are good. REQUIRETLS wants it.
   void on_disconnect(Cause cause, std::string_view detail, TimePoint now);  // kConnectionLost, kTlsFailed, ...
   void on_timeout(TimePoint now);                      // Call when now >= deadline().
   TimePoint deadline() const;                          // TimePoint::max(): none.
 
   const Capabilities& capabilities() const noexcept;
   bool tls() const noexcept;
+  bool secret() const noexcept;                // output() has a password or token in it: nothing to show in a log.
+  std::size_t recipients_max() const noexcept; // Of a transaction, as learned so far.
 
  private:
   struct State;
@@ -138,42 +197,409 @@ class ClientSession {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Transport security: what a domain asks of the TLS of its mail hosts (docs/tls.md)
+
+enum class StsMode : std::uint8_t { kNone, kTesting, kEnforce };
+std::string_view to_string(StsMode mode) noexcept;  // "none", "testing", "enforce"
+
+// An MTA-STS policy (RFC 8461 3.2).
+struct StsPolicy {
+  StsMode mode = StsMode::kNone;
+  std::vector<std::string> mx{};    // "mx.example.net", "*.example.net": in lower case, A-labels. Only kNone may have none.
+  std::chrono::seconds max_age{0};  // At most a year, as the RFC has it.
+  // Errors: kInvalidArgument with the line. Fields that are not known are passed over, of repeated ones the first counts.
+  static Result<StsPolicy> parse(std::string_view text);
+  bool matches(std::string_view host) const noexcept;  // 4.1: a wildcard stands for one label, the leftmost.
+  std::vector<std::string> lines() const;              // As it was published, field by field: "version: STSv1", ...
+  bool operator==(const StsPolicy&) const = default;
+};
+
+// The id in the one TXT record of _mta-sts.DOMAIN that is about STS (RFC 8461 3.1). Empty: none, several, or malformed.
+std::optional<std::string> parse_sts_record(std::span<const std::string> texts);
+
+enum class TlsSource : std::uint8_t { kDefault, kOverride, kSts, kDane };  // Whose word it is that TLS is demanded.
+std::string_view to_string(TlsSource source) noexcept;                     // "default", "override", "sts", "dane"
+
+// What is asked of the hosts of one route.
+struct RouteTls {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;
+  TlsSource source = TlsSource::kDefault;      // kDane: hosts without TLSA records fall back on `policy` and on `sts`.
+  bool dane = false;                           // The MX records are secure: each host's TLSA records count (RFC 7672 2.2).
+  std::vector<std::string> names{};            // For kVerified: instead of the host's name.
+  std::shared_ptr<const StsPolicy> sts{};      // The domain's, if it has one in force: for reports. Not part of the site key.
+  std::string sts_failure{};                   // Why there is none although there should be: for reports, likewise.
+};
+
+// An operator's word on one domain. It beats what the domain publishes: neither DANE nor MTA-STS is looked at.
+struct TlsOverride {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;
+  std::vector<std::string> names{};  // With kVerified: the certificate's must be one of these. Empty: the MX host's.
+};
+
+// How domains' policies are found.
+struct TlsPolicies {
+  bool dane = true;     // RFC 7672, where DNSSEC validation is to be had.
+  bool mta_sts = true;  // RFC 8461.
+  // By domain in A-labels and lower case; ".example.net" is for all below it. The longest counts.
+  std::map<std::string, TlsOverride, std::less<>> overrides{};
+  const TlsOverride* find(std::string_view domain) const;  // Null: none.
+};
+
+// What came of one host's TLS, for reports. Views: none.
+struct TlsResult {
+  std::string mx_host;
+  net::IpAddress local;
+  net::IpAddress remote;           // Unspecified: it did not come to a connection.
+  bool tls = false;                // Mail may have gone, under TLS.
+  bool verified = false;
+  bool dane = false;               // It was TLSA records that it was verified by, or failed.
+  net::TlsFailure failure = net::TlsFailure::kNone;
+  enum class Trouble : std::uint8_t { kNone, kNotOffered, kHandshake, kDnssec, kTlsa } trouble = Trouble::kNone;
+  std::string detail{};            // In our words, when something is wrong.
+  std::vector<net::TlsaRecord> tlsa{};
+};
+
+// Finds and keeps MTA-STS policies (RFC 8461 3.3, 5.1): the TXT record says whether the one that is kept is still the one;
+// if not, or if it is a day old, it is fetched anew; while that fails the old one stays until its max_age is over.
+// Threads: the resolver's loop. Ownership: what it is made with outlives it.
+class StsFinder {
+ public:
+  struct Found {
+    std::shared_ptr<const StsPolicy> policy{};  // Null: none.
+    std::string failure{};                      // Why not, or why it is an old one: "sts-policy-fetch-error: ..." (RFC 8460 4.3).
+  };
+  using Done = UniqueFunction<void(const Found&)>;
+
+  StsFinder(net::Loop& loop, net::Resolver& resolver, net::HttpsClient& https);
+  ~StsFinder();
+  void find(std::string_view domain, Done done);  // As Router::route(). `done` waits for a fetch kStsWait at most.
+
+  // What is kept, as opaque octets: saved and loaded, policies outlive the process, and with them what an attacker on the
+  // first connection could otherwise hide. load() adds what is good in it; what is kept already stays.
+  std::string save() const;
+  void load(std::string_view saved);
+  bool changed() noexcept;  // Since the last save().
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+inline constexpr Duration kStsWait = std::chrono::seconds(10);  // A policy host that hangs holds up its domain this long.
+
+// `secure`, once it has shown that anything validates; until then, and behind servers that leave signatures out, what
+// `plain` says, as insecure. It is tried again every few minutes: once it has, it stays, and signatures that are missing
+// then are an attack. Ownership: both outlive it.
+std::unique_ptr<net::SecureResolver> make_probing_resolver(net::Loop& loop, net::SecureResolver& secure,
+                                                           net::Resolver& plain);
+
+// Where a Router finds what domains ask of TLS. Ownership: all outlives it.
+struct TlsSources {
+  TlsPolicy policy = TlsPolicy::kOpportunistic;  // All domains get this at least. kNone: nothing else is looked at.
+  const TlsPolicies* policies = nullptr;         // Null: no overrides. Its switches are the caller's to heed.
+  net::SecureResolver* secure = nullptr;         // Null: no DANE.
+  StsFinder* sts = nullptr;                      // Null: no MTA-STS.
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// TLS reports (RFC 8460)
+
+// RFC 8460 4.3.
+enum class TlsResultType : std::uint8_t {
+  kSuccess,
+  kStartTlsNotSupported,
+  kValidationFailure,
+  kCertificateNotTrusted,
+  kCertificateHostMismatch,
+  kCertificateExpired,
+  kTlsaInvalid,
+  kDnssecInvalid,
+  kStsPolicyFetchError,
+  kStsPolicyInvalid,
+  kStsWebpkiInvalid,
+};
+std::string_view to_string(TlsResultType type) noexcept;  // As in a report: "starttls-not-supported", ...
+
+struct TlsFailureDetail {
+  TlsResultType type = TlsResultType::kValidationFailure;
+  std::string sending_ip{};
+  std::string mx_host{};
+  std::string receiving_ip{};
+  std::string reason{};
+  std::uint64_t sessions = 0;
+};
+
+struct TlsReportPolicy {
+  std::string type;                     // "tlsa", "sts", "no-policy-found"
+  std::vector<std::string> text{};      // "version: STSv1", ... or TLSA records.
+  std::vector<std::string> mx_hosts{};  // STS: its patterns. TLSA: the host.
+  std::uint64_t successful = 0;
+  std::uint64_t failed = 0;
+  std::vector<TlsFailureDetail> details{};
+};
+
+// What a domain's hosts did in a time.
+struct TlsReport {
+  std::string domain;
+  TimePoint begin{};
+  TimePoint end{};
+  std::vector<TlsReportPolicy> policies{};
+};
+
+// Counts sessions by domain. Threads: one owner; those of several are merged. Caps: kReportDomainsMax domains, the details
+// of kReportDetailsMax kinds of failure each; beyond them sessions are counted without, or not at all.
+class TlsReports {
+ public:
+  TlsReports();
+  ~TlsReports();
+  TlsReports(TlsReports&&) noexcept;
+  TlsReports& operator=(TlsReports&&) noexcept;
+
+  // A session for mail to `domain`, whose policy is `tls`.
+  void record(std::string_view domain, const RouteTls& tls, const TlsResult& result);
+  void merge(TlsReports other);
+  std::vector<TlsReport> take(TimePoint begin, TimePoint end);  // All of them, by name; then it is empty.
+  bool empty() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+inline constexpr std::size_t kReportDomainsMax = 100'000;
+inline constexpr std::size_t kReportDetailsMax = 100;
+
+// Where a domain wants its reports: the TXT record of _smtp._tls.DOMAIN (RFC 8460 3).
+struct TlsRptRecord {
+  std::vector<Address> mailto{};
+  std::vector<std::string> https{};  // "https://reports.example.net/v1", complete.
+};
+std::optional<TlsRptRecord> parse_tlsrpt_record(std::span<const std::string> texts);  // Empty: none, several, or malformed.
+
+// Who reports.
+struct TlsReporter {
+  std::string organization;   // "Brand Inc."
+  std::string contact;        // "tlsrpt@brand.example" (RFC 8460 4.4: contact-info).
+  std::string domain;         // "brand.example": TLS-Report-Submitter. Mail must be signed by it (RFC 8460 3).
+};
+
+std::string tls_report_id(const TlsReport& report, const TlsReporter& reporter, Random& random);
+std::string tls_report_json(const TlsReport& report, const TlsReporter& reporter, std::string_view id);
+// For a POST of type application/tlsrpt+gzip (RFC 8460 5.4), and as the mail's attachment. Errors: kResourceExhausted.
+Result<std::string> gzip(std::string_view text);
+// A complete message that carries it (RFC 8460 5.3), to be signed and submitted; "TLS-Required: No" (RFC 8689 5) lets it
+// through where TLS is what fails.
+Result<std::string> tls_report_mail(const TlsReport& report, const TlsReporter& reporter, const Address& from,
+                                    const Address& to, std::string_view id, TimePoint now, Random& random);
+
+// The packed report as a POST to one of TlsRptRecord::https. Errors: kInvalidArgument: a URL with a port or a user in it.
+Result<net::HttpsRequest> tls_report_post(std::string_view url, std::string packed);
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Routes
 
 struct RouteHost {
   std::uint16_t preference = 0;
   std::string host;
+  std::uint16_t port = 0;  // 0: PoolOptions::port.
   auto operator<=>(const RouteHost&) const = default;
+};
+
+// Where an operator sends mail instead of to its domain's MX hosts: a smarthost, an inner server, a mailbox server by LMTP.
+// What it says of TLS holds for its hosts alone.
+struct Relay {
+  std::vector<RouteHost> hosts;      // Names, whose addresses count and not their MX, or addresses. At least one. Required.
+  std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts.
+  bool implicit_tls = false;         // TLS before the greeting (RFC 8314 3.3), port 465. Never falls back to clear text.
+  Protocol protocol = Protocol::kSmtp;
+  Login login{};
+
+  // "smtp://mail.example.net", "smtps://user:password@mail.example.net" (implicit TLS, port 465 unless there is another),
+  // "lmtp://192.0.2.7:24"; octets of user and password may be %41. A password goes over verified TLS alone.
+  // Errors: kInvalidArgument, without the password.
+  static Result<Relay> parse(std::string_view text);
+};
+
+struct RelayRule {
+  std::string domain;  // "example.com": that domain; ".example.com": all below it; "*": all. The longest match counts.
+  Relay relay;
 };
 
 // Where a domain's mail goes.
 struct Route {
-  std::string site;               // Injective key of the host list: equal exactly when the lists are equal.
+  std::string site;               // Injective key of all that follows but the ttl and what is for reports alone: equal
+                                  // exactly when that is equal.
   ProviderId provider;            // Of the most preferred host.
   std::vector<RouteHost> hosts;   // By preference, then name. An address literal is one host in brackets.
+  RouteTls tls{};
+  std::shared_ptr<const Relay> relay{};  // Null: by DNS.
+  std::chrono::seconds ttl{0};    // How long it is good for: that of the DNS answers it is made of. A relay's is a day.
 };
 
 struct RouteAnswer {
   std::optional<Route> route;
-  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain and kNullMx are final, kDnsFailure is not.
+  Outcome failure;  // Without a route: stage kRoute; kNoSuchDomain, kNullMx and kMailLoop are final, kDnsFailure is not,
+                    // nor is kTlsFailed: no MX host fits the domain's MTA-STS policy.
+  RouteTls tls{};   // Then: what was asked, for reports.
 };
 
-// Finds routes: MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the resolver's.
+struct RouterOptions {
+  std::vector<RelayRule> relays{};
+  // Our own host names, whatever their letter case. An MX host of such a name is dropped, with all at its preference and
+  // worse (RFC 5321 5.1); if that leaves none, the route fails with kMailLoop.
+  std::vector<std::string> own_names{};
+};
+
+// Finds routes: relays, MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the resolver's.
 // Threads: the resolver's loop.
 class Router {
  public:
   using Found = UniqueFunction<void(const RouteAnswer&)>;
 
-  explicit Router(net::Resolver& resolver);
+  explicit Router(net::Resolver& resolver, TlsSources tls = {});
+  // Errors: kInvalidArgument naming the relay: no host, no domain, two for one domain.
+  static Result<Router> make(net::Resolver& resolver, RouterOptions options, TlsSources tls = {});
   // `found` is called exactly once and never from inside route(), unless the resolver goes first: then never.
   void route(std::string_view domain, Found found);
 
  private:
-  net::Resolver& resolver_;
+  struct Table;
+  struct Routing;
+  Router(net::Resolver& resolver, TlsSources tls, std::shared_ptr<const Table> table);
+  net::Resolver* resolver_;
+  TlsSources tls_;
+  std::shared_ptr<const Table> table_;
+};
+
+// Which addresses mail is sent to. DNS is the recipient's to write: an MX host at 127.0.0.1 or 10.0.0.1 would make a
+// sender talk to what stands behind its own firewall. Refused are loopback, private (RFC 1918, RFC 4193), shared (RFC 6598),
+// link-local, multicast, unspecified, reserved and benchmarking addresses, and IPv6 addresses that stand for an IPv4 one
+// (mapped, NAT64, 6to4, Teredo); not the ranges for documentation, where nobody is.
+// Threads: immutable. Ownership: a cheap value (shared).
+class TargetRules {
+ public:
+  struct Options {
+    std::vector<std::string> allowed{};   // Ranges, "127.0.0.0/8", that are allowed all the same.
+    std::vector<net::IpAddress> own{};    // Where we are ourselves: an MX host there is a loop. Loopback is nobody's own.
+  };
+
+  TargetRules() = default;  // Nothing is allowed all the same, nothing is ours.
+  static Result<TargetRules> make(const Options& options);  // Errors: kInvalidArgument naming the range.
+
+  bool prohibits(const net::IpAddress& address) const noexcept;
+  bool ours(const net::IpAddress& address) const noexcept;
+  bool any_ours() const noexcept;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Egress through a proxy: IP addresses that live on other hosts
+
+struct EgressProxy {
+  enum class Protocol : std::uint8_t {
+    // haproxy.org's proxy-protocol.txt, version 2, in front of the session: it names the egress IP as the source and the MX
+    // host as the destination, and the proxy (HAProxy, KumoProxy) binds and connects so. Such a proxy says nothing when it
+    // cannot: the connection ends without a greeting.
+    kProxyV2,
+    kSocks5,  // RFC 1928 CONNECT, with RFC 1929 when there is a user. The source is the proxy's choice: one port for each IP.
+  };
+  Protocol protocol = Protocol::kSocks5;
+  net::Endpoint endpoint;    // Required.
+  std::string user{};        // SOCKS5; at most 255 octets each, and sent in clear: keep the proxy near.
+  std::string password{};
+
+  // "socks5://user:password@192.0.2.7:1080", "proxy://[2001:db8::7]:2525"; octets of user and password may be %41.
+  // Errors: kInvalidArgument, without the password.
+  static Result<EgressProxy> parse(std::string_view text);
+  std::string str() const;  // Without user and password: for logs.
+};
+
+// A transport whose connections go through `proxy`. What the proxy says to a connection is on_closed()'s, naming it.
+// Ownership: `direct` outlives it.
+std::unique_ptr<net::Transport> make_proxied_transport(net::Transport& direct, EgressProxy proxy);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Trace: one connection's transcript while it happens
+
+struct TraceLine {
+  enum class Kind : std::uint8_t {
+    kStep,      // No line on the wire: connecting, connected, TLS, closed, a time-out.
+    kSent,
+    kReceived,
+  };
+  TimePoint time{};
+  Kind kind = Kind::kStep;
+  // One line without its end, also when the line on the wire was longer than kTraceLineMax: then its beginning. Octets
+  // that are not printable ASCII are written \x1b, so that a server cannot write to a terminal. Credentials are masked. Dies
+  // on return.
+  std::string_view text;
+};
+inline constexpr std::size_t kTraceLineMax = 1000;  // RFC 5321 4.5.3.1.6: a text line.
+
+enum class TraceBodies : std::uint8_t {
+  kNone,     // "(12034 octets)" stands for a message.
+  kHeaders,  // Its header, then that.
+  kFull,
+};
+
+// Gets one connection's lines. Threads: its loop's. It must not call back into the Pool.
+class Trace {
+ public:
+  virtual ~Trace() = default;
+  virtual void on_line(const TraceLine& line) = 0;
+  virtual TraceBodies bodies() const { return TraceBodies::kHeaders; }  // Asked at each message.
+};
+
+struct TraceConnection {
+  std::uint64_t id = 0;  // ConnectionId.
+  net::IpAddress local;
+  net::Endpoint remote;
+  std::string_view mx_host;  // Dies on return.
+};
+
+// Asked for each connection before it is made, once more when it is tried in clear after a failed handshake, and by
+// Pool::trace().
+class Tracer {
+ public:
+  virtual ~Tracer() = default;
+  virtual std::unique_ptr<Trace> trace(const TraceConnection& connection) = 0;  // Null: nobody wants this one.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Pool: the connections of one lane
+
+struct BadHostOptions {
+  Duration first = std::chrono::minutes(1);      // Set aside so long after a first failure, then twice as long each time,
+  Duration longest = std::chrono::minutes(32);   // up to this.
+  Duration probe = std::chrono::seconds(30);     // So long one opening has to itself what comes back; others wait for it.
+  std::size_t entries_max = 10'000;              // The longest unused leave first. Some 150 octets each.
+};
+
+// What failed lately: addresses that refused, were silent or sent us away, and host names that DNS fails for. While its time
+// runs a host is tried after all others, whatever its preference; when it is over, by one opening first. Shared by all pools
+// of a thread, so that each need not find out for itself.
+// Threads: one owner. Ownership: outlives the pools that use it.
+class BadHosts {
+ public:
+  explicit BadHosts(BadHostOptions options = {});
+  ~BadHosts();
+  BadHosts(const BadHosts&) = delete;
+  BadHosts& operator=(const BadHosts&) = delete;
+
+  // A key is any text that names one thing: a host name, an endpoint, "from>endpoint".
+  void failed(std::string_view key, TimePoint now);  // Several that fail together count as once.
+  void worked(std::string_view key);                 // It is forgotten.
+  // Until when it is set aside; not later than now: it is not. When its time is over the first who asks is told so, and has
+  // it to itself for BadHostOptions::probe.
+  TimePoint ask(std::string_view key, TimePoint now);
+  std::size_t size() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 struct PoolOptions {
   net::IpAddress local;                // Egress IP; unspecified: the system chooses.
@@ -183,6 +609,13 @@ struct PoolOptions {
   int messages_per_connection = 100;   // Then QUIT and a new one.
   Duration idle_timeout = std::chrono::seconds(5);  // A connection without work is quit after this.
   int addresses_per_open_max = 5;      // RFC 5321 5.1: "at least two addresses"; a cap on one opening's tries.
+  std::optional<RouteTls> tls{};       // Instead of session.tls. Empty: that alone.
+  net::SecureResolver* secure = nullptr;  // For tls->dane; null: hosts' TLSA records are not asked for.
+  std::function<void(const TlsResult&)> on_tls{};  // Told of each host that was tried; must not touch the pool.
+  TargetRules targets{};               // Not for a relay's hosts: see `relay`.
+  bool relay = false;                  // The hosts are an operator's choice: they may have any address.
+  Tracer* tracer = nullptr;            // Null: nothing is traced. Outlives the pool.
+  BadHosts* bad_hosts = nullptr;       // Null: nothing is remembered from one opening to the next.
 };
 
 class Pool;
@@ -192,6 +625,7 @@ struct ConnectionInfo {
   std::string_view mx_host;
   net::Endpoint remote;
   bool tls = false;
+  net::TlsVerify verified = net::TlsVerify::kNone;  // What the certificate was verified by, when that was demanded.
 };
 
 using ConnectionId = std::uint64_t;  // Unique within a pool; 0: none.
@@ -215,8 +649,8 @@ class PoolHandler {
 };
 
 // The connections from one egress IP to one site. Opening walks the hosts by preference, at random among equals (RFC 5321
-// 5.1), resolving addresses as it goes; a host that refuses, is silent or answers 4yz/5yz before EHLO is done makes it try
-// the next. After a failed opportunistic handshake the same address is tried once in clear.
+// 5.1), resolving addresses as it goes, IPv6 and IPv4 in turns; a host that refuses, is silent or answers 4yz/5yz before EHLO
+// is done makes it try the next, and is set aside in BadHosts for a while. After a failed opportunistic handshake the same address is tried once in clear.
 // Threads: its loop's. Ownership: destroying it closes every connection at once, without handler calls; allowed from
 // inside a handler call.
 class Pool {
@@ -234,6 +668,7 @@ class Pool {
   bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
   void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.
   ConnectionInfo info(ConnectionId connection) const;
+  void trace(ConnectionId connection);       // Asks PoolOptions::tracer again; not while a message is under way.
   int open_connections() const noexcept;     // Ready, busy or opening.
   int busy_connections() const noexcept;     // With a transaction.
   void set_connections_max(int count) noexcept;
@@ -321,10 +756,6 @@ class Sink {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Submission listener: takes mail from applications (RFC 6409), and bounces, complaints and the like from outside
-
-enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3461 4.3.
-// RFC 3461 4.1; 0: not said.
-inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
 
 // Who a client is, as the handler said when it took the credentials.
 struct Identity {

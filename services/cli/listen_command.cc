@@ -18,6 +18,7 @@
 #include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
 #include "services/cli/users_file.h"
+#include "services/cli/way_options.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -27,6 +28,7 @@ using namespace std::chrono_literals;
 constexpr std::string_view kDefaultListen = "127.0.0.1:2587";
 
 struct ListenArguments {
+  WayOptions ways;
   std::vector<std::string> listen, dkim, egress, dns;
   bool allow_short_rsa = false;
   std::string users_file, certificate_file, key_file, inbound_maildir, events_file, port_file, duration;
@@ -156,7 +158,7 @@ class Listen {
     auto runtime = make_runtime(arguments_.dns, arguments_.workers, 0);
     if (!runtime) return runtime.error();
     runtime_ = *std::move(runtime);
-    auto engine = Engine::open({.egress = *std::move(egress),
+    EngineOptions engine_options{.egress = *std::move(egress),
                                 .keys = *std::move(keys),
                                 .max_age = std::chrono::seconds(arguments_.max_age_seconds),
                                 .first_retry = std::chrono::seconds(arguments_.first_retry_seconds),
@@ -165,7 +167,9 @@ class Listen {
                                        : arguments_.tls == "required" ? smtp::TlsPolicy::kRequired
                                                                       : smtp::TlsPolicy::kOpportunistic,
                                 .port = arguments_.port,
-                                .runtime = runtime_});
+                                .runtime = runtime_};
+    if (auto applied = apply(arguments_.ways, engine_options); !applied) return applied;
+    auto engine = Engine::open(std::move(engine_options));
     if (!engine) return engine.error();
     engine_ = *std::move(engine);
     engine_->subscribe(events_);
@@ -360,6 +364,7 @@ void add_delivery(CLI::App& listen, ListenArguments& arguments) {
       ->transform(seconds)
       ->group("Delivery");
   listen.add_option("--port", arguments.port, "Port of every MX host")->capture_default_str()->group("Delivery");
+  add_way_options(listen, arguments.ways);
   listen.add_option("--dns", arguments.dns, "DNS server IP[:PORT]; repeatable. Default: the system's")
       ->group("Delivery");
   listen.add_option("--workers", arguments.workers, "Threads that send. Default: one per core")

@@ -15,6 +15,7 @@
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
+#include "services/cli/way_options.h"
 #include "services/cli/progress.h"
 
 namespace mailsbuddy::cli {
@@ -23,6 +24,8 @@ namespace {
 using namespace std::chrono_literals;
 
 struct SendOptions {
+  WayOptions ways;
+  std::string trace;  // A TraceFilter, or "all". Empty: none.
   std::string template_file;
   std::string recipients_file;
   std::string from;
@@ -162,10 +165,14 @@ class Send {
                       .port = options_.port,
                       .runtime = *std::move(runtime)};
     if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
+    if (auto applied = apply(options_.ways, how); !applied) return applied;
+    auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
+    if (!filter) return about("--trace", filter.error());
     auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
     engine_->subscribe(log_);
+    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
       auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
@@ -200,7 +207,7 @@ class Send {
     Progress progress;
     CampaignStatus now = status();
     while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
-      progress.show(now, *log_);
+      if (trace_ == nullptr) progress.show(now, *log_);
       report_pace();
       std::this_thread::sleep_for(50ms);
       now = status();
@@ -271,6 +278,7 @@ class Send {
   }
 
   int report() {
+    trace_.reset();
     const CampaignStatus now = status();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
     if (options_.json) {
@@ -303,6 +311,7 @@ class Send {
   SendOptions options_;
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<TracePrinter> trace_;
   std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
   std::string campaign_;
   ImportReport import_;
@@ -371,6 +380,10 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--workers", options->workers, "Network threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
   send->add_option("--cpu-threads", options->cpu_threads, "Rendering and signing threads. Default: one per core")->check(CLI::Range(0, 1024))->group("Delivery");
 
+  add_way_options(*send, options->ways);
+  send->add_option("--trace", options->trace,
+                   "Print what connections say to standard error: all, or domain=, job=, egress=, provider=, mx= with commas")
+      ->group("Output");
   send->add_option("--events", options->events_file, "Write every event there, a JSON object a line")->group("Output");
   send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
   send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");

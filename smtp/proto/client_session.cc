@@ -5,19 +5,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "smtp/proto/capabilities.h"
+#include "smtp/proto/auth_exchange.h"
 
 namespace mailsbuddy::smtp {
-namespace {
-
-// The argument of EHLO goes on the wire as it is configured: printable ASCII without a space, or it ends the line
-// early.
-bool is_ehlo_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() <= kDomainMax &&
-         std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f; });
-}
-
-}  // namespace
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The door
@@ -27,27 +17,68 @@ ClientSession::~ClientSession() = default;
 ClientSession::ClientSession(ClientSession&&) noexcept = default;
 ClientSession& ClientSession::operator=(ClientSession&&) noexcept = default;
 
-void ClientSession::connected(TimePoint now) { state_->connected(now); }
+void ClientSession::connected(TimePoint now, bool verified) { state_->connected(now, verified); }
 void ClientSession::feed(std::string_view bytes, TimePoint now) { state_->feed(bytes, now); }
 std::string_view ClientSession::output() const { return state_->output(); }
 std::size_t ClientSession::outputs(std::span<std::string_view> pieces) const { return state_->outputs(pieces); }
 void ClientSession::consume(std::size_t count, TimePoint now) { state_->consume(count, now); }
-std::optional<SessionEvent> ClientSession::poll() { return state_->poll(); }
+bool ClientSession::poll(SessionEvent& event) { return state_->poll(event); }
+std::optional<SessionEvent> ClientSession::poll() {
+  std::optional<SessionEvent> event(std::in_place);
+  if (!state_->poll(*event)) event.reset();
+  return event;
+}
 bool ClientSession::room() const { return state_->room(); }
 void ClientSession::begin(const Transaction& transaction, TimePoint now) { state_->begin(transaction, now); }
 void ClientSession::quit(TimePoint now) { state_->quit(now); }
-void ClientSession::tls_started(TimePoint now) { state_->tls_started(now); }
+void ClientSession::tls_started(TimePoint now, bool verified) { state_->tls_started(now, verified); }
 void ClientSession::on_timeout(TimePoint now) { state_->on_timeout(now); }
 TimePoint ClientSession::deadline() const { return state_->deadline_; }
 const Capabilities& ClientSession::capabilities() const noexcept { return state_->capabilities_; }
 bool ClientSession::tls() const noexcept { return state_->tls_; }
+bool ClientSession::secret() const noexcept { return state_->secret_; }
+std::size_t ClientSession::recipients_max() const noexcept { return state_->recipients_max(); }
 void ClientSession::on_disconnect(Cause cause, std::string_view detail, TimePoint) { state_->fail(cause, detail); }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Bytes and events
 
-void ClientSession::State::connected(TimePoint now) {
+void assign(SessionEvent& event, SessionEvent::Kind kind, std::size_t recipient, const OutcomeView& outcome) {
+  event.kind = kind;
+  event.recipient = recipient;
+  event.outcome.stage = outcome.stage;
+  event.outcome.cause = outcome.cause;
+  event.outcome.reply = outcome.reply;
+  event.outcome.detail = outcome.detail;
+}
+
+void EventRing::push(SessionEvent::Kind kind, std::size_t recipient, const OutcomeView& outcome) {
+  if (count_ == events_.size()) grow();
+  assign(events_[(first_ + count_++) % events_.size()], kind, recipient, outcome);
+}
+
+void EventRing::pop_into(SessionEvent& event) {
+  std::swap(event, events_[first_]);
+  first_ = (first_ + 1) % events_.size();
+  --count_;
+}
+
+void EventRing::grow() {
+  std::rotate(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(first_), events_.end());
+  first_ = 0;
+  events_.resize(std::max<std::size_t>(4, 2 * events_.size()));
+}
+
+ClientSession::State::~State() {
+  forget_commands();
+  wipe(options_.login.password);
+  wipe(options_.login.token);
+}
+
+void ClientSession::State::connected(TimePoint now, bool verified) {
   if (step_ != Step::kConnecting) return;
+  tls_ = options_.implicit_tls;
+  verified_ = tls_ && verified;
   awaited_.push({.step = Step::kGreeting, .recipient = 0, .end = 0});
   enter(Step::kGreeting, now);
 }
@@ -101,35 +132,33 @@ void ClientSession::State::consume(std::size_t count, TimePoint now) {
     unsent_ -= taken;
     if (piece.size == 0) pieces_.pop();
   }
-  if (commands_at_ == commands_.size()) {
-    commands_.clear();
-    commands_at_ = 0;
-  }
+  if (commands_at_ == commands_.size()) forget_commands();
   if (step_ == Step::kMessage) enter_awaited(now);  // It is sent, or there was progress: its time runs anew.
 }
 
-std::optional<SessionEvent> ClientSession::State::poll() {
-  if (!events_.empty()) return events_.pop();
-  switch (std::exchange(notice_, Notice::kNone)) {
-    case Notice::kNone:
-      return std::nullopt;
-    case Notice::kStartTls:
-      return SessionEvent{.kind = SessionEvent::Kind::kStartTls};
-    case Notice::kReady:
-      return SessionEvent{.kind = SessionEvent::Kind::kReady};
-    case Notice::kSending:
-      return SessionEvent{.kind = SessionEvent::Kind::kSending};
-    case Notice::kRoom:
-      return SessionEvent{.kind = SessionEvent::Kind::kRoom};
-    case Notice::kClosed:
-      return SessionEvent{.kind = SessionEvent::Kind::kClosed, .recipient = 0, .outcome = closed_};
+bool ClientSession::State::poll(SessionEvent& event) {
+  if (!events_.empty()) {
+    events_.pop_into(event);
+    return true;
   }
-  return std::nullopt;
+  const Notice notice = std::exchange(notice_, Notice::kNone);
+  if (notice == Notice::kNone) return false;
+  using Kind = SessionEvent::Kind;
+  constexpr Kind kKinds[] = {Kind::kClosed, Kind::kStartTls, Kind::kReady, Kind::kSending, Kind::kRoom, Kind::kClosed};
+  static_assert(std::size(kKinds) == static_cast<std::size_t>(Notice::kClosed) + 1);
+  const Outcome none;
+  assign(event, kKinds[static_cast<std::size_t>(notice)], 0, notice == Notice::kClosed ? closed_ : none);
+  return true;
 }
 
 void ClientSession::State::put(std::initializer_list<std::string_view> line, Step step, std::size_t recipient) {
   const std::size_t before = commands_.size();
   for (const std::string_view part : line) commands_.append(part);
+  end_line(before, step, recipient);
+}
+
+// What was appended to commands_ is a command.
+void ClientSession::State::end_line(std::size_t before, Step step, std::size_t recipient) {
   commands_.append("\r\n");
   const std::size_t size = commands_.size() - before;
   if (!pieces_.empty() && pieces_.back().message == nullptr) {
@@ -160,6 +189,7 @@ void ClientSession::State::enter_awaited(TimePoint now) {
 
 void ClientSession::State::ready(TimePoint now) {
   enter(Step::kReady, now);
+  if (used_up()) return quit(now);
   notice_ = Notice::kReady;
 }
 
@@ -175,8 +205,14 @@ void ClientSession::State::close(Outcome reason) {
   closed_ = std::move(reason);
   awaited_.clear();
   pieces_.clear();
+  forget_commands();
+  unsent_ = 0;
+}
+
+void ClientSession::State::forget_commands() noexcept {
+  if (std::exchange(secret_, false)) wipe(commands_);
   commands_.clear();
-  commands_at_ = unsent_ = 0;
+  commands_at_ = 0;
 }
 
 void ClientSession::State::fail(Cause cause, std::string_view detail, const Reply& last_words) {
@@ -201,105 +237,6 @@ void ClientSession::State::quit(TimePoint now) {
   notice_ = Notice::kNone;
   put({"QUIT"}, Step::kQuit);
   enter(Step::kQuit, now);
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Replies
-
-void ClientSession::State::on_reply(const Reply& reply, TimePoint now) {
-  // "421 ... This may be a reply to any command if the service knows it must shut down" (RFC 5321 4.2.3), or to none.
-  if (reply.code == 421) return refuse(reply);
-  if (awaited_.empty() || awaited_.front().end > sent_) return on_unexpected(reply);
-  dispatch(awaited_.pop(), reply, now);
-  if (!awaited_.empty()) enter_awaited(now);
-}
-
-// A refusal while the message is being sent is an answer to it, but leaves no way to go on: what is left of the message
-// would be read as commands. Any other reply to nothing means that the two sides no longer agree on what answers what.
-void ClientSession::State::on_unexpected(const Reply& reply) {
-  if (step_ == Step::kMessage && reply.code >= 400) return refuse(reply);
-  fail(Cause::kProtocolError, "a reply to nothing", reply);
-}
-
-void ClientSession::State::dispatch(const Awaited& awaited, const Reply& reply, TimePoint now) {
-  switch (awaited.step) {
-    case Step::kGreeting:
-      return on_greeting(reply);
-    case Step::kEhlo:
-      return on_ehlo(reply, now);
-    case Step::kHelo:
-      return on_helo(reply, now);
-    case Step::kStartTls:
-      return on_start_tls(reply, now);
-    case Step::kRset:
-      return on_rset(reply, now);
-    case Step::kMailFrom:
-      return on_mail_from(reply, now);
-    case Step::kRcptTo:
-      return on_rcpt_to(awaited.recipient, reply, now);
-    case Step::kData:
-      return on_data(reply, now);
-    case Step::kFinalDot:
-      return on_final_dot(reply, now);
-    case Step::kQuit:
-      return close({.stage = row(step_).stage, .cause = Cause::kReply, .reply = reply, .detail = {}});
-    case Step::kConnecting:
-    case Step::kHandshake:
-    case Step::kReady:
-    case Step::kMessage:
-    case Step::kClosed:
-      return;  // Never awaited.
-  }
-}
-
-void ClientSession::State::on_greeting(const Reply& reply) {
-  if (reply.code != 220) return refuse(reply);
-  if (!is_ehlo_name(options_.ehlo_name)) {
-    step_ = Step::kEhlo;
-    return fail(Cause::kProtocolError, "the EHLO name is not a host name");
-  }
-  put({"EHLO ", options_.ehlo_name}, Step::kEhlo);
-}
-
-void ClientSession::State::on_ehlo(const Reply& reply, TimePoint now) {
-  if (reply.permanent()) return put({"HELO ", options_.ehlo_name}, Step::kHelo);  // RFC 5321 3.2
-  if (reply.code >= 300) return refuse(reply);
-  capabilities_ = parse_capabilities(reply.text);
-  after_ehlo(now);
-}
-
-void ClientSession::State::on_helo(const Reply& reply, TimePoint now) {
-  if (reply.code >= 300) return refuse(reply);
-  capabilities_ = {};
-  after_ehlo(now);
-}
-
-void ClientSession::State::after_ehlo(TimePoint now) {
-  if (tls_ || options_.tls == TlsPolicy::kNone) return ready(now);
-  if (capabilities_.start_tls) return put({"STARTTLS"}, Step::kStartTls);
-  if (options_.tls == TlsPolicy::kOpportunistic) return ready(now);
-  close({.stage = Stage::kStartTls, .cause = Cause::kTlsUnavailable, .reply = {}, .detail = "STARTTLS is not offered"});
-}
-
-void ClientSession::State::on_start_tls(const Reply& reply, TimePoint now) {
-  if (reply.code == 220) {
-    enter(Step::kHandshake, now);
-    notice_ = Notice::kStartTls;
-  } else if (options_.tls == TlsPolicy::kOpportunistic) {
-    ready(now);
-  } else {
-    refuse(reply);
-  }
-}
-
-// "The client MUST discard any knowledge obtained from the server" (RFC 3207 4.2) and asks again.
-void ClientSession::State::tls_started(TimePoint now) {
-  if (step_ != Step::kHandshake) return;
-  notice_ = Notice::kNone;
-  tls_ = true;
-  capabilities_ = {};
-  put({"EHLO ", options_.ehlo_name}, Step::kEhlo);
-  enter(Step::kEhlo, now);
 }
 
 }  // namespace mailsbuddy::smtp

@@ -3,50 +3,20 @@
 
 #include <algorithm>
 
+#include "smtp/proto/client_envelope.h"
 #include "smtp/proto/client_session.h"
 
 namespace mailsbuddy::smtp {
 namespace {
 
-constexpr std::string_view kEndOfData = ".\r\n";
-
-bool has_non_ascii(std::string_view text) noexcept {
-  for (const char c : text) {
-    if ((static_cast<unsigned char>(c) & 0x80) != 0) return true;
-  }
-  return false;
+std::string_view domain_of(std::string_view address) noexcept {
+  return address.substr(std::min(address.rfind('@'), address.size()));
 }
 
-// Of what is not in a quoted string.
-constexpr bool is_path_fault(char c) noexcept { return c == ' ' || c == '<' || c == '>' || c == '"'; }
-
-// Why `address` must not stand between "<" and ">" on the wire; empty: it may. Whatever the caller checked before, no
-// address can end the path, add a parameter or begin another command. Path grammar: RFC 5321 4.1.2; a quoted local part
-// may hold anything printable.
-std::string_view address_fault(std::string_view address) noexcept {
-  if (address.size() > kAddressMax) return "address too long";
-  for (const char c : address) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet < 0x20 || octet == 0x7f) return "control character in the address";
-  }
-  std::size_t at = 0;
-  if (address.starts_with('"')) {
-    for (at = 1; at < address.size() && address[at] != '"'; ++at) {
-      if (address[at] == '\\') ++at;
-    }
-    if (at + 1 >= address.size() || address[at + 1] != '@') return "quoted string without its end in the address";
-    ++at;
-  }
-  const std::string_view rest = address.substr(at);
-  return std::ranges::none_of(rest, is_path_fault) ? "" : "space, quote or angle bracket in the address";
-}
-
-std::string_view recipient_fault(std::string_view address) noexcept {
-  return address.empty() ? "no address" : address_fault(address);
-}
-
-bool ends_as_data(std::string_view data) noexcept {
-  return data == kEndOfData || (data.ends_with(kEndOfData) && data.substr(0, data.size() - 3).ends_with("\r\n"));
+// "452 too many recipients" (RFC 5321 4.5.3.1.10), as older servers 552; 4.5.3 by whatever code.
+bool is_full(const Reply& reply) noexcept {
+  if (reply.enhanced) return reply.enhanced->subject == 5 && reply.enhanced->detail == 3;
+  return reply.code == 452 || reply.code == 552;
 }
 
 }  // namespace
@@ -54,7 +24,18 @@ bool ends_as_data(std::string_view data) noexcept {
 // Replies come in order, so the end of data is where a transaction stops being in the way: from then on nothing that
 // the next one's envelope is answered with can be taken for an answer to this one.
 bool ClientSession::State::room() const noexcept {
-  return step_ != Step::kClosed && under_way_ > 0 && under_way_ < mailings_.size() && pipelines() && last().message_put;
+  return step_ != Step::kClosed && under_way_ > 0 && under_way_ < mailings_.size() && pipelines() &&
+         last().message_put && !used_up();
+}
+
+bool ClientSession::State::used_up() const noexcept {
+  return capabilities_.mails_max != 0 && mails_ >= capabilities_.mails_max;
+}
+
+std::size_t ClientSession::State::recipients_max() const noexcept {
+  std::size_t most = std::min(std::max<std::size_t>(options_.recipients_max, 1), recipients_learned_);
+  if (capabilities_.recipients_max != 0) most = std::min<std::uint64_t>(most, capabilities_.recipients_max);
+  return most;
 }
 
 void ClientSession::State::begin(const Transaction& transaction, TimePoint now) {
@@ -77,7 +58,7 @@ void ClientSession::State::begin(const Transaction& transaction, TimePoint now) 
   }
   if (!clean(mailing)) return;  // Its faults are events, which have their turn when it comes to the front.
   mailing.waits = false;
-  put_group(mailing, mailings_.size() > 2 && capabilities_.chunking);
+  put_group(mailing, chunking());
 }
 
 // The front transaction, with nothing of another under way.
@@ -86,13 +67,14 @@ void ClientSession::State::start(TimePoint now) {
   mailing.waits = false;
   notice_ = Notice::kNone;
   for (std::size_t i = 0; i < mailing.marks.size(); ++i) {
-    const std::string_view fault = recipient_fault(mailing.transaction.rcpt_to[i]);
-    if (!fault.empty()) settle(i, {Stage::kRcptTo, Cause::kProtocolError, {}, std::string(fault)});
+    const std::string_view fault = fault_of_recipient(mailing.transaction, i);
+    if (!fault.empty()) settle(i, Outcome{Stage::kRcptTo, Cause::kProtocolError, {}, std::string(fault)});
   }
   if (const auto fault = fault_of(mailing)) {
     settle_all(*fault);
     return finish(now);
   }
+  settle_surplus(mailing);
   if (std::ranges::find(mailing.marks, Mark::kPending) == mailing.marks.end()) return finish(now);
   if (pipelines()) {
     put_group(mailing, needs_rset_);
@@ -122,8 +104,39 @@ void ClientSession::State::put_group(Mailing& mailing, bool reset) {
 
 // Without a stuffed dot, and so the same without its end, as BDAT has it.
 bool ClientSession::State::chunks(const Transaction& transaction) const noexcept {
-  return mailings_.size() > 2 && capabilities_.chunking && pipelines() && transaction.message_bytes > 0 &&
+  return chunking() && transaction.message_bytes > 0 &&
          transaction.data.size() == transaction.message_bytes + kEndOfData.size();
+}
+
+std::string_view ClientSession::State::fault_of_recipient(const Transaction& transaction, std::size_t recipient) {
+  const std::string_view fault = recipient_fault(transaction.rcpt_to[recipient]);
+  return fault.empty() && !transaction.dsn.empty() ? orcpt_fault(transaction.dsn[recipient].orcpt) : fault;
+}
+
+// Who has no place in this transaction is told before it begins, so that the others are not held up by refusals.
+void ClientSession::State::settle_surplus(const Mailing& mailing) {
+  const auto addresses = mailing.transaction.rcpt_to;
+  const std::size_t most = recipients_max();
+  const std::uint64_t domains_max = capabilities_.recipient_domains_max;
+  std::size_t named = 0, domains = 0;
+  for (std::size_t i = 0; i < mailing.marks.size(); ++i) {
+    if (mailing.marks[i] != Mark::kPending) continue;
+    bool fits = named < most;
+    if (fits && domains_max != 0) {  // Who counts domains takes few recipients: no need to be clever.
+      const auto known = [&](std::size_t other) {
+        return mailing.marks[other] == Mark::kPending && domain_of(addresses[other]) == domain_of(addresses[i]);
+      };
+      std::size_t other = 0;
+      while (other < i && !known(other)) ++other;
+      fits = other < i || domains < domains_max;
+      if (fits && other == i) ++domains;
+    }
+    if (fits) {
+      ++named;
+    } else {
+      settle(i, Outcome{Stage::kRcptTo, Cause::kTransactionFull, {}, fmt::format("{} recipients are in it", named)});
+    }
+  }
 }
 
 // What makes the transaction impossible here, found without touching the wire.
@@ -141,30 +154,49 @@ std::optional<Outcome> ClientSession::State::fault_of(const Mailing& mailing) co
                  fmt::format("{} octets, the server takes {}", transaction.message_bytes, capabilities_.size_max));
   }
   if (mailing.smtputf8 && !capabilities_.smtputf8) return fault(Cause::kSmtpUtf8Unavailable, "SMTPUTF8 is not offered");
+  // SMTPUTF8 is not offered without 8BITMIME (RFC 6531 3.1 (8)), even where that is not said.
+  if (transaction.eight_bit && !capabilities_.eight_bit_mime && !mailing.smtputf8)
+    return fault(Cause::kEightBitUnavailable, "8BITMIME is not offered");
+  if (transaction.require_tls && !(tls_ && verified_ && capabilities_.require_tls)) {
+    return fault(Cause::kRequireTlsUnavailable, !tls_ ? "there is no TLS"
+                                                : !capabilities_.require_tls
+                                                    ? "REQUIRETLS is not offered"
+                                                    : "the server's certificate is not verified");
+  }
+  if (const auto why = envid_fault(transaction.envid); !why.empty())
+    return fault(Cause::kProtocolError, std::string(why));
+  if (!transaction.dsn.empty() && transaction.dsn.size() != transaction.rcpt_to.size())
+    return fault(Cause::kProtocolError, "DSN parameters for other recipients");
   return std::nullopt;
 }
 
 bool ClientSession::State::clean(const Mailing& mailing) const {
-  const auto recipients = mailing.transaction.rcpt_to;
-  return !recipients.empty() && !fault_of(mailing) &&
-         std::ranges::all_of(recipients, [](std::string_view each) { return recipient_fault(each).empty(); });
+  const std::size_t count = mailing.marks.size();
+  if (count == 0 || count > recipients_max() || (capabilities_.recipient_domains_max != 0 && count > 1)) return false;
+  if (fault_of(mailing)) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!fault_of_recipient(mailing.transaction, i).empty()) return false;
+  }
+  return true;
 }
 
 void ClientSession::State::put_mail_from(const Mailing& mailing) {
-  const Transaction& transaction = mailing.transaction;
-  const fmt::format_int size(transaction.message_bytes);
-  put({"MAIL FROM:<", transaction.mail_from, ">", capabilities_.size ? " SIZE=" : "",
-       capabilities_.size ? std::string_view(size.data(), size.size()) : "",
-       transaction.eight_bit && capabilities_.eight_bit_mime ? " BODY=8BITMIME" : "",
-       mailing.smtputf8 ? " SMTPUTF8" : ""},
-      Step::kMailFrom);
+  ++mails_;
+  const std::size_t before = commands_.size();
+  commands_.append("MAIL FROM:<").append(mailing.transaction.mail_from).push_back('>');
+  append_mail_parameters(mailing.transaction, mailing.smtputf8, capabilities_, commands_);
+  end_line(before, Step::kMailFrom);
 }
 
 bool ClientSession::State::put_next_rcpt_to(Mailing& mailing) {
   std::size_t& next = mailing.next_rcpt;
   while (next < mailing.marks.size() && mailing.marks[next] != Mark::kPending) ++next;
   if (next == mailing.marks.size()) return false;
-  put({"RCPT TO:<", mailing.transaction.rcpt_to[next], ">"}, Step::kRcptTo, next);
+  const std::size_t before = commands_.size();
+  commands_.append("RCPT TO:<").append(mailing.transaction.rcpt_to[next]).push_back('>');
+  if (capabilities_.dsn && !mailing.transaction.dsn.empty())
+    append_rcpt_parameters(mailing.transaction.dsn[next], mailing.smtputf8, commands_);
+  end_line(before, Step::kRcptTo, next);
   ++next;
   return true;
 }
@@ -179,7 +211,7 @@ void ClientSession::State::on_rset(const Reply& reply, TimePoint now) {
 void ClientSession::State::on_mail_from(const Reply& reply, TimePoint now) {
   if (reply.code >= 300 && reply.code < 400) return refuse(reply);
   if (reply.code >= 400) {
-    settle_all({Stage::kMailFrom, Cause::kReply, reply, {}});
+    settle_all({Stage::kMailFrom, reply});
     if (!pipelines()) finish(now);  // Else the group's other replies are still to come.
     return;
   }
@@ -189,8 +221,11 @@ void ClientSession::State::on_mail_from(const Reply& reply, TimePoint now) {
 
 void ClientSession::State::on_rcpt_to(std::size_t recipient, const Reply& reply, TimePoint now) {
   if (reply.code >= 300 && reply.code < 400) return refuse(reply);
-  if (reply.code >= 400) {
-    settle(recipient, {Stage::kRcptTo, Cause::kReply, reply, {}});
+  if (reply.code >= 400 && is_full(reply) && front().accepted > 0) {
+    recipients_learned_ = std::min(recipients_learned_, front().accepted);
+    settle(recipient, Outcome{Stage::kRcptTo, Cause::kTransactionFull, reply, "the server takes no more of them"});
+  } else if (reply.code >= 400) {
+    settle(recipient, {Stage::kRcptTo, reply});
   } else if (front().marks[recipient] == Mark::kPending) {
     front().marks[recipient] = Mark::kAccepted;
     ++front().accepted;
@@ -207,6 +242,8 @@ void ClientSession::State::after_rcpt_to(TimePoint now) {
 void ClientSession::State::on_data(const Reply& reply, TimePoint now) {
   if (reply.code == 354) {
     Mailing& mailing = front();
+    // RFC 2033 4.2: it must not, and for no recipient there is no reply that would say where we are.
+    if (lmtp() && mailing.accepted == 0) return fail(Cause::kProtocolError, "354 without a recipient", reply);
     // "If the DATA command was accepted the client SMTP should send a single dot" (RFC 2920 3.1): without a recipient
     // the message stays here.
     put_message(mailing.accepted > 0 ? mailing.transaction.data : kEndOfData);
@@ -217,32 +254,45 @@ void ClientSession::State::on_data(const Reply& reply, TimePoint now) {
     return;
   }
   if (reply.code < 400) return refuse(reply);
-  settle_all({Stage::kData, Cause::kReply, reply, {}});
+  settle_all({Stage::kData, reply});
   finish(now);
 }
 
 void ClientSession::State::on_final_dot(const Reply& reply, TimePoint now) {
   if (reply.code >= 300 && reply.code < 400) return refuse(reply);
+  if (lmtp()) return on_each_final_dot(reply, now);
   // "The state of the transaction is indeterminate" after a BDAT that failed (RFC 3030 2): without its recipients the
   // server may hold the old one still, and the next MAIL FROM would pay for it.
   needs_rset_ = needs_rset_ && reply.code >= 400 && chunks(front().transaction);
-  settle_all({Stage::kFinalDot, Cause::kReply, reply, {}});
+  settle_all({Stage::kFinalDot, reply});
   finish(now);
 }
 
-void ClientSession::State::settle(std::size_t recipient, const Outcome& outcome) {
+// RFC 2033 4.2: a reply for each recipient that was accepted, in the order of the RCPTs.
+void ClientSession::State::on_each_final_dot(const Reply& reply, TimePoint now) {
+  Mailing& mailing = front();
+  std::size_t recipient = 0;
+  while (mailing.marks[recipient] != Mark::kAccepted) ++recipient;
+  settle(recipient, {Stage::kFinalDot, reply});
+  if (--mailing.accepted > 0) return awaited_.push_front({Step::kFinalDot, 0, mailing.end});
+  needs_rset_ = false;
+  finish(now);
+}
+
+void ClientSession::State::settle(std::size_t recipient, const OutcomeView& outcome) {
   Mark& mark = front().marks[recipient];
   if (mark == Mark::kSettled) return;
   mark = Mark::kSettled;
-  events_.push({.kind = SessionEvent::Kind::kRecipient, .recipient = recipient, .outcome = outcome});
+  events_.push(SessionEvent::Kind::kRecipient, recipient, outcome);
 }
 
-void ClientSession::State::settle_all(const Outcome& outcome) {
+void ClientSession::State::settle_all(const OutcomeView& outcome) {
   for (std::size_t i = 0; i < front().marks.size(); ++i) settle(i, outcome);
 }
 
 void ClientSession::State::done() {
-  events_.push({.kind = SessionEvent::Kind::kTransactionDone});
+  static const Outcome kNone;
+  events_.push(SessionEvent::Kind::kTransactionDone, 0, kNone);
   first_ = (first_ + 1) % mailings_.size();
   --under_way_;
 }
@@ -256,7 +306,7 @@ void ClientSession::State::finish(TimePoint now) {
     if (room()) notice_ = Notice::kRoom;
     return;  // Its replies are to come.
   }
-  if (!needs_rset_ || pipelines()) return ready(now);
+  if (!needs_rset_ || pipelines() || used_up()) return ready(now);
   put({"RSET"}, Step::kRset);
   enter(Step::kRset, now);
 }

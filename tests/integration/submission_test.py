@@ -42,6 +42,7 @@ class Listener:
             command += ["--listen", f"127.0.0.1:0={endpoint}"]
         for each in egress:
             command += ["--egress", each]
+        command += ["--allow-target", "127.0.0.0/8"]
         with open(self.log, "wb") as log:
             self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log)
         support.loopback.wait_until(ports.exists, "the listener", self.process, self.log)

@@ -139,6 +139,7 @@ class World:
             "from": f"News <news@{SENDER}>", "dkim": self.key.option, "dns": self.name_server.endpoint,
             "egress": [f"{ip}={name}" for ip, name in EGRESS.items()],
             "unsubscribe": f"https://{SENDER}/u/{{{{ mb_token }}}}", "rate": 0, "first-retry": "1s", "max-age": "60s",
+            "allow-target": "127.0.0.0/8",
         }
         values.update({name.replace("_", "-"): value for name, value in changed.items()})
         words = []

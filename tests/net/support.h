@@ -82,6 +82,10 @@ class Recorder final : public StreamHandler {
   void on_tls(const TlsInfo& info) override {
     note([&] { tls_ = info; }, "tls", when_tls);
   }
+  void on_tls_failed(TlsFailure failure) override {
+    const std::lock_guard lock(mutex_);
+    tls_failure_ = failure;
+  }
   void on_closed(const Error& reason) override {
     note([&] { reason_ = reason; }, "closed", when_closed);
   }
@@ -107,6 +111,10 @@ class Recorder final : public StreamHandler {
   Error reason() {
     const std::lock_guard lock(mutex_);
     return reason_;
+  }
+  TlsFailure tls_failure() {
+    const std::lock_guard lock(mutex_);
+    return tls_failure_;
   }
   TlsInfo tls() {
     const std::lock_guard lock(mutex_);
@@ -141,6 +149,7 @@ class Recorder final : public StreamHandler {
   std::string data_;
   Error reason_;
   TlsInfo tls_;
+  TlsFailure tls_failure_ = TlsFailure::kNone;
 };
 
 // A file descriptor that closes.

@@ -1,12 +1,8 @@
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
-#include <filesystem>
 
+#include "tests/net/certificates.h"
 #include "tests/net/support.h"
 
 namespace mailsbuddy::net {
@@ -18,63 +14,14 @@ using test::Net;
 using test::Recorder;
 using test::Server;
 
-using KeyPtr = std::unique_ptr<EVP_PKEY, OpenSslDeleter<EVP_PKEY_free>>;
-using CertPtr = std::unique_ptr<X509, OpenSslDeleter<X509_free>>;
+using test::Age;
+using test::Authority;
+using test::Identity;
+using test::make_identity;
+using test::tlsa_of;
 
 // --------------------------------------------------------------------------------------------------------------------
-// Certificates
-
-struct Identity {
-  KeyPtr key;
-  CertPtr certificate;
-};
-
-enum class Age { kValid, kExpired };
-
-// A P-256 key and a certificate for `name`, signed by `issuer`; null: self-signed, a CA.
-Identity make_identity(const char* name, const Identity* issuer, Age age = Age::kValid) {
-  static long serial = 1;
-  Identity made{KeyPtr(EVP_EC_gen("P-256")), CertPtr(X509_new())};
-  X509* x = made.certificate.get();
-  X509_set_version(x, X509_VERSION_3);
-  ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
-  X509_gmtime_adj(X509_getm_notBefore(x), -7'200);
-  X509_gmtime_adj(X509_getm_notAfter(x), age == Age::kValid ? 7'200 : -3'600);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name),
-                             -1, -1, 0);
-  X509_set_pubkey(x, made.key.get());
-  X509_set_issuer_name(x, X509_get_subject_name(issuer != nullptr ? issuer->certificate.get() : x));
-  X509V3_CTX context;
-  X509V3_set_ctx(&context, issuer != nullptr ? issuer->certificate.get() : x, x, nullptr, nullptr, 0);
-  const std::string alternative = std::string("DNS:") + name;
-  const auto extend = [&](int nid, const char* value) {
-    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
-    X509_add_ext(x, extension, -1);
-    X509_EXTENSION_free(extension);
-  };
-  if (issuer == nullptr) {
-    extend(NID_basic_constraints, "critical,CA:TRUE");
-  } else {
-    extend(NID_subject_alt_name, alternative.c_str());
-  }
-  X509_sign(x, issuer != nullptr ? issuer->key.get() : made.key.get(), EVP_sha256());
-  return made;
-}
-
-// A CA, and a file with its certificate.
-struct Authority {
-  explicit Authority(const char* name = "Test CA") : identity(make_identity(name, nullptr)) {
-    char pattern[] = "/tmp/mailsbuddy-ca-XXXXXX";
-    const int fd = mkstemp(pattern);
-    file = pattern;
-    FILE* out = fdopen(fd, "w");
-    PEM_write_X509(out, identity.certificate.get());
-    fclose(out);
-  }
-  ~Authority() { std::filesystem::remove(file); }
-  Identity identity;
-  std::string file;
-};
+// Servers
 
 SslCtxPtr server_context(const Identity& identity) {
   SslCtxPtr context(SSL_CTX_new(TLS_server_method()));
@@ -82,9 +29,6 @@ SslCtxPtr server_context(const Identity& identity) {
   SSL_CTX_use_PrivateKey(context.get(), identity.key.get());
   return context;
 }
-
-// --------------------------------------------------------------------------------------------------------------------
-// Servers
 
 // The server's end of a TLS connection, blocking. `handshake_ok` false: look at nothing else.
 struct TlsPeer {
@@ -152,6 +96,7 @@ struct Handshake {
   bool verify = true;
   bool verified = true;           // What on_tls() says,
   const char* refused = nullptr;  // or what on_closed() says.
+  TlsFailure failure = TlsFailure::kNone;
 };
 
 constexpr Handshake kHandshakes[] = {
@@ -160,16 +105,50 @@ constexpr Handshake kHandshakes[] = {
     {.name = "good, other case", .asked_for = "MX.Example.NET"},
     {.name = "good, wildcard", .certificate_for = "*.example.net"},
     {.name = "good, not demanded", .verify = false},
-    {.name = "wrong name", .asked_for = "mx.example.org", .refused = "certificate verify failed: hostname mismatch"},
-    {.name = "wrong name, not demanded", .asked_for = "mx.example.org", .verify = false, .verified = false},
-    {.name = "partial wildcard", .certificate_for = "m*.example.net", .refused = "hostname mismatch"},
-    {.name = "expired", .age = Age::kExpired, .refused = "certificate verify failed: certificate has expired"},
-    {.name = "expired, not demanded", .age = Age::kExpired, .verify = false, .verified = false},
-    {.name = "unknown issuer", .trusted = false, .refused = "unable to get local issuer certificate"},
-    {.name = "unknown issuer, not demanded", .trusted = false, .verify = false, .verified = false},
-    {.name = "no name", .asked_for = "", .refused = "there is no name to check the certificate for"},
-    {.name = "no name, not demanded", .asked_for = "", .verify = false, .verified = false},
-    {.name = "address as name", .asked_for = "127.0.0.1", .refused = "IP address mismatch"},
+    {.name = "wrong name",
+     .asked_for = "mx.example.org",
+     .refused = "certificate verify failed: hostname mismatch",
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "wrong name, not demanded",
+     .asked_for = "mx.example.org",
+     .verify = false,
+     .verified = false,
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "partial wildcard",
+     .certificate_for = "m*.example.net",
+     .refused = "hostname mismatch",
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "expired",
+     .age = Age::kExpired,
+     .refused = "certificate verify failed: certificate has expired",
+     .failure = TlsFailure::kExpired},
+    {.name = "expired, not demanded",
+     .age = Age::kExpired,
+     .verify = false,
+     .verified = false,
+     .failure = TlsFailure::kExpired},
+    {.name = "unknown issuer",
+     .trusted = false,
+     .refused = "unable to get local issuer certificate",
+     .failure = TlsFailure::kUntrusted},
+    {.name = "unknown issuer, not demanded",
+     .trusted = false,
+     .verify = false,
+     .verified = false,
+     .failure = TlsFailure::kUntrusted},
+    {.name = "no name",
+     .asked_for = "",
+     .refused = "there is no name to check the certificate for",
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "no name, not demanded",
+     .asked_for = "",
+     .verify = false,
+     .verified = false,
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "address as name",
+     .asked_for = "127.0.0.1",
+     .refused = "IP address mismatch",
+     .failure = TlsFailure::kNameMismatch},
 };
 
 BOOST_AUTO_TEST_CASE(certificates) {
@@ -181,7 +160,8 @@ BOOST_AUTO_TEST_CASE(certificates) {
       Server server = starttls_server(context.get(), [](TlsPeer& peer, Fd&) { peer.receive(1); });
       Recorder client;
       Net net(ours.file);
-      start_tls_on_greeting(client, {.server_name = c.asked_for, .verify_peer = c.verify});
+      start_tls_on_greeting(client,
+                            {.server_name = c.asked_for, .verify = c.verify ? TlsVerify::kWebPki : TlsVerify::kNone});
       net.connect(client, server.endpoint());
       client.wait_for(c.refused != nullptr ? "closed" : "tls");
       if (c.refused != nullptr) {
@@ -190,8 +170,10 @@ BOOST_AUTO_TEST_CASE(certificates) {
         BOOST_TEST(client.reason().detail.find(server.endpoint().str()) != std::string::npos);
         BOOST_TEST((client.reason().code == ErrorCode::kIo));
         BOOST_TEST(client.events() == "connected data closed");
+        BOOST_TEST((client.tls_failure() == c.failure));
       } else {
         BOOST_TEST(client.tls().verified == c.verified);
+        BOOST_TEST((client.tls().failure == c.failure));
         BOOST_TEST(client.tls().version == "TLSv1.3");
         BOOST_TEST(client.tls().cipher.starts_with("TLS_"));
         BOOST_TEST(!client.tls().resumed);
@@ -242,6 +224,151 @@ BOOST_AUTO_TEST_CASE(servers_that_do_not_speak_our_tls) {
       BOOST_TEST((client.reason().code == ErrorCode::kIo));
       BOOST_TEST_INFO(client.reason().detail);
       BOOST_TEST(client.reason().detail.find(c.detail) != std::string::npos);
+      BOOST_TEST((client.tls_failure() == TlsFailure::kHandshake));
+      net.let_go(client);
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------------
+// DANE
+
+enum class Who { kLeaf, kIssuer, kStranger };
+
+// RFC 7672 3.1: what the records say about the leaf, its issuer, or a certificate that nobody shows.
+struct Dane {
+  const char* name;
+  Who about = Who::kLeaf;
+  std::uint8_t usage = 3;
+  std::uint8_t selector = 1;
+  std::uint8_t matching = 1;
+  const char* certificate_for = "mx.example.net";
+  std::vector<std::string> names{};
+  Age age = Age::kValid;
+  bool chain = true;  // The server sends its issuer's certificate too.
+  const char* refused = nullptr;
+  TlsFailure failure = TlsFailure::kNone;
+};
+
+const std::vector<Dane> kDane = {
+    {.name = "3 1 1"},
+    {.name = "3 0 1", .selector = 0},
+    {.name = "3 1 2", .matching = 2},
+    {.name = "3 1 0", .matching = 0},
+    {.name = "3 0 0", .selector = 0, .matching = 0},
+    {.name = "3: no name is looked at", .certificate_for = "other.example.org"},
+    {.name = "3: no date is looked at", .age = Age::kExpired},
+    {.name = "3: another key",
+     .about = Who::kStranger,
+     .refused = "no matching DANE TLSA records",
+     .failure = TlsFailure::kTlsaMismatch},
+    {.name = "3: the issuer is no end entity",
+     .about = Who::kIssuer,
+     .refused = "no matching DANE TLSA records",
+     .failure = TlsFailure::kTlsaMismatch},
+    {.name = "2 0 1", .about = Who::kIssuer, .usage = 2, .selector = 0},
+    {.name = "2 1 1", .about = Who::kIssuer, .usage = 2},
+    {.name = "2 0 0, not sent", .about = Who::kIssuer, .usage = 2, .selector = 0, .matching = 0, .chain = false},
+    {.name = "2: wrong name",
+     .about = Who::kIssuer,
+     .usage = 2,
+     .certificate_for = "other.example.org",
+     .refused = "hostname mismatch",
+     .failure = TlsFailure::kNameMismatch},
+    {.name = "2: a further name",
+     .about = Who::kIssuer,
+     .usage = 2,
+     .certificate_for = "example.net",
+     .names = {"mx.example.net", "example.net"}},
+    {.name = "2: expired",
+     .about = Who::kIssuer,
+     .usage = 2,
+     .age = Age::kExpired,
+     .refused = "certificate has expired",
+     .failure = TlsFailure::kExpired},
+    {.name = "2: another issuer",
+     .about = Who::kStranger,
+     .usage = 2,
+     .refused = "certificate verify failed",
+     .failure = TlsFailure::kTlsaMismatch},
+    {.name = "1: is not for SMTP",
+     .usage = 1,
+     .refused = "no TLSA record can be used",
+     .failure = TlsFailure::kHandshake},
+    {.name = "0: is not for SMTP",
+     .about = Who::kIssuer,
+     .usage = 0,
+     .refused = "no TLSA record can be used",
+     .failure = TlsFailure::kHandshake},
+};
+
+BOOST_AUTO_TEST_CASE(dane) {
+  const Authority issuer;
+  const Authority stranger;
+  for (const Dane& c : kDane) BOOST_TEST_CONTEXT(c.name) {
+      const auto leaf = make_identity(c.certificate_for, &issuer.identity, c.age);
+      const auto context = server_context(leaf);
+      if (c.chain) SSL_CTX_add1_chain_cert(context.get(), issuer.identity.certificate.get());
+      Server server = starttls_server(context.get(), [](TlsPeer& peer, Fd&) { peer.receive(1); });
+      const Identity& about = c.about == Who::kLeaf     ? leaf
+                              : c.about == Who::kIssuer ? issuer.identity
+                                                        : stranger.identity;
+      Recorder client;
+      Net net("/nonexistent");  // No root is trusted: the records alone are.
+      start_tls_on_greeting(client, {.server_name = "mx.example.net",
+                                     .verify = TlsVerify::kDane,
+                                     .names = c.names,
+                                     .tlsa = {tlsa_of(about, c.usage, c.selector, c.matching)}});
+      net.connect(client, server.endpoint());
+      client.wait_for(c.refused != nullptr ? "closed" : "tls");
+      if (c.refused != nullptr) {
+        BOOST_TEST(client.reason().detail.find(c.refused) != std::string::npos, client.reason().detail);
+        BOOST_TEST(client.events() == "connected data closed");
+        BOOST_TEST((client.tls_failure() == c.failure), to_string(client.tls_failure()));
+      } else {
+        BOOST_TEST(client.tls().verified);
+      }
+      net.let_go(client);
+    }
+}
+
+// A session that began under one set of records does not stand in for another: a key that was withdrawn stays
+// withdrawn.
+BOOST_AUTO_TEST_CASE(a_session_does_not_outlive_its_tlsa_records) {
+  const Authority issuer;
+  const auto leaf = make_identity("mx.example.net", &issuer.identity);
+  const auto context = server_context(leaf);
+  Server server = starttls_server(context.get(), [](TlsPeer& peer, Fd&) {
+    peer.send("250 ok\r\n");
+    peer.receive(1);
+  });
+  Net net(issuer.file);
+  const TlsOptions good{.server_name = "mx.example.net", .verify = TlsVerify::kDane, .tlsa = {tlsa_of(leaf, 3, 1, 1)}};
+  TlsOptions changed = good;
+  changed.tlsa = {tlsa_of(issuer.identity, 3, 1, 1)};
+  TlsOptions named = good;
+  named.verify = TlsVerify::kWebPki;
+  named.tlsa.clear();
+  struct {
+    const char* name;
+    const TlsOptions& options;
+    bool refused;
+    bool resumed;
+  } const visits[] = {
+      {"first", good, false, false}, {"again", good, false, true},      {"changed", changed, true, false},
+      {"web", named, false, false},  {"web again", named, false, true}, {"good again", good, false, true},
+  };
+  for (const auto& c : visits) BOOST_TEST_CONTEXT(c.name) {
+      Recorder client;
+      start_tls_on_greeting(client, c.options);
+      net.connect(client, server.endpoint());
+      if (c.refused) {
+        client.wait_for("closed");
+        BOOST_TEST((client.tls_failure() == TlsFailure::kTlsaMismatch));
+      } else {
+        client.wait_for_data("220 go\r\n250 ok\r\n");
+        BOOST_TEST(client.tls().resumed == c.resumed);
+        BOOST_TEST(client.tls().verified);
+      }
       net.let_go(client);
     }
 }
@@ -319,7 +446,8 @@ BOOST_AUTO_TEST_CASE(sessions_are_resumed_by_name_endpoint_and_trust) {
     Net net(ca.file);
     for (const Visit& c : kVisits) BOOST_TEST_CONTEXT(version << " " << c.name) {
         Recorder client;
-        start_tls_on_greeting(client, {.server_name = c.server_name, .verify_peer = c.verify});
+        start_tls_on_greeting(
+            client, {.server_name = c.server_name, .verify = c.verify ? TlsVerify::kWebPki : TlsVerify::kNone});
         net.connect(client, server.endpoint());
         client.wait_for_data("220 go\r\n250 ok\r\n");
         BOOST_TEST(client.tls().resumed == c.resumed);
@@ -444,7 +572,7 @@ BOOST_FIXTURE_TEST_CASE(destroying_a_stream_sends_close_notify_also_from_on_tls,
 // The sans-I/O half alone, the peer's bytes coming one at a time.
 BOOST_FIXTURE_TEST_CASE(ciphertext_split_at_every_byte, Fixture) {
   TlsContext shared(ca.file);
-  TlsClient client(shared, {.server_name = "mx.example.net", .verify_peer = true},
+  TlsClient client(shared, {.server_name = "mx.example.net", .verify = TlsVerify::kWebPki},
                    Endpoint::parse("192.0.2.1:25", 25).value());
   const SslPtr server(SSL_new(context.get()));
   BIO* to_server = BIO_new(BIO_s_mem());

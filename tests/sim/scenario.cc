@@ -231,6 +231,13 @@ class Runner {
         options_.report_age = std::chrono::duration_cast<std::chrono::days>(duration(value));
       } else if (name == "max-age") {
         options_.max_age = std::chrono::duration_cast<std::chrono::seconds>(duration(value));
+      } else if (name == "allowed-targets") {
+        options_.allowed_targets = split(value, ',');
+      } else if (name == "own-names") {
+        options_.own_names = split(value, ',');
+      } else if (name == "relay") {
+        const std::size_t colon = value.find(':');
+        options_.relays.push_back({value.substr(0, colon), {.hosts = {{.host = value.substr(colon + 1)}}}});
       } else if (name == "on-unknown") {
         on_unknown_ = value == "hold" ? OnUnknown::kHold : value == "drop" ? OnUnknown::kDrop : OnUnknown::kResend;
       } else {

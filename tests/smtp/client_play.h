@@ -1,6 +1,7 @@
 // client_play.h - a ClientSession played against a script of what each side says.
 #pragma once
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <string>
 #include <string_view>
@@ -19,25 +20,30 @@ struct Mail {
   std::uint64_t bytes = 4;
   bool eight_bit = false;
   bool smtputf8 = false;
+  bool require_tls = false;
+  smtp::DsnReturn ret = smtp::DsnReturn::kUnspecified;
+  std::string_view envid{};
+  std::vector<smtp::RecipientDsn> dsn{};
 };
 
 // Begins the next mail at each kReady, and `ahead` at each kSending too; shakes hands at kStartTls.
 class Play {
  public:
-  Play(smtp::SessionOptions options, std::vector<Mail> mails, bool ahead = false)
-      : session(std::move(options)), mails_(std::move(mails)), ahead_(ahead) {
-    session.connected(now);
+  // `verified`: TLS, when there is any, is with a certificate that is good.
+  Play(smtp::SessionOptions options, std::vector<Mail> mails, bool ahead = false, bool verified = false)
+      : session(std::move(options)), mails_(std::move(mails)), ahead_(ahead), verified_(verified) {
+    session.connected(now, verified_);
   }
 
-  // Lines "S: ..." come from the server, one line at a time; "C: ..." lines in a row are all that the client has to
-  // say.
-  void script(std::string_view text, bool octet_by_octet) {
+  // Lines "S: ..." come from the server; "C: ..." lines in a row are all that the client has to say. What the server
+  // has to say until then comes in pieces of so many octets, 0: as one.
+  void script(std::string_view text, std::size_t piece) {
     std::string client, server;
     while (!text.empty()) {
       const std::string_view line = text.substr(0, text.find('\n'));
       text.remove_prefix(std::min(line.size() + 1, text.size()));
       if (line.starts_with("C: ")) {
-        if (!server.empty()) says(std::exchange(server, {}), octet_by_octet);
+        if (!server.empty()) says(std::exchange(server, {}), piece);
         client += std::string(line.substr(3)) + "\r\n";
       } else if (line.starts_with("S: ")) {
         if (!client.empty()) hears(std::exchange(client, {}));
@@ -47,7 +53,7 @@ class Play {
       }
     }
     if (!client.empty()) hears(client);
-    if (!server.empty()) says(server, octet_by_octet);
+    if (!server.empty()) says(server, piece);
   }
 
   void hears(std::string_view expected) {
@@ -59,8 +65,9 @@ class Play {
     BOOST_TEST(heard == expected);
   }
 
-  void says(std::string_view bytes, bool octet_by_octet = false) {
-    const std::size_t step = octet_by_octet ? 1 : bytes.size();
+  void says(std::string_view bytes, std::size_t piece = 0) {
+    longest_said = std::max(longest_said, bytes.size());
+    const std::size_t step = piece == 0 ? bytes.size() : piece;
     for (std::size_t i = 0; i < bytes.size(); i += step) {
       session.feed(bytes.substr(i, step), now);
       drain();
@@ -95,6 +102,7 @@ class Play {
   TimePoint now{std::chrono::hours(24)};
   smtp::ClientSession session;
   std::vector<std::string> events;
+  std::size_t longest_said = 0;
 
  private:
   void drain() {
@@ -102,7 +110,7 @@ class Play {
     while (const auto event = session.poll()) {
       const bool offer = event->kind == Kind::kSending || event->kind == Kind::kRoom;
       if (!offer) events.push_back(words(*event));
-      if (event->kind == Kind::kStartTls) session.tls_started(now);
+      if (event->kind == Kind::kStartTls) session.tls_started(now, verified_);
       if (offer) BOOST_TEST(session.room());
       if (event->kind == Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
       const bool more = ahead_ && (offer || event->kind == Kind::kReady);
@@ -116,13 +124,18 @@ class Play {
                    .data = mail.data,
                    .message_bytes = mail.bytes,
                    .eight_bit = mail.eight_bit,
-                   .smtputf8 = mail.smtputf8},
+                   .smtputf8 = mail.smtputf8,
+                   .require_tls = mail.require_tls,
+                   .ret = mail.ret,
+                   .envid = mail.envid,
+                   .dsn = mail.dsn},
                   now);
   }
 
   std::vector<Mail> mails_;
   std::size_t next_ = 0;
   bool ahead_;
+  bool verified_;
 };
 
 }  // namespace mailsbuddy::test

@@ -60,6 +60,7 @@ struct FakePeer {
   std::size_t room = SIZE_MAX;  // How much write() still takes.
   bool handshaking = false;
   std::string server_name;
+  net::TlsOptions tls;  // Of start_tls().
 
   bool open() const { return handler != nullptr; }
   void connected() { handler->on_connected(); }
@@ -68,9 +69,16 @@ struct FakePeer {
     room = bytes;
     handler->on_writable();
   }
-  void shakes_hands() {
+  void shakes_hands(net::TlsFailure failure = net::TlsFailure::kUntrusted) {  // kNone: verified.
     handshaking = false;
-    handler->on_tls({.version = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384", .resumed = false, .verified = false});
+    handler->on_tls({.version = "TLSv1.3",
+                     .cipher = "TLS_AES_256_GCM_SHA384",
+                     .verified = failure == net::TlsFailure::kNone,
+                     .failure = failure});
+  }
+  void refuses_hands(net::TlsFailure failure) {
+    handler->on_tls_failed(failure);
+    closes("certificate verify failed", ErrorCode::kIo);
   }
   void closes(std::string why, ErrorCode code = ErrorCode::kClosed) { handler->on_closed({code, std::move(why)}); }
   std::string heard() { return std::exchange(received, {}); }
@@ -109,6 +117,7 @@ class FakeTransport final : public net::Transport {
     void start_tls(const net::TlsOptions& options) override {
       peer_->handshaking = true;
       peer_->server_name = options.server_name;
+      peer_->tls = options;
     }
     net::Endpoint remote() const override { return peer_->remote; }
 
@@ -152,5 +161,81 @@ class FakeResolver final : public net::Resolver {
 
   net::Loop& loop_;
 };
+
+// What is not in the maps does not exist, and that is proved.
+class FakeSecureResolver final : public net::SecureResolver {
+ public:
+  explicit FakeSecureResolver(net::Loop& loop) : loop_(loop) {}
+
+  void mx(std::string_view domain, Callback<net::MxRecord> done) override { answer(mxs, domain, std::move(done)); }
+  void addresses(std::string_view host, Callback<net::IpAddress> done) override {
+    answer(hosts, host, std::move(done));
+  }
+  void tlsa(std::string_view name, Callback<net::TlsaRecord> done) override { answer(tlsas, name, std::move(done)); }
+  void validates(UniqueFunction<void(bool)> done) override {
+    ++probes;
+    loop_.post([this, done = std::move(done)]() mutable { done(validating); });
+  }
+
+  template <class Record>
+  static net::SecureAnswer<Record> is(std::vector<Record> records,
+                                      net::DnsSecurity security = net::DnsSecurity::kSecure, std::string owner = {}) {
+    const auto status = records.empty() ? net::DnsStatus::kNoData : net::DnsStatus::kOk;
+    return {
+        .answer = {.status = status, .records = std::move(records)}, .security = security, .owner = std::move(owner)};
+  }
+  template <class Record>
+  static net::SecureAnswer<Record> fails(net::DnsSecurity security) {
+    return {.answer = {.status = net::DnsStatus::kFailed, .detail = "SERVFAIL"}, .security = security};
+  }
+
+  std::map<std::string, net::SecureAnswer<net::MxRecord>, std::less<>> mxs;
+  std::map<std::string, net::SecureAnswer<net::IpAddress>, std::less<>> hosts;
+  std::map<std::string, net::SecureAnswer<net::TlsaRecord>, std::less<>> tlsas;
+  std::vector<std::string> asked;
+  bool validating = true;
+  int probes = 0;
+
+ private:
+  template <class Map, class Done>
+  void answer(const Map& answers, std::string_view name, Done done) {
+    asked.emplace_back(name);
+    const auto found = answers.find(name);
+    typename Map::mapped_type reply;
+    reply.answer.status = net::DnsStatus::kNxDomain;
+    reply.security = net::DnsSecurity::kSecure;
+    if (found != answers.end()) reply = found->second;
+    if (reply.owner.empty()) reply.owner = name;
+    loop_.post([reply, done = std::move(done)]() mutable { done(reply); });
+  }
+
+  net::Loop& loop_;
+};
+
+// Answers when the test says so, or at once what is in `pages`, by host.
+class FakeHttps final : public net::HttpsClient {
+ public:
+  explicit FakeHttps(net::Loop& loop) : loop_(loop) {}
+  void send(net::HttpsRequest request, Done done) override {
+    asked.push_back(request.host + request.path);
+    const auto found = pages.find(request.host);
+    if (found == pages.end()) {
+      waiting.push_back(std::move(done));
+      return;
+    }
+    loop_.post([reply = found->second, done = std::move(done)]() mutable { done(reply); });
+  }
+
+  std::map<std::string, net::HttpsReply, std::less<>> pages;
+  std::vector<Done> waiting;
+  std::vector<std::string> asked;
+
+ private:
+  net::Loop& loop_;
+};
+
+inline net::HttpsReply policy_page(std::string body) {
+  return {.status = 200, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};
+}
 
 }  // namespace mailsbuddy::test

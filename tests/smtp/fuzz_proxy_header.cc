@@ -1,4 +1,5 @@
-// A PROXY header from a hostile proxy, or from a client that reaches the port. However it is cut, it is the same header.
+// A PROXY header from a hostile proxy, or from a client that reaches the port. However it is cut, it is the same
+// header.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

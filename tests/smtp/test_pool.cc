@@ -592,6 +592,136 @@ BOOST_AUTO_TEST_CASE(address_literal) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// What is remembered
+
+BOOST_AUTO_TEST_CASE(pools_share_what_they_learn) {
+  smtp::BadHosts bad;
+  smtp::PoolOptions options{.session = {.ehlo_name = "me"}, .bad_hosts = &bad};
+  Lane lane({{10, "mx"}, {20, "mx2"}}, options);
+  lane.dns.host("mx2", {"192.0.2.2"});
+  lane.open();
+  lane.peer().closes("connection refused", ErrorCode::kIo);
+  lane.loop.run();
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.2:25");
+  lane.greet();
+  // Another lane to the same host: as if it were asked after the first one.
+  Pool other(lane.loop, lane.transport, lane.dns, options, {{10, "mx"}, {20, "mx2"}}, lane, lane.random);
+  other.open();
+  lane.loop.run();
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.2:25");
+  lane.greet();
+  lane.loop.advance(1min);
+  other.open();
+  lane.loop.run();
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.1:25");
+  lane.greet();
+  BOOST_TEST(bad.size() == 0U);
+}
+
+// It says that it takes no more connections of ours: it is well, and those that it has go on.
+BOOST_AUTO_TEST_CASE(a_host_with_connections_of_ours_is_not_set_aside) {
+  smtp::BadHosts bad;
+  Lane lane({{10, "mx"}, {20, "mx2"}}, {.session = {.ehlo_name = "me"}, .bad_hosts = &bad});
+  lane.dns.host("mx2", {"192.0.2.2"});
+  lane.open();
+  lane.greet();
+  lane.open();
+  lane.peer().connected();
+  lane.peer().says("421 4.7.0 Too many connections\r\n");
+  lane.loop.run();
+  BOOST_TEST(bad.size() == 0U);
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.2:25");
+  lane.peer().closes("connection refused", ErrorCode::kIo);
+  BOOST_TEST(bad.size() == 1U);  // The other one.
+}
+
+BOOST_AUTO_TEST_CASE(a_prohibited_host_is_not_called) {
+  Lane lane({{10, "mx"}}, {.local = *net::IpAddress::parse("192.0.2.9")});
+  lane.dns.hosts.clear();
+  lane.dns.host("mx", {"127.0.0.1", "10.0.0.1"});
+  lane.open();
+  lane.expect({"failed 1: route prohibited_address (mx has the prohibited address 127.0.0.1)"});
+  BOOST_TEST(lane.transport.peers.empty());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Traced
+
+namespace {
+
+struct Traced final : smtp::Tracer, smtp::Trace {
+  std::unique_ptr<smtp::Trace> trace(const smtp::TraceConnection& connection) override {
+    asked.push_back(fmt::format("{} {} {}", connection.id, connection.mx_host, connection.remote.str()));
+    if (!wanted) return nullptr;
+    struct Forward final : smtp::Trace {
+      explicit Forward(Traced& traced) : to(traced) {}
+      void on_line(const smtp::TraceLine& line) override { to.on_line(line); }
+      Traced& to;
+    };
+    return std::make_unique<Forward>(*this);
+  }
+  void on_line(const smtp::TraceLine& line) override {
+    constexpr std::string_view kWho[] = {"* ", "C ", "S "};
+    lines.push_back(std::string(kWho[static_cast<std::size_t>(line.kind)]) + std::string(line.text));
+  }
+  void expect(const std::vector<std::string>& expected) {
+    BOOST_TEST(std::exchange(lines, {}) == expected, boost::test_tools::per_element());
+  }
+
+  bool wanted = true;
+  std::vector<std::string> asked, lines;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_connection_is_followed) {
+  Traced traced;
+  Lane lane({{10, "mx"}}, {.tracer = &traced});
+  lane.open();
+  lane.peer().closes("connection refused", ErrorCode::kIo);
+  traced.expect({"* connecting to 192.0.2.1:25", "* closed: connect: connect_failed (connection refused)"});
+  lane.open();
+  lane.greet("250-mx\r\n250 STARTTLS\r\n");
+  lane.peer().says("220 Go\r\n");
+  lane.peer().shakes_hands();
+  traced.expect({"* connecting to 192.0.2.1:25", "* connected", "S 220 mx", "C EHLO me", "S 250-mx", "S 250 STARTTLS",
+                 "C STARTTLS", "S 220 Go", "* TLS handshake", "* TLSv1.3 TLS_AES_256_GCM_SHA384, not verified",
+                 "C EHLO me"});
+  lane.peer().heard();
+  lane.peer().says("250-mx\r\n250 PIPELINING\r\n");
+  lane.peer().heard();
+  lane.send(2);
+  lane.take_message(lane.peer());
+  lane.pool->quit_idle();
+  lane.peer().says("221 Bye\r\n");
+  traced.expect({"S 250-mx", "S 250 PIPELINING", "C MAIL FROM:<me@a.example>", "C RCPT TO:<you@b.example>", "C DATA",
+                 "S 250 Ok", "S 250 Ok", "S 354 Go", "C Hi", "C .", "S 250 Queued", "C QUIT", "S 221 Bye", "* closed"});
+  BOOST_TEST((traced.asked == std::vector<std::string>{"1 mx 192.0.2.1:25", "2 mx 192.0.2.1:25"}));
+}
+
+// One that nobody wanted when it was opened joins between two messages, never within one.
+BOOST_AUTO_TEST_CASE(an_open_connection_is_followed_from_its_next_message_on) {
+  Traced traced;
+  traced.wanted = false;
+  Lane lane({{10, "mx"}}, {.tracer = &traced});
+  lane.open();
+  lane.greet();
+  traced.wanted = true;
+  lane.send(1);
+  lane.pool->trace(1);
+  lane.take_message(lane.peer());
+  traced.expect({});
+  lane.pool->trace(1);
+  lane.pool->trace(1);
+  lane.pool->trace(77);  // None.
+  lane.send(1);
+  lane.take_message(lane.peer());
+  traced.expect({"C MAIL FROM:<me@a.example>", "C RCPT TO:<you@b.example>", "C DATA", "S 250 Ok", "S 250 Ok",
+                 "S 354 Go", "C Hi", "C .", "S 250 Queued"});
+  BOOST_TEST(traced.asked.size() == 2U);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // TLS
 
 namespace {
@@ -651,6 +781,67 @@ BOOST_AUTO_TEST_CASE(required_tls_does_not_go_in_clear) {
   lane.peer().closes("wrong version number", ErrorCode::kIo);
   lane.expect({"failed 1: start_tls tls_failed (wrong version number)"});
   BOOST_TEST(lane.transport.peers.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(implicit_tls) {
+  Lane lane({{10, "mx", 465}}, {.session = {.ehlo_name = "me", .implicit_tls = true}});
+  lane.open();
+  BOOST_TEST(lane.peer().remote.str() == "192.0.2.1:465");
+  lane.peer().connected();
+  BOOST_TEST(lane.peer().handshaking);
+  BOOST_TEST(lane.peer().server_name == "mx");
+  lane.peer().shakes_hands();
+  lane.peer().says("220 mx\r\n");
+  BOOST_TEST(lane.peer().heard() == "EHLO me\r\n");
+  lane.peer().says("250-mx\r\n250-STARTTLS\r\n250 PIPELINING\r\n");
+  lane.expect({"ready 1"});
+  BOOST_TEST(lane.pool->info(1).tls);
+  lane.send(1);
+  lane.take_message(lane.peer());
+}
+
+// Whatever happens to it: never in clear.
+BOOST_AUTO_TEST_CASE(implicit_tls_that_fails) {
+  struct Case {
+    std::string_view name;
+    std::function<void(Lane&)> does;
+    std::string_view failure;
+  };
+  const Case cases[] = {
+      {"refused", [](Lane& lane) { lane.peer().closes("connection refused", ErrorCode::kIo); },
+       "failed 1: connect connect_failed (connection refused)"},
+      {"the handshake fails",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.peer().closes("wrong version number", ErrorCode::kIo);
+       },
+       "failed 1: connect tls_failed (wrong version number)"},
+      {"no connection", [](Lane& lane) { lane.loop.advance(31s); },
+       "failed 1: connect timeout (no connection in 30 s)"},
+      {"silent handshake",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.loop.advance(121s);
+       },
+       "failed 1: connect timeout (no TLS handshake in 120 s)"},
+      {"silent greeting",
+       [](Lane& lane) {
+         lane.peer().connected();
+         lane.peer().shakes_hands();
+         lane.loop.advance(301s);
+       },
+       "failed 1: greeting timeout (no greeting in 300 s)"},
+  };
+  for (const Case& c : cases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Lane lane({{10, "mx"}}, {.session = {.ehlo_name = "me", .implicit_tls = true}});
+      lane.open();
+      c.does(lane);
+      lane.expect({std::string(c.failure)});
+      BOOST_TEST(lane.transport.peers.size() == 1U);
+      BOOST_TEST(lane.peer().received.find("EHLO") == std::string::npos);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(silent_handshake) {

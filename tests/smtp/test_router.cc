@@ -164,6 +164,231 @@ BOOST_AUTO_TEST_CASE(too_many_hosts) {
   BOOST_TEST(answer.route->hosts.front().preference == 1);
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// How long a route is good
+
+BOOST_AUTO_TEST_CASE(time_to_live) {
+  Routed routed;
+  routed.mx("mx.example", {{10, "a"}});
+  routed.dns.mxs["mx.example"].ttl = std::chrono::seconds(120);
+  BOOST_TEST(routed.route("mx.example").route->ttl.count() == 120);
+  // Without MX it is good for as long as both are: that there is none, and the address.
+  routed.dns.host("plain.example", {"192.0.2.1"});
+  routed.dns.hosts["plain.example"].ttl = std::chrono::seconds(300);
+  routed.dns.mxs["plain.example"] = {
+      .status = DnsStatus::kNoData, .records = {}, .ttl = std::chrono::seconds(60), .detail = {}};
+  BOOST_TEST(routed.route("plain.example").route->ttl.count() == 60);
+  BOOST_TEST(routed.route("[192.0.2.1]").route->ttl == std::chrono::hours(24));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Ourselves
+
+namespace {
+
+struct Loop {
+  std::string_view name;
+  std::vector<net::MxRecord> mx;  // Empty: none, but an address.
+  std::string_view hosts, failure;
+};
+
+const Loop kLoops[] = {
+    {"not among them", {{10, "a"}, {20, "b"}}, "10 a, 20 b", ""},
+    {"the worst", {{10, "a"}, {20, "b"}, {30, "me.example"}}, "10 a, 20 b", ""},
+    {"in the middle", {{10, "a"}, {20, "me.example"}, {20, "b"}, {30, "c"}}, "10 a", ""},
+    {"in another letter case", {{10, "a"}, {20, "ME.Example"}}, "10 a", ""},
+    {"two of us", {{10, "a"}, {30, "me.example"}, {20, "me2.example"}, {25, "b"}}, "10 a", ""},
+    {"the best",
+     {{10, "me.example"}, {20, "b"}},
+     "",
+     "route mail_loop (the best MX of x.example is ourselves, me.example)"},
+    {"as good as the best",
+     {{10, "me.example"}, {10, "zzz"}},
+     "",
+     "route mail_loop (the best MX of x.example is ourselves, me.example)"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(loops_to_ourselves) {
+  for (const Loop& c : kLoops) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Routed routed;
+      routed.router = smtp::Router::make(routed.dns, {.own_names = {"Me.Example", "me2.example"}}).value();
+      routed.mx("x.example", c.mx);
+      const auto answer = routed.route("x.example");
+      BOOST_TEST((answer.route ? list(answer.route->hosts) : "") == c.hosts);
+      BOOST_TEST((answer.route ? "" : words(answer.failure)) == c.failure);
+    }
+  }
+  Routed routed;
+  routed.router = smtp::Router::make(routed.dns, {.own_names = {"me.example"}}).value();
+  routed.dns.mxs["me.example"].status = DnsStatus::kNoData;
+  routed.dns.host("me.example", {"192.0.2.1"});
+  BOOST_TEST(words(routed.route("me.example").failure) == "route mail_loop (me.example is ourselves, and has no MX)");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Relays
+
+namespace {
+
+smtp::Relay relay(std::string host, std::uint16_t port = 0) {
+  return {.hosts = {{.host = std::move(host), .port = port}}};
+}
+
+struct Match {
+  std::string_view domain, host;  // Empty: by MX.
+};
+
+constexpr Match kMatches[] = {
+    {"example.com", "one"},
+    {"EXAMPLE.com", "one"},
+    {"a.example.com", "below"},
+    {"b.a.example.com", "below"},
+    {"c.a.example.com", "c"},
+    {"anexample.com", "all"},
+    {"com", "all"},
+    {"[192.0.2.1]", "all"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_longest_rule_counts) {
+  Routed routed;
+  routed.router = smtp::Router::make(routed.dns, {.relays = {{"*", relay("all")},
+                                                             {"Example.COM", relay("one")},
+                                                             {".example.com", relay("below")},
+                                                             {"c.a.example.com", relay("c")}}})
+                      .value();
+  for (const Match& c : kMatches) {
+    BOOST_TEST_CONTEXT(c.domain) {
+      const auto answer = routed.route(c.domain);
+      BOOST_REQUIRE(answer.route);
+      BOOST_TEST(answer.route->hosts.front().host == c.host);
+      BOOST_TEST((answer.route->relay != nullptr));
+      BOOST_TEST(routed.dns.asked.back() == "0.0.0.0");  // No question about the domain.
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(without_a_rule_dns_decides) {
+  Routed routed;
+  routed.router = smtp::Router::make(routed.dns, {.relays = {{"example.com", relay("one")}}}).value();
+  routed.mx("x.example", {{10, "a"}});
+  const auto answer = routed.route("x.example");
+  BOOST_TEST(list(answer.route->hosts) == "10 a");
+  BOOST_TEST((answer.route->relay == nullptr));
+}
+
+// Connections are shared by domains that go to the same hosts in the same way.
+BOOST_AUTO_TEST_CASE(relays_that_differ_are_sites_of_their_own) {
+  const auto with = [](auto change) {
+    smtp::Relay changed = relay("mx", 2525);
+    change(changed);
+    return changed;
+  };
+  const std::vector<smtp::Relay> relays = {
+      relay("mx"),
+      relay("mx", 2525),
+      relay("mx", 2526),
+      relay("[192.0.2.1]"),
+      with([](smtp::Relay& each) { each.implicit_tls = true; }),
+      with([](smtp::Relay& each) { each.tls = smtp::TlsPolicy::kNone; }),
+      with([](smtp::Relay& each) { each.protocol = smtp::Protocol::kLmtp; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "secret"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "other"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .token = "secret"}; }),
+      with([](smtp::Relay& each) { each.login = {.user = "ann", .password = "secret", .in_clear = true}; }),
+      with([](smtp::Relay& each) { each.tls = smtp::TlsPolicy::kRequired; }),
+      with([](smtp::Relay& each) { each.hosts.push_back({.preference = 1, .host = "mx", .port = 2525}); }),
+  };
+  Routed routed;
+  routed.mx("x.example", {{0, "mx"}});
+  std::set<std::string> sites{routed.route("x.example").route->site};
+  std::vector<smtp::RelayRule> rules;
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    for (const char side : {'a', 'b'}) rules.push_back({fmt::format("{}{}.example", side, i), relays[i]});
+  }
+  routed.router = smtp::Router::make(routed.dns, {.relays = rules}).value();
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    const std::string site = routed.route(fmt::format("a{}.example", i)).route->site;
+    BOOST_TEST(sites.insert(site).second);
+    BOOST_TEST(routed.route(fmt::format("b{}.example", i)).route->site == site);
+    BOOST_TEST(site.find("secret") == std::string::npos);
+  }
+}
+
+namespace {
+
+struct BadRelays {
+  std::vector<smtp::RelayRule> relays;
+  std::string_view error;
+};
+
+const BadRelays kBadRelays[] = {
+    {{{"", relay("a")}}, "relay for \"\": no domain; \"*\" is all of them"},
+    {{{"x", {}}}, "relay for \"x\": no host"},
+    {{{"x", relay("")}}, "relay for \"x\": a host without a name"},
+    {{{"x", relay("[192.0.2]")}}, "relay for \"x\": [192.0.2] is no address"},
+    {{{"x", relay("a")}, {"X", relay("b")}}, "two relays for \"X\""},
+    {{{"x", {.hosts = {{.host = "a"}}, .tls = smtp::TlsPolicy::kNone, .implicit_tls = true}}},
+     "relay for \"x\": implicit TLS, and none at all"},
+    {{{"x", {.hosts = {{.host = "a"}}, .protocol = smtp::Protocol::kLmtp}}},
+     "relay for \"x\": LMTP on port 25 (RFC 2033 5)"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(relays_in_words) {
+  struct Case {
+    std::string_view text, host;  // "host:port", or the error's beginning.
+  };
+  constexpr Case kCases[] = {
+      {"smtp://mail.example.net", "mail.example.net:25"},
+      {"SMTP://mail.example.net:2525", "mail.example.net:2525"},
+      {"smtps://mail.example.net", "mail.example.net:465"},
+      {"lmtp://192.0.2.7", "192.0.2.7:24"},
+      {"smtp://[2001:db8::7]", "[2001:db8::7]:25"},
+      {"smtp://[2001:db8::7]:587", "[2001:db8::7]:587"},
+      {"smtps://ann%40b:p%3as@mail.example.net:465", "mail.example.net:465"},
+      {"mail.example.net", "relay: no \"scheme://\""},
+      {"http://mail.example.net", "relay: neither smtp, smtps nor lmtp"},
+      {"smtp://", "relay: its host is none"},
+      {"smtp://mail.example.net/path", "relay: its host is none"},
+      {"smtp://mail.example.net:0", "relay: its port is none"},
+      {"smtp://mail.example.net:x", "relay: its port is none"},
+      {"smtp://mail.example.net:70000", "relay: its port is none"},
+      {"smtp://a%4:secret@mail.example.net", "relay: user and password cannot be read"},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.text) {
+      const auto relay = smtp::Relay::parse(c.text);
+      if (!relay) {
+        BOOST_TEST(relay.error().detail.starts_with(c.host));
+        BOOST_TEST(relay.error().detail.find("secret") == std::string::npos);
+        continue;
+      }
+      const smtp::RouteHost& host = relay->hosts.front();
+      BOOST_TEST(fmt::format("{}:{}", host.host, host.port) == c.host);
+      BOOST_TEST(relay->implicit_tls == c.text.starts_with("smtps"));
+      BOOST_TEST((relay->protocol == smtp::Protocol::kLmtp) == c.text.starts_with("lmtp"));
+      BOOST_TEST((relay->tls == smtp::TlsPolicy::kVerified) == !relay->login.user.empty());
+      if (!relay->login.user.empty()) BOOST_TEST(relay->login.user + " " + relay->login.password == "ann@b p:s");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(relays_that_cannot_be) {
+  FakeLoop loop;
+  FakeResolver dns(loop);
+  for (const BadRelays& c : kBadRelays) {
+    const auto made = smtp::Router::make(dns, {.relays = c.relays});
+    BOOST_REQUIRE(!made);
+    BOOST_TEST(made.error().detail == c.error);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_router_may_go_before_its_answer) {
   FakeLoop loop;
   FakeResolver dns(loop);

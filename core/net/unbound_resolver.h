@@ -1,0 +1,64 @@
+// unbound_resolver.h - SecureResolver on libunbound, which validates on a thread of its own and caches.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "core/base/timer_wheel.h"
+#include "core/net/uv_loop.h"
+
+struct ub_ctx;
+struct ub_result;
+
+namespace mailsbuddy::net {
+
+// Questions under way at once; more wait their turn. libunbound has room for 1024, and needs some for its own.
+inline constexpr std::size_t kSecureQuestionsMax = 256;
+
+// Nothing is set up before the first question: who asks none pays nothing. Names are asked for as they are; no hosts
+// file. Threads: its loop's, or with the loop stopped. Ownership: `loop` outlives it.
+class UnboundResolver final : public SecureResolver {
+ public:
+  // Errors: kInvalidArgument: a server, a time-out or a trust anchor that cannot be.
+  static Result<std::unique_ptr<UnboundResolver>> make(UvLoop& loop, const SecureResolverOptions& options);
+  ~UnboundResolver() override;
+  UnboundResolver(const UnboundResolver&) = delete;
+  UnboundResolver& operator=(const UnboundResolver&) = delete;
+
+  void mx(std::string_view domain, Callback<MxRecord> done) override;
+  void addresses(std::string_view host, Callback<IpAddress> done) override;
+  void tlsa(std::string_view name, Callback<TlsaRecord> done) override;
+  void validates(UniqueFunction<void(bool)> done) override;
+
+ private:
+  struct Question;
+  struct Watcher;
+  struct Pair;
+  using Answered = UniqueFunction<void(int error, const ub_result* result)>;  // With an error there is no result.
+
+  UnboundResolver(UvLoop& loop, SecureResolverOptions options);
+  static Result<ub_ctx*> make_context(const SecureResolverOptions& options);
+  bool open();
+  void ask(std::string_view name, int type, Answered done);
+  void pump();
+  void start(std::unique_ptr<Question> question);
+  void finish(Question& question, int error, ub_result* result);
+  void post_finish(Question& question, int error);
+  template <class Record>
+  SecureAnswer<Record> read(std::string_view name, int error, const ub_result* result,
+                            DnsAnswer<Record> (*parse)(std::span<const std::uint8_t>)) const;
+
+  UvLoop& loop_;
+  SecureResolverOptions options_;
+  ub_ctx* context_ = nullptr;
+  Watcher* watcher_ = nullptr;  // Deletes itself once its handle is closed.
+  std::string cannot_open_;     // Why not, once open() has failed.
+  std::unordered_map<Question*, std::unique_ptr<Question>> asked_;
+  std::deque<std::unique_ptr<Question>> waiting_;
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+};
+
+}  // namespace mailsbuddy::net

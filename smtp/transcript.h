@@ -1,0 +1,55 @@
+// transcript.h - what goes over one connection, as lines for people: messages shortened, credentials masked, nothing in
+// it that a terminal would obey.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "mailsbuddy/smtp.h"
+
+namespace mailsbuddy::smtp {
+
+// Sees the octets of both directions in clear, in pieces of any size, and finds by the client's commands and the
+// server's 354 and 334 what of them are messages and credentials. Begun between transactions.
+// Threads: one owner. Invariants: holds no more than two lines of kTraceLineMax.
+class Transcript {
+ public:
+  explicit Transcript(std::unique_ptr<Trace> to) : to_(std::move(to)) {}
+
+  void step(TimePoint now, std::string_view text);
+  void sent(TimePoint now, std::string_view bytes);
+  void received(TimePoint now, std::string_view bytes);
+
+ private:
+  enum class Sending : std::uint8_t { kCommands, kData, kChunk };
+  struct Line {
+    std::string text;                   // Its beginning.
+    std::uint64_t octets = 0;           // All of it, with its end.
+    bool add(std::string_view& bytes);  // True: it is complete, and `bytes` is what follows it.
+    std::string_view content() const;   // Without its end.
+    void clear();
+  };
+
+  void on_command(TimePoint now);
+  void on_message_line(TimePoint now);
+  void on_reply(TimePoint now);
+  void begin_message(Sending how);
+  void end_message(TimePoint now);
+  void show(TimePoint now, TraceLine::Kind kind, const Line& line);
+  void say(TimePoint now, TraceLine::Kind kind, std::string_view text);
+
+  std::unique_ptr<Trace> to_;
+  Line sent_;
+  Line received_;
+  std::string words_;  // Scratch.
+  Sending sending_ = Sending::kCommands;
+  bool auth_ = false;  // Between AUTH and its last reply: what we send are credentials.
+  bool in_header_ = false;
+  TraceBodies bodies_ = TraceBodies::kHeaders;
+  std::uint64_t chunk_left_ = 0;  // Octets of a BDAT.
+  std::uint64_t hidden_ = 0;      // Octets of the message that were not shown.
+};
+
+}  // namespace mailsbuddy::smtp
