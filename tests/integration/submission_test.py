@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import unittest
 
+import hostile
 import servers
 import support
 
@@ -192,11 +193,6 @@ class Smtplib(SubmissionTest):
         self.assertEqual(self.world.mail(), [])
 
 
-# What some server has taken for the end of a message (SEC Consult, "SMTP Smuggling", 2023, and its kin).
-ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r.\n", b"\n.\r", b"\r\n.\r\r\n", b"\n\n.\r\n",
-        b"\r\n\r.\r\n", b"\r\n\0.\r\n", b"\0\r\n.\0\r\n", b"\r\n .\r\n", b"\r\n. \r\n", b"\x85.\x85"]
-
-
 class Smuggling(SubmissionTest):
     def smuggle(self, client, end):
         client.docmd("MAIL FROM:<news@brand.example>")
@@ -211,7 +207,7 @@ class Smuggling(SubmissionTest):
     def test_nothing_is_smuggled(self):
         taken = 0
         client = self.client()
-        for end in ENDS:
+        for end in hostile.ENDS:
             with self.subTest(end):
                 bare = re.search(rb"(?<!\r)\n|\r(?!\n)", end) is not None
                 code = self.smuggle(client, end)
