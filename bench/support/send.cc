@@ -29,18 +29,19 @@ class Delivered final : public EventSink {
 
 }  // namespace
 
-EngineOptions engine_options(std::uint16_t port, int connections) {
+EngineOptions engine_options(std::uint16_t port, int connections, int in_flight) {
   return {.egress = {{.address = "127.0.0.1", .ehlo_name = "bench.sender.example"}},
           .tls = smtp::TlsPolicy::kNone,
           .port = port,
           .limits = warming::Limits{.connections = connections,
                                     .messages_per_connection = std::numeric_limits<int>::max(),
+                                    .messages_in_flight = in_flight,
                                     .messages_per_second = 0},
           .runtime = make_loopback_runtime()};
 }
 
 void send_campaign(const Sending& sending) {
-  EngineOptions options = engine_options(sending.port, sending.connections);
+  EngineOptions options = engine_options(sending.port, sending.connections, sending.in_flight);
   options.keys = sending.keys;
   auto engine = need(Engine::open(std::move(options)));
   const auto delivered = std::make_shared<Delivered>();
