@@ -100,7 +100,7 @@ class ListenSession {
   Identity identity_;
   std::string xclient_hello_;
   Submission message_;
-  std::uint64_t held_ = 0;           // Octets counted in the table.
+  std::uint64_t held_ = 0;           // Octets taken of ListenShared::held.
   std::uint64_t message_bytes_ = 0;  // Of the message that the handler has.
   bool no_room_ = false;             // Some of the message was thrown away for want of it.
   int auth_failures_ = 0;

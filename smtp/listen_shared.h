@@ -11,6 +11,7 @@
 #include "smtp/client_table.h"
 #include "smtp/ip_range.h"
 #include "smtp/proto/server_session.h"
+#include "smtp/quota.h"
 #include "smtp/server_tls.h"
 
 namespace mailsbuddy::smtp {
@@ -37,11 +38,17 @@ struct ListenShared {
   std::vector<std::string> inbound_domains;  // Sorted.
   net::SslCtxPtr tls;                        // Null: no endpoint has TLS.
   ClientTable clients;
+  const std::shared_ptr<Quota> held;    // Octets of messages, until the handler has let go of them.
+  const std::shared_ptr<Quota> checks;  // Passwords that the handler is judging.
   ListenCounters counters;
 
  private:
   ListenShared(ListenOptions given, std::shared_ptr<ListenHandler> asked, std::uint64_t seed)
-      : options(std::move(given)), handler(std::move(asked)), clients(options.limits, seed) {}
+      : options(std::move(given)),
+        handler(std::move(asked)),
+        clients(options.limits, seed),
+        held(std::make_shared<Quota>(options.limits.held_bytes_max)),
+        checks(std::make_shared<Quota>(static_cast<std::uint64_t>(options.limits.auth_checks_max))) {}
   Result<void> prepare();
 };
 

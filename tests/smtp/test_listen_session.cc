@@ -163,12 +163,13 @@ BOOST_AUTO_TEST_CASE(closed_or_reset_at_each_stage) {
   at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
     caller.leave();
     BOOST_TEST(stage.shared->clients.open() == 0U);
-    BOOST_TEST(stage.shared->clients.held() == 0U);
+    BOOST_TEST((stage.shared->held->used() == 0U) == !row.silent);  // The handler has what it has not answered.
     while (!stage.handler->answers.empty()) {  // Nobody is there any more.
       stage.handler->answers.front()({.code = 250});
       stage.handler->answers.pop_front();
     }
     stage.loop.run();
+    BOOST_TEST(stage.shared->held->used() == 0U);
     BOOST_TEST(stage.handler->submissions.size() == row.messages);
     BOOST_TEST(stage.shared->counters.messages == (row.silent ? 0U : row.messages));
   });
@@ -521,7 +522,7 @@ BOOST_AUTO_TEST_CASE(the_handlers_answer_is_the_clients) {
       stage.handler->answers.front()({.code = 250});  // Once is once.
       BOOST_TEST(caller.heard() == std::string(c.line) + (c.over ? "" : "250 2.0.0 Ok\r\n"));
       BOOST_TEST(caller.session().over() == c.over);
-      BOOST_TEST(stage.shared->clients.held() == 0U);
+      BOOST_TEST(stage.shared->held->used() == 0U);
     }
   }
 }
@@ -534,6 +535,80 @@ BOOST_AUTO_TEST_CASE(an_answer_thrown_away_is_451) {
   caller.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n");
   stage.handler->answers.clear();
   BOOST_TEST(caller.heard() == "451 4.3.0 Not handled, try again later\r\n");
+}
+
+// What the handler has is memory, whether or not somebody waits for its answer.
+BOOST_AUTO_TEST_CASE(held_octets_count_until_the_handler_lets_go) {
+  struct Case {
+    std::string_view name;
+    bool in_time;  // The client waits for longer than answer_time,
+    bool leaves;   // and hangs up.
+    void (*then)(ListenHandler::Answered& done);
+  };
+  const auto give = [](ListenHandler::Answered& done) { done({.code = 250}); };
+  const auto drop = [](ListenHandler::Answered& done) { done = nullptr; };
+  const Case kCases[] = {
+      {"answered", true, false, give},          {"thrown away", true, false, drop},
+      {"answered late", false, false, give},    {"thrown away late", false, false, drop},
+      {"answered to nobody", true, true, give}, {"thrown away, to nobody", false, true, drop},
+  };
+  const std::uint64_t each = sizeof(EnvelopeRecipient) + std::string_view("d@e.example").size() + 6;
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      ListenOptions options = play_options();
+      options.limits.held_bytes_max = each + 5;
+      PlayStage stage(std::move(options));
+      Caller caller(stage);
+      caller.log_in();
+      stage.handler->silent = true;
+      caller.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n");
+      BOOST_TEST(stage.shared->held->used() == each);
+      if (!c.in_time) caller.wait();
+      if (c.leaves) caller.leave();
+      BOOST_TEST(stage.shared->held->used() == each);
+      stage.handler->silent = false;
+      Caller other(stage);
+      other.log_in();
+      const std::string again = std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n";
+      BOOST_TEST(other.say("MAIL FROM:<a@b.example>\r\nRCPT TO:<d@e.example>\r\nRSET\r\n")
+                     .find("452 4.3.1 Insufficient memory") != std::string::npos);
+      BOOST_REQUIRE_EQUAL(stage.handler->answers.size(), 1U);
+      c.then(stage.handler->answers.front());
+      BOOST_TEST(stage.shared->held->used() == 0U);
+      BOOST_TEST(other.say(again).ends_with("250 2.0.0 Taken\r\n"));
+      BOOST_TEST(stage.shared->held->used() == 0U);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(passwords_are_judged_so_many_at_once) {
+  ListenOptions options = play_options();
+  options.limits.auth_checks_max = 2;
+  PlayStage stage(std::move(options));
+  stage.handler->silent = true;
+  constexpr std::string_view kLog = "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
+  constexpr std::string_view kBusy = "454 4.7.0 Too many log-ins at once, try again later\r\n";
+  Caller first(stage), second(stage), third(stage);
+  for (Caller* caller : {&first, &second, &third}) caller->say("EHLO c\r\n");
+  BOOST_TEST(first.say(kLog) == "");
+  BOOST_TEST(second.say(kLog) == "");
+  BOOST_TEST(third.say(kLog) == kBusy);
+  first.leave();  // The check goes on.
+  BOOST_TEST(third.say(kLog) == kBusy);
+  second.wait();
+  BOOST_TEST(third.say(kLog) == kBusy);
+  stage.handler->authentications.front() = nullptr;  // Thrown away.
+  BOOST_TEST(third.say(kLog) == "");
+  BOOST_REQUIRE_EQUAL(stage.handler->authentications.size(), 3U);
+  BOOST_TEST(stage.shared->checks->used() == 2U);
+  stage.handler->authentications[1](std::nullopt);  // Too late for the second, which may try again at once:
+  BOOST_TEST(second.say(kLog) == "");               // it was no failure of its own.
+  stage.handler->authentications[2](Identity{.user = "ann"});
+  BOOST_TEST(third.heard() == "235 2.7.0 Authenticated\r\n");
+  stage.handler->authentications[3](Identity{.user = "ann"});
+  BOOST_TEST(second.heard() == "235 2.7.0 Authenticated\r\n");
+  BOOST_TEST(stage.shared->checks->used() == 0U);
+  BOOST_TEST(stage.shared->counters.auth_failures == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(answers_after_the_listener_is_gone) {
@@ -580,10 +655,10 @@ BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
     caller->log_in();
     caller->say(std::string(kMailRcpt) + "DATA\r\n" + sixty + "\r\n");
   }
-  BOOST_TEST(stage.shared->clients.held() == 2 * kRecipient + 60);
+  BOOST_TEST(stage.shared->held->used() == 2 * kRecipient + 60);
   BOOST_TEST(second.say(".\r\n") == "452 4.3.1 Insufficient memory\r\n");
   BOOST_TEST(first.say(".\r\n") == "250 2.0.0 Taken\r\n");
-  BOOST_TEST(stage.shared->clients.held() == 0U);
+  BOOST_TEST(stage.shared->held->used() == 0U);
   const std::string size = std::to_string(2 * kRecipient + 101);
   BOOST_TEST(first.say("MAIL FROM:<a@b.example> SIZE=" + size + "\r\n") == "452 4.3.1 Insufficient memory\r\n");
   first.say("MAIL FROM:<a@b.example>\r\n");
