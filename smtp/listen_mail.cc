@@ -47,9 +47,10 @@ void ListenSession::on_mail(std::string_view mail_from) {
 }
 
 std::string ListenSession::refuse_mail(std::string_view mail_from) {
+  if (shared_.draining) return std::string(kShuttingDown);
   switch (shared_.handler->pressure()) {
     case Pressure::kShutdown:
-      return "421 4.3.2 Shutting down, try again later";
+      return std::string(kShuttingDown);
     case Pressure::kFull:
       return "452 4.3.1 Insufficient system storage";
     case Pressure::kNone:
@@ -126,7 +127,7 @@ std::string ListenSession::refuse_message() {
   if (no_room_) return "452 4.3.1 Insufficient memory";
   switch (shared_.handler->pressure()) {
     case Pressure::kShutdown:
-      return "421 4.3.2 Shutting down, try again later";
+      return std::string(kShuttingDown);
     case Pressure::kFull:
       return "452 4.3.1 Insufficient system storage";
     case Pressure::kNone:

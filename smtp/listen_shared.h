@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +26,28 @@ struct ListenCounters {
   }
 };
 
+// How many are there, and until when. Threads: any.
+class Presence {
+ public:
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    if (--count_ == 0) gone_.notify_all();
+  }
+  bool wait_for_none(std::chrono::steady_clock::time_point until) {  // False: somebody was left.
+    std::unique_lock lock(mutex_);
+    return gone_.wait_until(lock, until, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable gone_;
+  std::size_t count_ = 0;
+};
+
 // Threads: any; all but the counts and the table is read only. Ownership: outlives its connections.
 struct ListenShared {
   // Errors: kInvalidArgument naming the option.
@@ -41,6 +65,8 @@ struct ListenShared {
   const std::shared_ptr<Quota> held;    // Octets of messages, until the handler has let go of them.
   const std::shared_ptr<Quota> checks;  // Passwords that the handler is judging.
   ListenCounters counters;
+  std::atomic<bool> draining{false};  // Between messages it is 421.
+  Presence presence;                  // Of connections, from accept() to their end.
 
  private:
   ListenShared(ListenOptions given, std::shared_ptr<ListenHandler> asked, std::uint64_t seed)

@@ -494,6 +494,10 @@ class Listener {
   ~Listener();
   std::vector<net::Endpoint> endpoints() const;  // As bound, in the order of ListenOptions::endpoints.
   ListenCounts counts() const;
+  // Ends it without cutting anybody off: no new connections from now on; whoever is between messages is told 421 4.3.2, at once, all
+  // others finish their message, get its reply and are told then. True: all connections are gone. False: some were left after
+  // `limit`; call it again, or let the destructor close them. Waits; not on a thread of the listener or from a handler's call.
+  bool drain(std::chrono::milliseconds limit);
 
  private:
   struct State;

@@ -51,6 +51,9 @@ class Listener:
     def stop(self):
         """Its counts, once all it took is settled."""
         self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self):
         out, _ = self.process.communicate(timeout=support.RUN_SECONDS)
         assert self.process.returncode == 0, (self.process.returncode, out, self.log.read_text())
         return json.loads(out)
@@ -176,6 +179,24 @@ class Smtplib(SubmissionTest):
         replies = [client.getreply()[0] for _ in range(20 * 4)]
         self.assertEqual(collections.Counter(replies), {250: 80})
         self.check_received_once(self.arrived(20), {f"r{number}@away.example" for number in range(20)})
+
+    def test_at_the_end_nobody_is_cut_off(self):
+        idle, writing = self.client(), self.client()
+        writing.docmd("MAIL FROM:<news@brand.example>")
+        writing.docmd("RCPT TO:<ann@away.example>")
+        writing.docmd("DATA")
+        writing.sock.sendall(MESSAGE.encode() + b"first half, ")
+        self.listener.process.send_signal(signal.SIGTERM)
+        self.assertEqual(idle.getreply(), (421, b"4.3.2 Shutting down, try again later"))
+        with self.assertRaises(ConnectionRefusedError):
+            smtplib.SMTP("127.0.0.1", self.submission, timeout=30)
+        writing.sock.sendall(b"second half\r\n.\r\n")
+        self.assertEqual(writing.getreply()[0], 250)
+        self.assertEqual(writing.getreply(), (421, b"4.3.2 Shutting down, try again later"))
+        counts = self.listener.finish()
+        self.assertEqual((counts["messages"], counts["unsettled"]), (1, 0))
+        (received,) = self.world.mail()
+        self.assertIn(b"first half, second half\r\n", received.raw)
 
     def test_inbound_mail_is_kept_and_nothing_relayed(self):
         client = smtplib.SMTP("127.0.0.1", self.inbound, timeout=30)

@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(closed_or_reset_at_each_stage) {
     caller.leave();
     BOOST_TEST(stage.shared->clients.open() == 0U);
     BOOST_TEST((stage.shared->held->used() == 0U) == !row.silent);  // The handler has what it has not answered.
-    while (!stage.handler->answers.empty()) {  // Nobody is there any more.
+    while (!stage.handler->answers.empty()) {                       // Nobody is there any more.
       stage.handler->answers.front()({.code = 250});
       stage.handler->answers.pop_front();
     }
@@ -642,6 +642,87 @@ BOOST_AUTO_TEST_CASE(back_pressure) {
   BOOST_TEST(caller.session().over());
   Caller next(stage);
   BOOST_TEST(next.heard() == "421 4.3.2 Shutting down, try again later\r\n");
+}
+
+// Between messages at once, else behind the reply to the message in hand; what was sent behind that gets it for an
+// answer.
+BOOST_AUTO_TEST_CASE(draining_at_each_stage) {
+  constexpr std::string_view kDown = "421 4.3.2 Shutting down, try again later\r\n";
+  constexpr std::string_view kTaken = "250 2.0.0 Taken\r\n421 4.3.2 Shutting down, try again later\r\n";
+  struct Case {
+    std::string_view name;
+    std::string said;
+    bool over;                // At once.
+    std::string_view then{};  // Else what is said next,
+    std::string_view last{};  // and the last of what it is told.
+  };
+  const std::string to_rcpt = std::string(kLogIn) + std::string(kMailRcpt);
+  const Case kCases[] = {
+      {"greeting", "", true},
+      {"EHLO", "EHLO c\r\n", true},
+      {"half a line", "EHLO c\r\nMAIL FR", true},
+      {"AUTH challenge", "EHLO c\r\nAUTH LOGIN\r\n", true},
+      {"logged in", std::string(kLogIn), true},
+      {"behind a message", to_rcpt + "DATA\r\nx: y\r\n.\r\n", true},
+      {"behind RSET", to_rcpt + "RSET\r\n", true},
+      {"MAIL", std::string(kLogIn) + "MAIL FROM:<a@b.example>\r\n", false,
+       "RCPT TO:<d@e.example>\r\nBDAT 6 LAST\r\nx: y\r\n", kTaken},
+      {"RCPT", to_rcpt, false, "DATA\r\nx: y\r\n.\r\n", kTaken},
+      {"RCPT, then given up", to_rcpt, false, "RSET\r\n",
+       "250 2.0.0 Ok\r\n421 4.3.2 Shutting down, try again later\r\n"},
+      {"RCPT, then the end", to_rcpt, false, "QUIT\r\n", "221 2.0.0 Bye\r\n"},
+      {"DATA", to_rcpt + "DATA\r\nhalf", false, "\r\n.\r\n", kTaken},
+      {"DATA, and one more behind", to_rcpt + "DATA\r\nhalf", false,
+       "\r\n.\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<d@e.example>\r\nDATA\r\n", kTaken},
+      {"BDAT", to_rcpt + "BDAT 3\r\nabc", false, "BDAT 5 LAST\r\nabc\r\n", kTaken},
+      {"BDAT, half a chunk", to_rcpt + "BDAT 3\r\na", false, "bcBDAT 2 LAST\r\n\r\n", kTaken},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      PlayStage stage;
+      Caller caller(stage);
+      caller.say(c.said);
+      const std::size_t before = stage.handler->submissions.size();
+      stage.shared->draining = true;
+      caller.session().drain(stage.now);
+      BOOST_TEST(caller.heard() == (c.over ? kDown : ""));
+      BOOST_TEST(caller.session().over() == c.over);
+      if (c.over) continue;
+      BOOST_TEST(caller.say(c.then).ends_with(c.last));
+      BOOST_TEST(caller.session().over());
+      BOOST_TEST(stage.handler->submissions.size() == before + (c.last == kTaken ? 1U : 0U));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(draining_waits_for_answers_and_handshakes) {
+  constexpr std::string_view kDown = "421 4.3.2 Shutting down, try again later\r\n";
+  PlayStage stage;
+  Caller asking(stage), judged(stage), wrong(stage), shaking(stage), proxied(stage, kProxyPort, "198.51.100.1:1");
+  asking.log_in();
+  wrong.say("EHLO c\r\nAUTH PLAIN AGFubgBub3Q=\r\n");
+  stage.handler->silent = true;
+  asking.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\nNOOP\r\n");
+  judged.say("EHLO c\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\n");
+  shaking.say("EHLO c\r\nSTARTTLS\r\n");
+  BOOST_TEST(shaking.session().take_tls().has_value());
+  stage.shared->draining = true;
+  for (Caller* caller : {&asking, &judged, &wrong, &shaking, &proxied}) {
+    caller->session().drain(stage.now);
+    BOOST_TEST(caller->heard() == "");
+    BOOST_TEST(!caller->session().over());
+  }
+  stage.handler->answers.front()({.code = 250, .enhanced = EnhancedCode{2, 0, 0}, .text = "Taken"});
+  BOOST_TEST(asking.heard() == "250 2.0.0 Taken\r\n250 2.0.0 Ok\r\n" + std::string(kDown));
+  stage.handler->authentications.front()(Identity{.user = "ann"});
+  BOOST_TEST(judged.heard() == "235 2.7.0 Authenticated\r\n" + std::string(kDown));
+  BOOST_TEST(wrong.wait() == "535 5.7.8 Credentials not valid\r\n" + std::string(kDown));
+  shaking.session().tls_started(stage.now);
+  BOOST_TEST(shaking.heard() == kDown);
+  BOOST_TEST(proxied.say("PROXY TCP4 203.0.113.5 198.51.100.1 1 25\r\n") == kDown);
+  for (Caller* caller : {&asking, &judged, &wrong, &shaking, &proxied}) BOOST_TEST(caller->session().over());
+  Caller late(stage);
+  BOOST_TEST(late.heard() == kDown);
 }
 
 BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
