@@ -76,11 +76,17 @@ class Peer:
         good = {(each["message"], each["recipient"]) for each in found if each["outcome"] == "delivered"}
         return good, [each for each in found if each["outcome"] != "delivered"]
 
+    def wait_for(self, count):
+        """Patient for as long as there is progress: a busy disk is no failure."""
+        def there():
+            return len(support.loopback.maildir_files(self.server.maildir)) if self.server.maildir.exists() else 0
+
+        while (before := there()) < count:
+            support.loopback.wait_until(lambda: there() > before, f"{count} messages in the mailbox, {before} there", log=self.server.log)
+
     def check_mailbox(self, good):
         """Exactly these (message, recipient), each once, octet by octet; and the server took no more than these."""
-        support.loopback.wait_until(lambda: self.server.maildir.exists() and
-                                    len(support.loopback.maildir_files(self.server.maildir)) >= len(good),
-                                    f"{len(good)} messages in the mailbox", log=self.server.log)
+        self.wait_for(len(good))
         came = collections.Counter()
         for file in support.loopback.maildir_files(self.server.maildir):
             stored = file.read_bytes()
@@ -100,27 +106,27 @@ class Peer:
     # ------------------------------------------------------------------------------------------------------------------
 
     def test_hundreds_overlap(self):
-        good, bad = self.delivered(self.send(self.hundreds(300, lambda number: True)))
+        good, bad = self.delivered(self.send(self.hundreds(200, lambda number: True)))
         self.assertEqual(bad, [])
         self.check_mailbox(good)
         self.check_log()
 
     def test_twenty_in_flight(self):
         # By BDAT where it is offered and no line begins with a dot; both ways on one connection.
-        good, bad = self.delivered(self.send(self.hundreds(240, lambda number: number % 10 == 9), in_flight=20, connections=2))
+        good, bad = self.delivered(self.send(self.hundreds(200, lambda number: number % 10 == 9), in_flight=20, connections=2))
         self.assertEqual(bad, [])
         self.check_mailbox(good)
         self.check_log()
         self.check_chunks(sum(re.search(rb"^\.", message, re.M) is None for _, message in self.mails))
 
     def test_in_clear(self):
-        good, bad = self.delivered(self.send(self.hundreds(60, lambda number: number % 2 == 0), tls="none", in_flight=5))
+        good, bad = self.delivered(self.send(self.hundreds(40, lambda number: number % 2 == 0), tls="none", in_flight=5))
         self.assertEqual(bad, [])
         self.check_mailbox(good)
 
     def test_unknown_recipients_cost_nobody_else(self):
         mails, expected = [], set()
-        for number in range(120):
+        for number in range(60):
             known = [f"r{number}a@{self.domain}", f"r{number}b@{self.domain}"][:number % 3]
             unknown = [f"{servers.UNKNOWN}{number}@{self.domain}"] if self.KNOWS_USERS and (number % 2 or not known) else []
             elsewhere = [f"ann{number}@elsewhere.example"] if not known + unknown or number % 5 == 0 else []
@@ -172,11 +178,11 @@ class Peer:
         number = len(mails)
         whole = head(number) + b"".join(b"a" + end + b"RSET\r\n" for end in hostile.ENDS)
         mails.append(self.mail([f"r{number}@{self.domain}"], whole))
-        for in_flight in (1, 2, 20):
+        for in_flight in (2, 20):
             good, bad = self.delivered(self.send(mails, in_flight=in_flight, connections=2))
             self.assertEqual(bad, [])
             self.assertEqual(len(good), len(mails))
-        self.check_mailbox([*good, *good, *good])
+        self.check_mailbox([*good, *good])
 
     def check_log(self):
         self.assertNotRegex(self.server.log.read_text(errors="replace"), self.COMPLAINTS)

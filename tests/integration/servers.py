@@ -39,6 +39,8 @@ def greets(address, port):
 class Postfix:
     """Takes all mail for one domain, with STARTTLS, into one maildir, `self.maildir`."""
 
+    RELAY_RESTRICTIONS = "reject_unauth_destination"
+
     def __init__(self, children, folder, address, domain):
         if os.geteuid() != 0:
             raise unittest.SkipTest("Postfix's master needs root")
@@ -92,8 +94,10 @@ alias_maps =
 local_recipient_maps =
 smtputf8_enable = yes
 message_size_limit = {SIZE_MAX}
-smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/unknown, reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/unknown
+smtpd_relay_restrictions = {self.RELAY_RESTRICTIONS}
 smtpd_peername_lookup = no
+in_flow_delay = 0
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {certificate}
 smtpd_tls_key_file = {key}
@@ -121,6 +125,8 @@ virtual_gid_maps = static:{nobody.pw_gid}
 class PostfixRelay(Postfix):
     """Takes mail for everybody and hands all of it to one submission server, with STARTTLS and AUTH."""
 
+    RELAY_RESTRICTIONS = "permit_mynetworks, reject"
+
     def __init__(self, children, folder, address, to_port, user, password):
         self.to_port, self.user, self.password = to_port, user, password
         super().__init__(children, folder, address, "relay.example")
@@ -132,7 +138,6 @@ class PostfixRelay(Postfix):
         return super().main_cf() + f"""\
 relayhost = [127.0.0.1]:{self.to_port}
 mynetworks = 127.0.0.0/8
-smtpd_relay_restrictions = permit_mynetworks, reject
 smtp_tls_security_level = encrypt
 smtp_tls_loglevel = 1
 smtp_sasl_auth_enable = yes
