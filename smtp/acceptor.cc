@@ -44,7 +44,9 @@ Result<std::unique_ptr<Acceptor>> Acceptor::bind(const net::Endpoint& endpoint) 
   return acceptor;
 }
 
-Acceptor::~Acceptor() { ::close(socket_); }
+Acceptor::~Acceptor() {
+  if (socket_ >= 0) ::close(socket_);
+}
 
 Result<void> Acceptor::start(net::UvLoop& loop, Accepted accepted) {
   loop_ = &loop;
@@ -78,9 +80,19 @@ void Acceptor::on_readable() {
   }
 }
 
+// A connection that the kernel has made and nobody has accepted is reset when its listening socket is closed: its
+// client would not be told why.
+void Acceptor::stop() noexcept {
+  if (socket_ < 0) return;
+  on_readable();
+  loop_stopping();
+  ::close(std::exchange(socket_, -1));
+}
+
 void Acceptor::loop_stopping() noexcept {
   pause_.reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), nullptr);
+  auto* const handle = reinterpret_cast<uv_handle_t*>(&poll_);
+  if (uv_is_closing(handle) == 0) uv_close(handle, nullptr);
 }
 
 }  // namespace mailsbuddy::smtp

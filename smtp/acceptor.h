@@ -24,6 +24,8 @@ class Acceptor final : private net::HandleOwner {
 
   const net::Endpoint& endpoint() const noexcept { return endpoint_; }  // As bound.
   Result<void> start(net::UvLoop& loop, Accepted accepted);             // Before the loop runs, or on its thread.
+  void
+  stop() noexcept;  // Takes what has connected so far, then listens no more. On its thread; once started; idempotent.
 
  private:
   Acceptor(int socket, const net::Endpoint& endpoint) : endpoint_(endpoint), socket_(socket) {}
@@ -32,7 +34,7 @@ class Acceptor final : private net::HandleOwner {
   void on_readable();
 
   net::Endpoint endpoint_;
-  int socket_;
+  int socket_;  // -1: stopped.
   net::UvLoop* loop_ = nullptr;
   Accepted accepted_;
   std::unique_ptr<Timer> pause_;

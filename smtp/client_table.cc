@@ -124,13 +124,6 @@ void ClientTable::authentication_failed(const net::IpAddress& address, TimePoint
   if (client != nullptr) client->failures.add(limits_.auth_failures_per_client, now);
 }
 
-bool ClientTable::hold(std::uint64_t bytes) noexcept {
-  const std::uint64_t before = held_.fetch_add(bytes, std::memory_order_relaxed);
-  if (before + bytes <= limits_.held_bytes_max) return true;
-  let_go(bytes);
-  return false;
-}
-
 std::uint64_t ClientTable::open() const {
   const std::lock_guard lock(mutex_);
   return static_cast<std::uint64_t>(open_);

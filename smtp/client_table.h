@@ -1,7 +1,6 @@
-// client_table.h - what the clients of a listener have used up: connections, messages, failed AUTHs, memory.
+// client_table.h - what the clients of a listener have used up: connections, messages, failed AUTHs.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <unordered_map>
@@ -51,9 +50,6 @@ class ClientTable {
   bool may_authenticate(const net::IpAddress& client, TimePoint now);
   void authentication_failed(const net::IpAddress& client, TimePoint now);
 
-  bool hold(std::uint64_t bytes) noexcept;  // False, and nothing is held: there is no room.
-  void let_go(std::uint64_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
-  std::uint64_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   std::uint64_t open() const;
 
  private:
@@ -75,7 +71,6 @@ class ClientTable {
   int open_ = 0;
   TimePoint next_sweep_{};
   std::unordered_map<ClientKey, Client, Hasher> clients_;
-  std::atomic<std::uint64_t> held_{0};
 };
 
 }  // namespace mailsbuddy::smtp

@@ -20,7 +20,11 @@ ListenHandler::Authenticated ListenSession::auth_answer() {
         session.authenticated(question, std::move(result));
       },
       AuthResult{});
-  return [owed = std::move(owed)](std::optional<Identity> identity) { owed->answer({std::move(identity), true}); };
+  // The check counts until it is done, whatever the client does meanwhile: guesses that hang up cost as much.
+  return [owed = std::move(owed), check = Quota::Share(shared_.checks, 1)](std::optional<Identity> identity) mutable {
+    check.give_back();
+    owed->answer({std::move(identity), true});
+  };
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -30,6 +34,10 @@ void ListenSession::on_auth() {
   if (!shared_.clients.may_authenticate(client_, now_)) {
     log(LogLevel::kWarning, "AUTH not looked at: too many failures before");
     return answer("454 4.7.0 Too many failures, try again later");
+  }
+  if (!shared_.checks->take(1)) {
+    log(LogLevel::kWarning, "AUTH not looked at: too many are being judged");
+    return answer("454 4.7.0 Too many log-ins at once, try again later");
   }
   asked_at_ = now_;
   ++question_;

@@ -10,12 +10,19 @@ ListenConnection::ListenConnection(ListenWorker& worker, std::size_t endpoint)
       socket_(worker.loop(), *this, worker.buffers()),
       timer_([this] { on_timer(); }) {}
 
+ListenConnection::~ListenConnection() {
+  session_.reset();  // First, for all counts to be right when it counts as gone.
+  worker_.connection_closed(*this);
+}
+
 void ListenConnection::open(ListenWorker& worker, int socket, std::size_t endpoint) {
   if (worker.loop().closed()) {
     ::close(socket);
+    worker.shared().presence.leave();
     return;
   }
   auto* const connection = new ListenConnection(worker, endpoint);
+  worker.connection_opened(*connection);
   if (connection->socket_.open(socket)) connection->begin();
 }
 
@@ -30,6 +37,13 @@ void ListenConnection::begin() {
       worker_.random());
   session_->begin(now());
   socket_.read();
+  pump();
+  flush();
+}
+
+void ListenConnection::drain() {
+  if (!session_ || session_->over()) return;  // It closes already.
+  session_->drain(now());
   pump();
   flush();
 }

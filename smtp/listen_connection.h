@@ -15,10 +15,11 @@ namespace mailsbuddy::smtp {
 class ListenConnection final : private ServerSocket::User {
  public:
   static void open(ListenWorker& worker, int socket, std::size_t endpoint);  // Takes the socket.
+  void drain();                                                              // As ListenSession's.
 
  private:
   ListenConnection(ListenWorker& worker, std::size_t endpoint);
-  ~ListenConnection() = default;
+  ~ListenConnection();
 
   void on_input(std::string_view bytes) override;
   void on_input_end() override { flush(); }

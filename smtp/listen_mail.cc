@@ -47,16 +47,17 @@ void ListenSession::on_mail(std::string_view mail_from) {
 }
 
 std::string ListenSession::refuse_mail(std::string_view mail_from) {
+  if (shared_.draining) return std::string(kShuttingDown);
   switch (shared_.handler->pressure()) {
     case Pressure::kShutdown:
-      return "421 4.3.2 Shutting down, try again later";
+      return std::string(kShuttingDown);
     case Pressure::kFull:
       return "452 4.3.1 Insufficient system storage";
     case Pressure::kNone:
       break;
   }
   // A claim that there is no room for is cheaper to refuse now than after the message; one that is false is seen later.
-  if (shared_.clients.held() + session_.mail_parameters().size > limits().held_bytes_max)
+  if (shared_.held->used() + session_.mail_parameters().size > limits().held_bytes_max)
     return "452 4.3.1 Insufficient memory";
   if (!mail_from.empty()) {
     auto address = Address::parse(mail_from);
@@ -103,12 +104,12 @@ void ListenSession::on_content(std::string_view piece) {
   }
   no_room_ = true;
   const std::uint64_t kept = held_ - message_.data.size();  // The recipients'.
-  shared_.clients.let_go(std::exchange(held_, kept) - kept);
+  shared_.held->give_back(std::exchange(held_, kept) - kept);
   std::string().swap(message_.data);
 }
 
 bool ListenSession::hold(std::uint64_t bytes) noexcept {
-  const bool held = shared_.clients.hold(bytes);
+  const bool held = shared_.held->take(bytes);
   held_ += held ? bytes : 0;
   return held;
 }
@@ -118,7 +119,7 @@ void ListenSession::drop_message() noexcept {
   if (message_.data.capacity() > kReserveMax) std::string().swap(message_.data);  // What is not counted is not kept.
   decltype(message_.envelope.recipients)().swap(message_.envelope.recipients);
   message_.envelope.sender.reset();
-  shared_.clients.let_go(std::exchange(held_, 0));
+  shared_.held->give_back(std::exchange(held_, 0));
   no_room_ = false;
 }
 
@@ -126,7 +127,7 @@ std::string ListenSession::refuse_message() {
   if (no_room_) return "452 4.3.1 Insufficient memory";
   switch (shared_.handler->pressure()) {
     case Pressure::kShutdown:
-      return "421 4.3.2 Shutting down, try again later";
+      return std::string(kShuttingDown);
     case Pressure::kFull:
       return "452 4.3.1 Insufficient system storage";
     case Pressure::kNone:
@@ -193,7 +194,11 @@ ListenHandler::Answered ListenSession::message_answer() {
       connection_.home, self_,
       [question = question_](ListenSession& session, Reply reply) { session.message_answered(question, reply); },
       Reply{.code = 451, .enhanced = EnhancedCode{4, 3, 0}, .text = "Not handled, try again later"});
-  return [owed = std::move(owed)](Reply reply) { owed->answer(std::move(reply)); };
+  // The memory is the handler's until it answers or throws the question away, whatever the client does meanwhile.
+  return [owed = std::move(owed), held = Quota::Share(shared_.held, std::exchange(held_, 0))](Reply reply) mutable {
+    held.give_back();
+    owed->answer(std::move(reply));
+  };
 }
 
 }  // namespace mailsbuddy::smtp

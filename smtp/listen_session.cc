@@ -8,6 +8,7 @@
 #include "smtp/proxy_header.h"
 
 namespace mailsbuddy::smtp {
+
 ListenSession::ListenSession(ListenShared& shared, Connection connection, Random& random)
     : shared_(shared),
       connection_(std::move(connection)),
@@ -90,9 +91,9 @@ void ListenSession::known(const net::Endpoint& client) {
 }
 
 void ListenSession::admit() {
-  if (shared_.handler->pressure() == Pressure::kShutdown) {
+  if (shared_.draining || shared_.handler->pressure() == Pressure::kShutdown) {
     ListenCounters::add(shared_.counters.connections_refused);
-    return session_.refuse("421 4.3.2 Shutting down, try again later");
+    return session_.refuse(kShuttingDown);
   }
   ListenCounters::add(shared_.counters.connections);
   // Behind a PROXY header the client's commands pass through the proxy as they are: it could say XCLIENT itself.
@@ -138,7 +139,27 @@ void ListenSession::feed(std::string_view bytes, TimePoint now) {
   }
 }
 
+// Whoever is between messages when the listener drains is told so, also behind the reply to its last one: clients read
+// it as the answer to what they say next, as they do a time-out's (RFC 5321 3.8).
 void ListenSession::run() {
+  poll_all();
+  if (shared_.draining && between_messages()) {
+    session_.refuse(kShuttingDown);
+    poll_all();
+  }
+}
+
+bool ListenSession::between_messages() const noexcept {
+  return phase_ == Phase::kSession && !session_.in_transaction() && !session_.message_begun() &&
+         !session_.answer_owed();
+}
+
+void ListenSession::drain(TimePoint now) {
+  now_ = now;
+  if (phase_ == Phase::kSession) run();
+}
+
+void ListenSession::poll_all() {
   while (const auto event = session_.poll()) on_event(*event);
   const std::uint64_t errors = session_.protocol_errors();
   ListenCounters::add(shared_.counters.protocol_errors, errors - std::exchange(errors_counted_, errors));

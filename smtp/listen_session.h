@@ -13,6 +13,8 @@
 
 namespace mailsbuddy::smtp {
 
+inline constexpr std::string_view kShuttingDown = "421 4.3.2 Shutting down, try again later";
+
 // Use: begin() once; then after each call: say output(), then look at take_tls() and over(), and be called again at
 // deadline(). Feed nothing while waiting(): that is the back-pressure, and what bounds the memory.
 // Threads: its loop's. Ownership: `shared`, `random` and `home`'s loop outlive it; answers that come when it is gone
@@ -36,6 +38,7 @@ class ListenSession {
   void feed(std::string_view bytes, TimePoint now);
   void tls_started(TimePoint now);
   void tls_failed();
+  void drain(TimePoint now);       // ListenShared::draining is set since the last call.
   void on_timeout(TimePoint now);  // Call when now >= deadline(); too early: nothing happens.
 
   std::string_view output() const noexcept { return session_.output(); }  // Valid until the next non-const call.
@@ -60,6 +63,8 @@ class ListenSession {
   void admit();
   void end_silently() noexcept;
   void run();
+  void poll_all();
+  bool between_messages() const noexcept;
   void on_event(const ServerEvent& event);
   void on_mail(std::string_view mail_from);
   void on_rcpt(std::string_view recipient);
@@ -100,7 +105,7 @@ class ListenSession {
   Identity identity_;
   std::string xclient_hello_;
   Submission message_;
-  std::uint64_t held_ = 0;           // Octets counted in the table.
+  std::uint64_t held_ = 0;           // Octets taken of ListenShared::held.
   std::uint64_t message_bytes_ = 0;  // Of the message that the handler has.
   bool no_room_ = false;             // Some of the message was thrown away for want of it.
   int auth_failures_ = 0;

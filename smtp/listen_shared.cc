@@ -24,7 +24,8 @@ bool is_host(std::string_view name) noexcept {
 Result<void> check(const ListenLimits& limits) {
   const auto positive = [](auto... numbers) { return ((numbers > decltype(numbers){}) && ...); };
   if (!positive(limits.connections_max, limits.connections_per_client_max, limits.auth_failures_max,
-                limits.recipients_max, limits.message_bytes_max, limits.held_bytes_max, limits.errors_max))
+                limits.auth_checks_max, limits.recipients_max, limits.message_bytes_max, limits.held_bytes_max,
+                limits.errors_max))
     return invalid("limits: each number must be at least 1");
   if (!positive(limits.header_time, limits.handshake_time, limits.idle_time, limits.command_time, limits.message_time,
                 limits.answer_time, limits.connection_time))

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +13,7 @@
 #include "smtp/client_table.h"
 #include "smtp/ip_range.h"
 #include "smtp/proto/server_session.h"
+#include "smtp/quota.h"
 #include "smtp/server_tls.h"
 
 namespace mailsbuddy::smtp {
@@ -21,6 +24,28 @@ struct ListenCounters {
   static void add(std::atomic<std::uint64_t>& count, std::uint64_t more = 1) noexcept {
     count.fetch_add(more, std::memory_order_relaxed);
   }
+};
+
+// How many are there, and until when. Threads: any.
+class Presence {
+ public:
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    if (--count_ == 0) gone_.notify_all();
+  }
+  bool wait_for_none(std::chrono::steady_clock::time_point until) {  // False: somebody was left.
+    std::unique_lock lock(mutex_);
+    return gone_.wait_until(lock, until, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable gone_;
+  std::size_t count_ = 0;
 };
 
 // Threads: any; all but the counts and the table is read only. Ownership: outlives its connections.
@@ -37,11 +62,19 @@ struct ListenShared {
   std::vector<std::string> inbound_domains;  // Sorted.
   net::SslCtxPtr tls;                        // Null: no endpoint has TLS.
   ClientTable clients;
+  const std::shared_ptr<Quota> held;    // Octets of messages, until the handler has let go of them.
+  const std::shared_ptr<Quota> checks;  // Passwords that the handler is judging.
   ListenCounters counters;
+  std::atomic<bool> draining{false};  // Between messages it is 421.
+  Presence presence;                  // Of connections, from accept() to their end.
 
  private:
   ListenShared(ListenOptions given, std::shared_ptr<ListenHandler> asked, std::uint64_t seed)
-      : options(std::move(given)), handler(std::move(asked)), clients(options.limits, seed) {}
+      : options(std::move(given)),
+        handler(std::move(asked)),
+        clients(options.limits, seed),
+        held(std::make_shared<Quota>(options.limits.held_bytes_max)),
+        checks(std::make_shared<Quota>(static_cast<std::uint64_t>(options.limits.auth_checks_max))) {}
   Result<void> prepare();
 };
 

@@ -26,7 +26,15 @@ void ListenWorker::stop() {
   loop_->stop();
 }
 
+// None is destroyed from inside a call: a socket is closed in a later turn.
+void ListenWorker::drain() {
+  loop_->post([this] {
+    for (ListenConnection* const each : connections_) each->drain();
+  });
+}
+
 void ListenWorker::adopt(int socket, std::size_t endpoint) {
+  shared_.presence.enter();
   if (loop_->is_owner()) return ListenConnection::open(*this, socket, endpoint);
   loop_->post([this, held = SocketHolder(socket), endpoint]() mutable {
     ListenConnection::open(*this, held.take(), endpoint);

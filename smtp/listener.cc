@@ -24,6 +24,7 @@ struct Listener::State {
   }
   Result<void> listen();
   Result<void> run();
+  void begin_to_drain();
 
   SystemClock clock{};
   std::unique_ptr<ListenShared> shared;
@@ -58,6 +59,17 @@ Result<void> Listener::State::run() {
   return {};
 }
 
+// Once what was accepted is with the workers, they are told; so none comes behind that.
+void Listener::State::begin_to_drain() {
+  if (shared->draining.exchange(true)) return;
+  shared->presence.enter();  // For the task below: until then more may come.
+  workers.front()->loop().post([this] {
+    for (const auto& acceptor : acceptors) acceptor->stop();
+    for (const auto& worker : workers) worker->drain();
+    shared->presence.leave();
+  });
+}
+
 Result<std::unique_ptr<Listener>> Listener::start(ListenOptions options, std::shared_ptr<ListenHandler> handler) {
   auto state = std::make_unique<State>();
   auto shared = ListenShared::make(std::move(options), std::move(handler), system_seed());
@@ -76,6 +88,12 @@ std::vector<net::Endpoint> Listener::endpoints() const {
   std::vector<net::Endpoint> endpoints;
   for (const auto& acceptor : state_->acceptors) endpoints.push_back(acceptor->endpoint());
   return endpoints;
+}
+
+bool Listener::drain(std::chrono::milliseconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  state_->begin_to_drain();
+  return state_->shared->presence.wait_for_none(until);
 }
 
 ListenCounts Listener::counts() const {

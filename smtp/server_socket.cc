@@ -52,6 +52,7 @@ void ServerSocket::finish() {
   if (closing_ || std::exchange(finishing_, true)) return;
   if (tls_) tls_->shut_down();
   seal();
+  close_at(loop_.now() + kLastWordsMax);  // Perhaps it has not read what was said before, and will not.
 }
 
 void ServerSocket::close_at(TimePoint time) {
@@ -140,7 +141,6 @@ void ServerSocket::flush() {
     if (wire_.capacity() > kOutputKept) std::string().swap(wire_);
     return sent();
   }
-  if (finishing_) close_at(loop_.now() + kLastWordsMax);
   write_rest();
 }
 

@@ -14,8 +14,7 @@ DAEMONS = pathlib.Path("/usr/lib/postfix/sbin")
 QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace",
           "maildrop", "public", "pid")
 
-# HOLD: cleanup moves the file aside, and no queue manager takes processor or disk from the reception that is measured.
-# in_flow_delay would slow down reception because nothing is delivered.
+# in_flow_delay would slow down reception while nothing is delivered.
 MAIN_CF = """\
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -31,7 +30,6 @@ alias_maps =
 local_recipient_maps =
 mynetworks = 127.0.0.0/8
 smtpd_peername_lookup = no
-smtpd_recipient_restrictions = check_client_access static:HOLD, permit_mynetworks, reject
 in_flow_delay = 0
 """
 
@@ -53,12 +51,22 @@ class Postfix:
             (folder / "queue" / name).chmod(mode)
         (folder / "data").mkdir()
         os.chown(folder / "data", owner, -1)
-        (folder / "main.cf").write_text(MAIN_CF.format(folder=folder, daemons=DAEMONS))
-        (folder / "master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
-                                          "cleanup unix n - n - 0 cleanup\nrewrite unix - - n - - trivial-rewrite\n"
-                                          "anvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n"
-                                          "proxymap unix - - n - - proxymap\n")
-        self.process = Process([DAEMONS / "master", "-c", folder, "-d"], stdin=subprocess.DEVNULL)
+        (folder / "main.cf").write_text(MAIN_CF.format(folder=folder, daemons=DAEMONS) + self.more_main_cf())
+        self.start(self.services())
+
+    def more_main_cf(self):
+        # HOLD: cleanup moves the file aside, and no queue manager takes processor or disk from the reception measured.
+        return "smtpd_recipient_restrictions = check_client_access static:HOLD, permit_mynetworks, reject\n"
+
+    def services(self):
+        """What takes mail into the queue, and nothing that takes it out."""
+        return [f"127.0.0.1:{self.port} inet n - n - - smtpd", "cleanup unix n - n - 0 cleanup",
+                "rewrite unix - - n - - trivial-rewrite", "anvil unix - - n - 1 anvil",
+                "postlog unix-dgram n - n - 1 postlogd", "proxymap unix - - n - - proxymap"]
+
+    def start(self, services):
+        (self.folder / "master.cf").write_text("\n".join(services) + "\n")
+        self.process = Process([DAEMONS / "master", "-c", self.folder, "-d"], stdin=subprocess.DEVNULL)
         wait_for(self.answers, self.process)
 
     def answers(self):
@@ -68,8 +76,12 @@ class Postfix:
         except OSError:
             return False
 
+    def queued(self, *queues):
+        """How many messages are in these queues."""
+        return sum(len(files) for queue in queues for _, _, files in os.walk(self.folder / "queue" / queue))
+
     def stop(self):
         """How many messages it holds."""
         self.process.child.terminate()
         self.process.child.wait(30)  # It ends its own children first; its status says nothing.
-        return sum(len(files) for _, _, files in os.walk(self.folder / "queue" / "hold"))
+        return self.queued("hold")

@@ -76,6 +76,7 @@ class Received:
     usage: Usage
     distinct: int | None = None  # Different Message-IDs.
     signed: int | None = None    # Messages with a DKIM-Signature on top.
+    seconds: float | None = None  # From the end of the first message to the end of the last.
 
 
 def digest(recipient, body):
@@ -88,15 +89,16 @@ class OwnSink:
 
     name = "mailsbuddy sink"
 
-    def __init__(self, programs):
-        self.process = Process([programs / "bench_sink"], stdin=subprocess.PIPE)
+    def __init__(self, programs, *options):
+        self.process = Process([programs / "bench_sink", *options], stdin=subprocess.PIPE)
         self.port = int(wait_for(lambda: re.match(r"port (\d+)\n", self.process.read_output()), self.process)[1])
 
     def stop(self):
         self.process.child.stdin.close()  # Its sign to end.
         usage = self.process.wait()
         report = json.loads(usage.output.splitlines()[-1])
-        return Received(report["messages"], int(report["digest"]), usage, report["distinct"], report["signed"])
+        return Received(report["messages"], int(report["digest"]), usage, report["distinct"], report["signed"],
+                        report["seconds"])
 
 
 class SmtpSink:
@@ -147,9 +149,9 @@ class SmtpSink:
         return total % 2**64
 
 
-def wait_for(ready, process):
+def wait_for(ready, process, seconds=30):
     """Waits until ready() gives something; a process that ends first is an error."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = ready()
         if found:
@@ -159,7 +161,7 @@ def wait_for(ready, process):
             raise BenchError(f"{' '.join(process.command)}: ended at its start\n{process.err.read()[-2000:]}")
         time.sleep(0.01)
     process.child.kill()
-    raise BenchError(f"{' '.join(process.command)}: not ready after 30 s")
+    raise BenchError(f"{' '.join(process.command)}: not ready after {seconds} s")
 
 
 @dataclass

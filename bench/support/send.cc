@@ -27,26 +27,27 @@ class Delivered final : public EventSink {
   std::string first_other;
 };
 
-std::shared_ptr<const warming::Settings> limits(int connections) {
+std::shared_ptr<const warming::Settings> limits(int connections, int in_flight) {
   auto settings = std::make_shared<warming::Settings>();
-  need(settings->add("* ip messages_per_connection=1000000000 messages_per_second=0 connections=" + std::to_string(connections),
+  need(settings->add("* ip messages_per_connection=1000000000 messages_per_second=0 connections=" + std::to_string(connections) +
+                         " messages_in_flight=" + std::to_string(in_flight),
                      "bench"));
   return settings;
 }
 
 }  // namespace
 
-EngineOptions engine_options(std::uint16_t port, int connections) {
+EngineOptions engine_options(std::uint16_t port, int connections, int in_flight) {
   return {.egress = {{.address = "127.0.0.1", .ehlo_name = "bench.sender.example"}},
           .tls = smtp::TlsPolicy::kNone,
           .port = port,
           .allowed_targets = {"127.0.0.0/8"},
-          .settings = limits(connections),
+          .settings = limits(connections, in_flight),
           .runtime = make_loopback_runtime()};
 }
 
 void send_campaign(const Sending& sending) {
-  EngineOptions options = engine_options(sending.port, sending.connections);
+  EngineOptions options = engine_options(sending.port, sending.connections, sending.in_flight);
   options.keys = sending.keys;
   auto engine = need(Engine::open(std::move(options)));
   const auto delivered = std::make_shared<Delivered>();

@@ -12,10 +12,11 @@ struct Sending {
   std::uint16_t port = 0;  // Of the sink on 127.0.0.1.
   std::uint64_t messages = 0;
   int connections = 0;
+  int in_flight = 2;                            // Messages under way at once on each.
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: unsigned.
 };
 
-EngineOptions engine_options(std::uint16_t port, int connections);
+EngineOptions engine_options(std::uint16_t port, int connections, int in_flight = 2);
 
 // Returns when every recipient has been delivered; ends the program with a failure when one was not at its first
 // attempt.

@@ -857,11 +857,14 @@ struct ListenLimits {
   ListenRate messages_per_client{};       // Beyond: 450 4.7.1 to MAIL.
   ListenRate auth_failures_per_client{.count = 30, .per = std::chrono::minutes(10)};  // Beyond: 454 without a look.
   int auth_failures_max = 3;              // On one connection; then 421.
+  int auth_checks_max = 100;              // Being judged by the handler at once, of all connections; then 454. A hash made to be slow
+                                          // takes milliseconds of a core: so long a queue of them is some tenths of a second.
   Duration auth_failure_delay = std::chrono::seconds(2);  // Before each 535: what guessing costs.
   std::size_t command_line_bytes_max = 2048;  // RFC 5321 4.5.3.1.4: 512 and what extensions add. At least 1100, for AUTH.
   std::size_t recipients_max = 1000;      // Beyond: 452 4.5.3. RFC 5321 4.5.3.1.8: 100 at least.
   std::uint64_t message_bytes_max = 25u << 20;     // As announced by SIZE.
-  std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or waiting for the handler, with their envelopes; then 452 4.3.1.
+  std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or with the handler, with their envelopes; then 452 4.3.1. The
+                                                   // handler has one until it answers, also when its client is long gone.
   std::size_t errors_max = 20;            // Of one connection; then 421. On inbound endpoints refused addresses count too.
   Duration header_time = std::chrono::seconds(10);     // For a PROXY header.
   Duration handshake_time = std::chrono::seconds(30);  // For TLS.
@@ -922,6 +925,10 @@ class Listener {
   ~Listener();
   std::vector<net::Endpoint> endpoints() const;  // As bound, in the order of ListenOptions::endpoints.
   ListenCounts counts() const;
+  // Ends it without cutting anybody off: no new connections from now on; whoever is between messages is told 421 4.3.2, at once, all
+  // others finish their message, get its reply and are told then. True: all connections are gone. False: some were left after
+  // `limit`; call it again, or let the destructor close them. Waits; not on a thread of the listener or from a handler's call.
+  bool drain(std::chrono::milliseconds limit);
 
  private:
   struct State;

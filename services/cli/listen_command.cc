@@ -37,6 +37,7 @@ struct ListenArguments {
   std::uint16_t port = 25;
   std::int64_t first_retry_seconds = 600;
   std::int64_t max_age_seconds = 5 * 86'400;
+  std::int64_t grace_seconds = 10;
   std::uint64_t queue_max = 1'000'000;
   int workers = 0;
   bool no_auth = false;
@@ -127,6 +128,7 @@ class Listen {
     while (!signals.wait(rest_of_time())) {
       if (rest_of_time() <= 0ns) break;
     }
+    end_connections(signals);
     const auto counts = listener_->counts();
     listener_.reset();  // What was answered 250 is with the engine; what was not, its client sends again.
     return report(counts, signals);
@@ -234,6 +236,14 @@ class Listen {
     return std::max<std::chrono::nanoseconds>(*end_ - std::chrono::steady_clock::now(), 0ns);
   }
 
+  // Lets messages on their way in come to their end; for some time, and a second signal ends that.
+  void end_connections(const Signals& signals) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(arguments_.grace_seconds);
+    do {
+      if (listener_->drain(100ms)) return;
+    } while (std::chrono::steady_clock::now() < end && !signals.wait(0ns));
+  }
+
   // Sends what was taken; a second signal ends that.
   int report(const smtp::ListenCounts& counts, const Signals& signals) {
     bool settled = engine_->drain(100ms);
@@ -262,7 +272,8 @@ class Listen {
 constexpr const char* kFooter = R"(
 An application submits with STARTTLS and AUTH, as to any mail server; each message is queued, signed and sent on. Mail for an
 inbound domain (bounces, complaints) is taken without AUTH, on endpoints marked inbound alone. Nothing else is relayed.
-Accepted mail is kept in memory until the durable spool is there: after the first Ctrl-C what is queued is still sent.
+Accepted mail is kept in memory until the durable spool is there: after the first Ctrl-C no more is begun, what is on its way in may
+end, and what is queued is still sent.
 
 Words after an address: starttls (the default), tls (from the first octet, as on port 465), plain, inbound, proxy (each
 connection begins with a PROXY header, from a trusted range).
@@ -334,6 +345,12 @@ void add_limits(CLI::App& listen, ListenArguments& arguments) {
   listen.add_option("--recipients", limits.recipients_max, "Of a message")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
+      ->group("Limits");
+  listen
+      .add_option("--grace", arguments.grace_seconds,
+                  "At the end, for messages that are on their way in, for example 30s or 2m [10s]")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}},
+                                        CLI::AsNumberWithUnit::CASE_SENSITIVE))
       ->group("Limits");
   listen.add_option("--queue", arguments.queue_max, "Recipients queued, then 452; 0: no limit")
       ->capture_default_str()

@@ -62,6 +62,14 @@ VALUES = {
     "separators": "a\u2028b\u2029c\u0085d",
 }
 
+# What some server has taken for the end of a message (SEC Consult, "SMTP Smuggling", 2023, and its kin): bare line ends in every
+# place, octets between that one side overlooks, what is a line end in other sets of characters.
+ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r.\n", b"\n.\r", b"\r\n.\r\r\n", b"\n\n.\r\n",
+        b"\r\n\r.\r\n", b"\r\r\n.\r\r\n", b"\n.\n\r\n", b"\n\r.\n\r",
+        b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\0\r\n.\0\r\n", b"\r\0\n.\r\n", b"\r\n.\r\0\n", b"\n\0.\n", b"\n.\0\n", b"\r\0\n.\r\0\n",
+        b"\r\n .\r\n", b"\r\n. \r\n", b"\r\n.\t\r\n", b"\r\n\t.\r\n", b"\r\n\x1a\r\n", b"\r\n.\x1a\r\n", b"\v.\v", b"\f.\f",
+        b"\x85.\x85", b"\xc2\x85.\xc2\x85", b"\xe2\x80\xa8.\xe2\x80\xa8", b"\r\n\xef\xbb\xbf.\r\n"]
+
 
 def unix(text):
     """Line ends are the carrier's matter: a value's CRLF, CR and LF all are a new line."""

@@ -1,4 +1,4 @@
-"""Postfix and OpenSMTPD, as Debian packages them, take the engine's mail."""
+"""Postfix, OpenSMTPD, Exim and aiosmtpd, as Debian packages them, take the engine's mail."""
 
 import re
 
@@ -91,6 +91,35 @@ class OpenSmtpd(ReceiverTest):
         refused = run.finals["jürgen@opensmtpd.example"]
         self.assertEqual((refused["kind"], refused["cause"]), ("bounced", "smtputf8_unavailable"), refused)
         self.assertIsNone(re.search("rgen", self.server.log.read_text()))
+
+
+class Exim(ReceiverTest):
+    RECEIVERS = {"exim.example": "127.0.0.23"}
+
+    def setUp(self):
+        super().setUp()
+        self.start(servers.Exim, "exim.example")
+
+    def test_takes_everything_with_opportunistic_tls(self):
+        self.rows.append(["jürgen.weiß@exim.example", "Ann"])
+        self.check(self.send(self.rows), tls=True)
+        self.assertNotRegex(self.server.log.read_text(errors="replace"), r"(?i)(protocol|synchronization|syntax) (violation|error)")
+
+    def test_takes_everything_with_tls_off(self):
+        self.rows = self.rows[:60]
+        self.check(self.send(self.rows, tls="none"), tls=False)
+
+
+class Aiosmtpd(ReceiverTest):
+    RECEIVERS = {"aiosmtpd.example": "127.0.0.24"}
+
+    def setUp(self):
+        super().setUp()
+        self.start(servers.Aiosmtpd, "aiosmtpd.example")
+
+    def test_takes_everything_with_opportunistic_tls(self):
+        self.rows.append(["jürgen.weiß@aiosmtpd.example", "Ann"])
+        self.check(self.send(self.rows), tls=True)
 
 
 if __name__ == "__main__":

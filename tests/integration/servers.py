@@ -6,12 +6,17 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import unittest
 
 from support import loopback
 
 POSTFIX = pathlib.Path("/usr/lib/postfix/sbin")
-OPENSMTPD = pathlib.Path(__file__).resolve().parents[2] / "build/opensmtpd"
+UNPACKED = pathlib.Path(__file__).resolve().parents[2] / "build"  # By scripts/unpack_servers.
+OPENSMTPD = UNPACKED / "opensmtpd"
+EXIM = UNPACKED / "exim/usr/sbin/exim4"
+UNKNOWN = "unknown"  # Where a server here knows its users at all, it knows none whose name begins so.
+SIZE_MAX = 300_000   # Of a message, where a server here has a limit.
 
 
 def make_certificate(folder, host):
@@ -33,6 +38,8 @@ def greets(address, port):
 
 class Postfix:
     """Takes all mail for one domain, with STARTTLS, into one maildir, `self.maildir`."""
+
+    RELAY_RESTRICTIONS = "reject_unauth_destination"
 
     def __init__(self, children, folder, address, domain):
         if os.geteuid() != 0:
@@ -70,6 +77,7 @@ class Postfix:
 
     def main_cf(self):
         certificate, key = make_certificate(self.folder, f"mx.{self.domain}")
+        (self.folder / "unknown").write_text(f"/^{UNKNOWN}/ 550 5.1.1 User unknown\n")
         nobody = pwd.getpwnam("nobody")
         return f"""\
 compatibility_level = 3.6
@@ -85,7 +93,11 @@ mydestination =
 alias_maps =
 local_recipient_maps =
 smtputf8_enable = yes
+message_size_limit = {SIZE_MAX}
+smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/unknown
+smtpd_relay_restrictions = {self.RELAY_RESTRICTIONS}
 smtpd_peername_lookup = no
+in_flow_delay = 0
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {certificate}
 smtpd_tls_key_file = {key}
@@ -113,6 +125,8 @@ virtual_gid_maps = static:{nobody.pw_gid}
 class PostfixRelay(Postfix):
     """Takes mail for everybody and hands all of it to one submission server, with STARTTLS and AUTH."""
 
+    RELAY_RESTRICTIONS = "permit_mynetworks, reject"
+
     def __init__(self, children, folder, address, to_port, user, password):
         self.to_port, self.user, self.password = to_port, user, password
         super().__init__(children, folder, address, "relay.example")
@@ -124,7 +138,6 @@ class PostfixRelay(Postfix):
         return super().main_cf() + f"""\
 relayhost = [127.0.0.1]:{self.to_port}
 mynetworks = 127.0.0.0/8
-smtpd_relay_restrictions = permit_mynetworks, reject
 smtp_tls_security_level = encrypt
 smtp_tls_loglevel = 1
 smtp_sasl_auth_enable = yes
@@ -134,15 +147,36 @@ smtp_host_lookup = native
 """
 
 
+def start_with_mounts(children, mounts, command, log):
+    """Starts a program whose paths are compiled in, in a mount namespace of its own in which those places are ours.
+    mounts: {a place: the folder or file of ours to stand there}"""
+    script = "".join(f"mount --bind {ours} {place} && " for place, ours in mounts.items())
+    script += "exec " + " ".join(map(str, command))
+    with open(log, "wb") as out:
+        return children.start(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], stdout=out, stderr=out)
+
+
+def need_mounts():
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        raise unittest.SkipTest("no permission for a mount namespace (unshare --mount)")
+
+
+def add_users(folder, users):
+    """Copies of /etc/passwd and /etc/group with further users, {name: number}. {the original: the copy}"""
+    (folder / "passwd").write_text(pathlib.Path("/etc/passwd").read_text() + "".join(
+        f"{name}:x:{number}:{number}::{folder}/mail:/usr/sbin/nologin\n" for name, number in users.items()))
+    (folder / "group").write_text(pathlib.Path("/etc/group").read_text() + "".join(
+        f"{name}:x:{number}:\n" for name, number in users.items()))
+    return {"/etc/passwd": folder / "passwd", "/etc/group": folder / "group"}
+
+
 class OpenSmtpd:
-    """Takes all mail for one domain, without TLS, into one maildir. Its paths are compiled in, so it runs in a mount
-    namespace of its own in which those places are folders of ours."""
+    """Takes all mail for one domain, without TLS, into one maildir. Its paths are compiled in."""
 
     def __init__(self, children, folder, address, domain):
         if not (OPENSMTPD / "usr/sbin/smtpd").exists():
-            raise unittest.SkipTest("no OpenSMTPD under build/: scripts/unpack_opensmtpd lays it there")
-        if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
-            raise unittest.SkipTest("no permission for a mount namespace (unshare --mount)")
+            raise unittest.SkipTest("no OpenSMTPD under build/: scripts/unpack_servers lays it there")
+        need_mounts()
         self.folder = folder / "opensmtpd"
         self.folder.mkdir(mode=0o755)
         self.port = loopback.free_port([address])
@@ -151,17 +185,13 @@ class OpenSmtpd:
         self.address = address
         configuration = self.folder / "smtpd.conf"
         configuration.write_text(self.configuration(domain))
-        mounts = self.lay_out()
-        script = "".join(f"mount --bind {ours} {place} && " for place, ours in mounts.items())
-        script += f"exec {OPENSMTPD}/usr/sbin/smtpd -d -f {configuration}"
-        with open(self.log, "wb") as log:
-            process = children.start(["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-                                     stdout=log, stderr=log)
+        process = start_with_mounts(children, self.lay_out(), [OPENSMTPD / "usr/sbin/smtpd", "-d", "-f", configuration], self.log)
         loopback.wait_until(lambda: greets(address, port=self.port), "OpenSMTPD", process, self.log)
 
     def configuration(self, domain):
         return f"""\
 table everyone {{ "@" = receiver }}
+smtp max-message-size {SIZE_MAX}
 listen on {self.address} port {self.port} hostname mx.{domain}
 action "keep" maildir "{self.maildir}" virtual <everyone>
 match from any for domain "{domain}" action "keep"
@@ -173,13 +203,10 @@ match from any for domain "{domain}" action "keep"
             (self.folder / name).mkdir(parents=True)
         (self.folder / "spool/smtpd").chmod(0o711)
         users = {"opensmtpd": 64001, "opensmtpq": 64002, "receiver": 64003}  # The last one owns the mailbox.
-        (self.folder / "passwd").write_text(pathlib.Path("/etc/passwd").read_text() + "".join(
-            f"{name}:x:{number}:{number}::{self.folder}/mail:/usr/sbin/nologin\n" for name, number in users.items()))
-        (self.folder / "group").write_text(pathlib.Path("/etc/group").read_text() + "".join(
-            f"{name}:x:{number}:\n" for name, number in users.items()))
+        accounts = add_users(self.folder, users)
         os.chown(self.folder / "mail", users["receiver"], users["receiver"])
-        ours = {"/etc/passwd": "passwd", "/etc/group": "group", "/var/spool": "spool", "/run": "run", "/var/lib": "lib"}
-        return {place: self.folder / name for place, name in ours.items()} | {"/usr/libexec": OPENSMTPD / "usr/libexec"}
+        ours = {"/var/spool": "spool", "/run": "run", "/var/lib": "lib"}
+        return accounts | {place: self.folder / name for place, name in ours.items()} | {"/usr/libexec": OPENSMTPD / "usr/libexec"}
 
 
 class OpenSmtpdRelay(OpenSmtpd):
@@ -196,3 +223,101 @@ listen on {self.address} port {self.port} hostname mx.{domain}
 action "relay" relay host smtp+tls://submitter@127.0.0.1:{self.to_port} auth <secrets> tls no-verify
 match from any for any action "relay"
 """
+
+
+class Exim:
+    """Takes all mail for one domain, with STARTTLS, CHUNKING and SMTPUTF8, into one maildir. It checks that nobody speaks out
+    of turn (smtp_enforce_sync), and its user and its configuration's place are compiled in."""
+
+    def __init__(self, children, folder, address, domain):
+        if not EXIM.exists():
+            raise unittest.SkipTest("no Exim under build/: scripts/unpack_servers lays it there")
+        need_mounts()
+        self.address, self.folder = address, folder / "exim"
+        self.port = loopback.free_port([address])
+        self.log = self.folder / "log/main"
+        self.maildir = self.folder / "mail/all"
+        mounts = self.lay_out()
+        (self.folder / "lib/exim4/config.autogenerated").write_text(self.configuration(domain))
+        errors = self.folder / "errors.log"
+        process = start_with_mounts(children, mounts, [EXIM, "-bdf"], errors)
+        loopback.wait_until(lambda: greets(address, self.port), "Exim", process, errors)
+
+    def lay_out(self):
+        self.folder.mkdir(mode=0o755)
+        users = {"Debian-exim": 64005, "receiver": 64006}
+        for name, owner in (("spool", "Debian-exim"), ("log", "Debian-exim"), ("lib/exim4", None), ("mail", "receiver")):
+            (self.folder / name).mkdir(parents=True)
+            if owner:
+                os.chown(self.folder / name, users[owner], users[owner])
+        return add_users(self.folder, users) | {"/var/lib": self.folder / "lib"}
+
+    def configuration(self, domain):
+        certificate, key = make_certificate(self.folder, f"mx.{domain}")
+        os.chown(key, 64005, -1)
+        return f"""\
+exim_path = {EXIM}
+spool_directory = {self.folder}/spool
+log_file_path = {self.folder}/log/%s
+pid_file_path = {self.folder}/spool/exim.pid
+local_interfaces = {self.address}.{self.port}
+primary_hostname = mx.{domain}
+keep_environment =
+host_lookup =
+rfc1413_hosts =
+message_size_limit = {SIZE_MAX}
+smtp_accept_max = 0
+smtp_accept_queue_per_connection = 0
+smtp_accept_max_nonmail = 10000
+tls_advertise_hosts = *
+tls_certificate = {certificate}
+tls_privatekey = {key}
+smtputf8_advertise_hosts = *
+chunking_advertise_hosts = *
+pipelining_advertise_hosts = *
+log_selector = +smtp_protocol_error +smtp_syntax_error +tls_cipher +received_recipients
+acl_smtp_rcpt = rcpt
+acl_smtp_data = accept
+begin acl
+rcpt:
+  deny    message = 5.1.1 User unknown
+          local_parts = ^{UNKNOWN}
+  accept  domains = {domain}
+  deny    message = 5.7.1 Relaying denied
+begin routers
+all:
+  driver = accept
+  transport = keep
+begin transports
+keep:
+  driver = appendfile
+  directory = {self.maildir}
+  maildir_format
+  create_directory
+  user = receiver
+  group = receiver
+  message_prefix = "Return-Path: <$return_path>\\nDelivered-To: $local_part@$domain\\n"
+  message_suffix =
+begin retry
+* * F,1h,1m
+"""
+
+
+class Aiosmtpd:
+    """Python's SMTP server with STARTTLS and SMTPUTF8, and without PIPELINING; into one maildir, as on the wire."""
+
+    def __init__(self, children, folder, address, domain):
+        try:
+            import aiosmtpd  # noqa: F401
+        except ImportError:
+            raise unittest.SkipTest("python3-aiosmtpd is not installed") from None
+        self.address, self.folder = address, folder / "aiosmtpd"
+        self.folder.mkdir()
+        self.port = loopback.free_port([address])
+        self.log, self.maildir = self.folder / "log", self.folder / "mail"
+        certificate, key = make_certificate(self.folder, f"mx.{domain}")
+        with open(self.log, "wb") as log:
+            process = children.start(
+                [sys.executable, "-B", pathlib.Path(__file__).with_name("aiosmtpd_server.py"), address, str(self.port), domain,
+                 self.maildir, certificate, key, UNKNOWN, str(SIZE_MAX)], stdout=log, stderr=log)
+        loopback.wait_until(lambda: greets(address, self.port), "aiosmtpd", process, self.log)

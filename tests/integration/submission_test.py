@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import unittest
 
+import hostile
 import servers
 import support
 
@@ -51,6 +52,9 @@ class Listener:
     def stop(self):
         """Its counts, once all it took is settled."""
         self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self):
         out, _ = self.process.communicate(timeout=support.RUN_SECONDS)
         assert self.process.returncode == 0, (self.process.returncode, out, self.log.read_text())
         return json.loads(out)
@@ -177,6 +181,24 @@ class Smtplib(SubmissionTest):
         self.assertEqual(collections.Counter(replies), {250: 80})
         self.check_received_once(self.arrived(20), {f"r{number}@away.example" for number in range(20)})
 
+    def test_at_the_end_nobody_is_cut_off(self):
+        idle, writing = self.client(), self.client()
+        writing.docmd("MAIL FROM:<news@brand.example>")
+        writing.docmd("RCPT TO:<ann@away.example>")
+        writing.docmd("DATA")
+        writing.sock.sendall(MESSAGE.encode() + b"first half, ")
+        self.listener.process.send_signal(signal.SIGTERM)
+        self.assertEqual(idle.getreply(), (421, b"4.3.2 Shutting down, try again later"))
+        with self.assertRaises(ConnectionRefusedError):
+            smtplib.SMTP("127.0.0.1", self.submission, timeout=30)
+        writing.sock.sendall(b"second half\r\n.\r\n")
+        self.assertEqual(writing.getreply()[0], 250)
+        self.assertEqual(writing.getreply(), (421, b"4.3.2 Shutting down, try again later"))
+        counts = self.listener.finish()
+        self.assertEqual((counts["messages"], counts["unsettled"]), (1, 0))
+        (received,) = self.world.mail()
+        self.assertIn(b"first half, second half\r\n", received.raw)
+
     def test_inbound_mail_is_kept_and_nothing_relayed(self):
         client = smtplib.SMTP("127.0.0.1", self.inbound, timeout=30)
         self.addCleanup(client.close)
@@ -193,33 +215,84 @@ class Smtplib(SubmissionTest):
         self.assertEqual(self.world.mail(), [])
 
 
-# What some server has taken for the end of a message (SEC Consult, "SMTP Smuggling", 2023, and its kin).
-ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r.\n", b"\n.\r", b"\r\n.\r\r\n", b"\n\n.\r\n",
-        b"\r\n\r.\r\n", b"\r\n\0.\r\n", b"\0\r\n.\0\r\n", b"\r\n .\r\n", b"\r\n. \r\n", b"\x85.\x85"]
-
-
 class Smuggling(SubmissionTest):
-    def smuggle(self, client, end):
+    """The public forms, over a socket, by everything that can carry a message."""
+
+    VICTIM = b"MAIL FROM:<news@brand.example>\r\nRCPT TO:<victim@away.example>\r\nDATA\r\n" + MESSAGE.encode() + b"smuggled"
+
+    def envelope(self, client):
         client.docmd("MAIL FROM:<news@brand.example>")
         client.docmd("RCPT TO:<ann@away.example>")
-        self.assertEqual(client.docmd("DATA")[0], 354)
-        client.sock.sendall(MESSAGE.encode() + b"a" + end + b"MAIL FROM:<news@brand.example>\r\nRCPT TO:<victim@away.example>\r\n"
-                            b"DATA\r\n" + MESSAGE.encode() + b"smuggled\r\n.\r\n")
-        code = client.getreply()[0]
-        self.assertEqual(client.docmd("NOOP"), (250, b"2.0.0 Ok"))  # And no reply to anything within.
-        return code
 
-    def test_nothing_is_smuggled(self):
+    def by_data(self, client, content):
+        self.envelope(client)
+        self.assertEqual(client.docmd("DATA")[0], 354)
+        client.sock.sendall(content + b"\r\n.\r\n")
+        return client.getreply()[0]
+
+    def by_bdat(self, client, content):
+        self.envelope(client)
+        client.sock.sendall(b"BDAT %d LAST\r\n" % len(content) + content)
+        return client.getreply()[0]
+
+    def by_octets(self, client, content):
+        """Each chunk is an octet: no form stands in one piece."""
+        self.envelope(client)
+        chunks = [content[:len(MESSAGE)], *(bytes([octet]) for octet in content[len(MESSAGE):])]
+        client.sock.sendall(b"".join(b"BDAT %d\r\n" % len(chunk) + chunk for chunk in chunks) + b"BDAT 0 LAST\r\n")
+        codes = [client.getreply()[0] for _ in range(len(chunks) + 1)]
+        self.assertEqual(set(codes[:-1]), {250})
+        return codes[-1]
+
+    def check(self, carry):
         taken = 0
-        client = self.client()
-        for end in ENDS:
+        for end in hostile.ENDS:
             with self.subTest(end):
+                client = self.client()
                 bare = re.search(rb"(?<!\r)\n|\r(?!\n)", end) is not None
-                code = self.smuggle(client, end)
+                code = carry(client, MESSAGE.encode() + b"a" + end + self.VICTIM + end + b"QUIT\r\n")
                 self.assertEqual(code, 550 if bare else 250)
+                self.assertEqual(client.docmd("NOOP"), (250, b"2.0.0 Ok"))  # And no reply to anything within.
                 taken += code == 250
+                client.close()
         mail = self.arrived(taken)
         self.assertEqual({received.recipient for received in mail}, {"ann@away.example"})
+        for received in mail:
+            self.assertEqual(received.raw.count(b"smuggled"), 1)
+
+    def test_nothing_is_smuggled_by_data(self):
+        self.check(self.by_data)
+
+    def test_nothing_is_smuggled_by_bdat(self):
+        self.check(self.by_bdat)
+
+    def test_nothing_is_smuggled_by_chunks_of_an_octet(self):
+        self.check(self.by_octets)
+
+    def test_the_end_of_data_in_a_chunk_is_content(self):
+        # Here it is a line with a dot; for whom we send it on to it must not be the end.
+        client = self.client()
+        content = MESSAGE.encode() + b"a\r\n.\r\n" + self.VICTIM + b"\r\n.\r\n..\r\nQUIT\r\n"
+        self.assertEqual(self.by_bdat(client, content), 250)
+        self.assertEqual(self.by_octets(client, content), 250)
+        mail = self.arrived(2)
+        for received in mail:
+            self.assertEqual(received.recipient, "ann@away.example")
+            self.assertTrue(received.raw.endswith(content[len(MESSAGE):]), received.raw)
+
+    def test_sizes_of_chunks_are_decimal_numbers_alone(self):
+        # Two readers that differ about a size differ about where the next command begins.
+        group = b"MAIL FROM:<news@brand.example>\r\nRCPT TO:<ann@away.example>\r\n"
+        for size in (b"+5", b"-1", b"0x10", b"5,0", b"5.0", b"5e1", b"", b"LAST", b"5 LAST LAST", b"5LAST", b"5\tLAST", b"5 LAS",
+                     b"18446744073709551617", b"99999999999999999999999", b"5\0", b"\xd9\xa5"):
+            with self.subTest(size):
+                client = self.client()
+                client.sock.sendall(group + b"BDAT " + size + b"\r\n")
+                codes = [client.getreply()[0] for _ in range(3)]
+                self.assertEqual(codes[:2], [250, 250])
+                self.assertEqual(codes[2] // 100, 5, size)
+                client.close()
+        self.assertEqual(self.listener.stop()["messages"], 0)
 
     def test_nothing_said_in_clear_counts_under_tls(self):
         with socket.create_connection(("127.0.0.1", self.submission), 30) as raw:

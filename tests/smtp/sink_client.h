@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 #include <string>
 #include <string_view>
 
@@ -77,6 +78,16 @@ class SinkClient {
   }
 
   bool ended() { return reply().empty(); }
+
+  void end() { ::shutdown(socket_, SHUT_WR); }  // It has said all.
+
+  static bool refused(const net::Endpoint& to) {  // Nobody listens there.
+    const int socket = ::socket(to.address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM, 0);
+    const net::SockAddr address = net::to_sockaddr(to);
+    const bool none = ::connect(socket, address.get(), address.size) != 0 && errno == ECONNREFUSED;
+    ::close(socket);
+    return none;
+  }
 
   void reset_on_close() {  // RST instead of FIN.
     const linger now{1, 0};

@@ -9,6 +9,7 @@
 #include "smtp/ip_range.h"
 #include "smtp/listen_reply.h"
 #include "smtp/proxy_header.h"
+#include "smtp/quota.h"
 
 namespace mailsbuddy::smtp {
 namespace {
@@ -161,15 +162,24 @@ BOOST_AUTO_TEST_CASE(messages_and_failures_are_counted_by_client) {
   BOOST_TEST(table.may_authenticate(ip("192.0.2.1"), kStart + 30s));  // Also swept by then.
 }
 
-BOOST_AUTO_TEST_CASE(held_octets_have_a_limit) {
-  ListenLimits limits;
-  limits.held_bytes_max = 100;
-  ClientTable table(limits, 1);
-  BOOST_TEST(table.hold(60));
-  BOOST_TEST(!table.hold(41));
-  BOOST_TEST(table.hold(40));
-  table.let_go(100);
-  BOOST_TEST(table.held() == 0U);
+BOOST_AUTO_TEST_CASE(a_quota_is_shared_and_given_back_once) {
+  const auto quota = std::make_shared<Quota>(100);
+  BOOST_TEST(quota->take(60));
+  BOOST_TEST(!quota->take(41));
+  BOOST_TEST(quota->take(40));
+  Quota::Share share(quota, 60);
+  {
+    Quota::Share moved(std::move(share));
+    BOOST_TEST(quota->used() == 100U);
+  }
+  BOOST_TEST(quota->used() == 40U);
+  share.give_back();  // It has nothing.
+  share = Quota::Share(quota, 30);
+  share = Quota::Share(quota, 10);
+  BOOST_TEST(quota->used() == 10U);
+  share.give_back();
+  share.give_back();
+  BOOST_TEST(quota->used() == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(replies_are_one_line_that_can_be_sent) {

@@ -163,12 +163,13 @@ BOOST_AUTO_TEST_CASE(closed_or_reset_at_each_stage) {
   at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
     caller.leave();
     BOOST_TEST(stage.shared->clients.open() == 0U);
-    BOOST_TEST(stage.shared->clients.held() == 0U);
-    while (!stage.handler->answers.empty()) {  // Nobody is there any more.
+    BOOST_TEST((stage.shared->held->used() == 0U) == !row.silent);  // The handler has what it has not answered.
+    while (!stage.handler->answers.empty()) {                       // Nobody is there any more.
       stage.handler->answers.front()({.code = 250});
       stage.handler->answers.pop_front();
     }
     stage.loop.run();
+    BOOST_TEST(stage.shared->held->used() == 0U);
     BOOST_TEST(stage.handler->submissions.size() == row.messages);
     BOOST_TEST(stage.shared->counters.messages == (row.silent ? 0U : row.messages));
   });
@@ -521,7 +522,7 @@ BOOST_AUTO_TEST_CASE(the_handlers_answer_is_the_clients) {
       stage.handler->answers.front()({.code = 250});  // Once is once.
       BOOST_TEST(caller.heard() == std::string(c.line) + (c.over ? "" : "250 2.0.0 Ok\r\n"));
       BOOST_TEST(caller.session().over() == c.over);
-      BOOST_TEST(stage.shared->clients.held() == 0U);
+      BOOST_TEST(stage.shared->held->used() == 0U);
     }
   }
 }
@@ -534,6 +535,80 @@ BOOST_AUTO_TEST_CASE(an_answer_thrown_away_is_451) {
   caller.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n");
   stage.handler->answers.clear();
   BOOST_TEST(caller.heard() == "451 4.3.0 Not handled, try again later\r\n");
+}
+
+// What the handler has is memory, whether or not somebody waits for its answer.
+BOOST_AUTO_TEST_CASE(held_octets_count_until_the_handler_lets_go) {
+  struct Case {
+    std::string_view name;
+    bool in_time;  // The client waits for longer than answer_time,
+    bool leaves;   // and hangs up.
+    void (*then)(ListenHandler::Answered& done);
+  };
+  const auto give = [](ListenHandler::Answered& done) { done({.code = 250}); };
+  const auto drop = [](ListenHandler::Answered& done) { done = nullptr; };
+  const Case kCases[] = {
+      {"answered", true, false, give},          {"thrown away", true, false, drop},
+      {"answered late", false, false, give},    {"thrown away late", false, false, drop},
+      {"answered to nobody", true, true, give}, {"thrown away, to nobody", false, true, drop},
+  };
+  const std::uint64_t each = sizeof(EnvelopeRecipient) + std::string_view("d@e.example").size() + 6;
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      ListenOptions options = play_options();
+      options.limits.held_bytes_max = each + 5;
+      PlayStage stage(std::move(options));
+      Caller caller(stage);
+      caller.log_in();
+      stage.handler->silent = true;
+      caller.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n");
+      BOOST_TEST(stage.shared->held->used() == each);
+      if (!c.in_time) caller.wait();
+      if (c.leaves) caller.leave();
+      BOOST_TEST(stage.shared->held->used() == each);
+      stage.handler->silent = false;
+      Caller other(stage);
+      other.log_in();
+      const std::string again = std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\n";
+      BOOST_TEST(other.say("MAIL FROM:<a@b.example>\r\nRCPT TO:<d@e.example>\r\nRSET\r\n")
+                     .find("452 4.3.1 Insufficient memory") != std::string::npos);
+      BOOST_REQUIRE_EQUAL(stage.handler->answers.size(), 1U);
+      c.then(stage.handler->answers.front());
+      BOOST_TEST(stage.shared->held->used() == 0U);
+      BOOST_TEST(other.say(again).ends_with("250 2.0.0 Taken\r\n"));
+      BOOST_TEST(stage.shared->held->used() == 0U);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(passwords_are_judged_so_many_at_once) {
+  ListenOptions options = play_options();
+  options.limits.auth_checks_max = 2;
+  PlayStage stage(std::move(options));
+  stage.handler->silent = true;
+  constexpr std::string_view kLog = "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
+  constexpr std::string_view kBusy = "454 4.7.0 Too many log-ins at once, try again later\r\n";
+  Caller first(stage), second(stage), third(stage);
+  for (Caller* caller : {&first, &second, &third}) caller->say("EHLO c\r\n");
+  BOOST_TEST(first.say(kLog) == "");
+  BOOST_TEST(second.say(kLog) == "");
+  BOOST_TEST(third.say(kLog) == kBusy);
+  first.leave();  // The check goes on.
+  BOOST_TEST(third.say(kLog) == kBusy);
+  second.wait();
+  BOOST_TEST(third.say(kLog) == kBusy);
+  stage.handler->authentications.front() = nullptr;  // Thrown away.
+  BOOST_TEST(third.say(kLog) == "");
+  BOOST_REQUIRE_EQUAL(stage.handler->authentications.size(), 3U);
+  BOOST_TEST(stage.shared->checks->used() == 2U);
+  stage.handler->authentications[1](std::nullopt);  // Too late for the second, which may try again at once:
+  BOOST_TEST(second.say(kLog) == "");               // it was no failure of its own.
+  stage.handler->authentications[2](Identity{.user = "ann"});
+  BOOST_TEST(third.heard() == "235 2.7.0 Authenticated\r\n");
+  stage.handler->authentications[3](Identity{.user = "ann"});
+  BOOST_TEST(second.heard() == "235 2.7.0 Authenticated\r\n");
+  BOOST_TEST(stage.shared->checks->used() == 0U);
+  BOOST_TEST(stage.shared->counters.auth_failures == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(answers_after_the_listener_is_gone) {
@@ -569,6 +644,87 @@ BOOST_AUTO_TEST_CASE(back_pressure) {
   BOOST_TEST(next.heard() == "421 4.3.2 Shutting down, try again later\r\n");
 }
 
+// Between messages at once, else behind the reply to the message in hand; what was sent behind that gets it for an
+// answer.
+BOOST_AUTO_TEST_CASE(draining_at_each_stage) {
+  constexpr std::string_view kDown = "421 4.3.2 Shutting down, try again later\r\n";
+  constexpr std::string_view kTaken = "250 2.0.0 Taken\r\n421 4.3.2 Shutting down, try again later\r\n";
+  struct Case {
+    std::string_view name;
+    std::string said;
+    bool over;                // At once.
+    std::string_view then{};  // Else what is said next,
+    std::string_view last{};  // and the last of what it is told.
+  };
+  const std::string to_rcpt = std::string(kLogIn) + std::string(kMailRcpt);
+  const Case kCases[] = {
+      {"greeting", "", true},
+      {"EHLO", "EHLO c\r\n", true},
+      {"half a line", "EHLO c\r\nMAIL FR", true},
+      {"AUTH challenge", "EHLO c\r\nAUTH LOGIN\r\n", true},
+      {"logged in", std::string(kLogIn), true},
+      {"behind a message", to_rcpt + "DATA\r\nx: y\r\n.\r\n", true},
+      {"behind RSET", to_rcpt + "RSET\r\n", true},
+      {"MAIL", std::string(kLogIn) + "MAIL FROM:<a@b.example>\r\n", false,
+       "RCPT TO:<d@e.example>\r\nBDAT 6 LAST\r\nx: y\r\n", kTaken},
+      {"RCPT", to_rcpt, false, "DATA\r\nx: y\r\n.\r\n", kTaken},
+      {"RCPT, then given up", to_rcpt, false, "RSET\r\n",
+       "250 2.0.0 Ok\r\n421 4.3.2 Shutting down, try again later\r\n"},
+      {"RCPT, then the end", to_rcpt, false, "QUIT\r\n", "221 2.0.0 Bye\r\n"},
+      {"DATA", to_rcpt + "DATA\r\nhalf", false, "\r\n.\r\n", kTaken},
+      {"DATA, and one more behind", to_rcpt + "DATA\r\nhalf", false,
+       "\r\n.\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<d@e.example>\r\nDATA\r\n", kTaken},
+      {"BDAT", to_rcpt + "BDAT 3\r\nabc", false, "BDAT 5 LAST\r\nabc\r\n", kTaken},
+      {"BDAT, half a chunk", to_rcpt + "BDAT 3\r\na", false, "bcBDAT 2 LAST\r\n\r\n", kTaken},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      PlayStage stage;
+      Caller caller(stage);
+      caller.say(c.said);
+      const std::size_t before = stage.handler->submissions.size();
+      stage.shared->draining = true;
+      caller.session().drain(stage.now);
+      BOOST_TEST(caller.heard() == (c.over ? kDown : ""));
+      BOOST_TEST(caller.session().over() == c.over);
+      if (c.over) continue;
+      BOOST_TEST(caller.say(c.then).ends_with(c.last));
+      BOOST_TEST(caller.session().over());
+      BOOST_TEST(stage.handler->submissions.size() == before + (c.last == kTaken ? 1U : 0U));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(draining_waits_for_answers_and_handshakes) {
+  constexpr std::string_view kDown = "421 4.3.2 Shutting down, try again later\r\n";
+  PlayStage stage;
+  Caller asking(stage), judged(stage), wrong(stage), shaking(stage), proxied(stage, kProxyPort, "198.51.100.1:1");
+  asking.log_in();
+  wrong.say("EHLO c\r\nAUTH PLAIN AGFubgBub3Q=\r\n");
+  stage.handler->silent = true;
+  asking.say(std::string(kMailRcpt) + "DATA\r\nx: y\r\n.\r\nNOOP\r\n");
+  judged.say("EHLO c\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\n");
+  shaking.say("EHLO c\r\nSTARTTLS\r\n");
+  BOOST_TEST(shaking.session().take_tls().has_value());
+  stage.shared->draining = true;
+  for (Caller* caller : {&asking, &judged, &wrong, &shaking, &proxied}) {
+    caller->session().drain(stage.now);
+    BOOST_TEST(caller->heard() == "");
+    BOOST_TEST(!caller->session().over());
+  }
+  stage.handler->answers.front()({.code = 250, .enhanced = EnhancedCode{2, 0, 0}, .text = "Taken"});
+  BOOST_TEST(asking.heard() == "250 2.0.0 Taken\r\n250 2.0.0 Ok\r\n" + std::string(kDown));
+  stage.handler->authentications.front()(Identity{.user = "ann"});
+  BOOST_TEST(judged.heard() == "235 2.7.0 Authenticated\r\n" + std::string(kDown));
+  BOOST_TEST(wrong.wait() == "535 5.7.8 Credentials not valid\r\n" + std::string(kDown));
+  shaking.session().tls_started(stage.now);
+  BOOST_TEST(shaking.heard() == kDown);
+  BOOST_TEST(proxied.say("PROXY TCP4 203.0.113.5 198.51.100.1 1 25\r\n") == kDown);
+  for (Caller* caller : {&asking, &judged, &wrong, &shaking, &proxied}) BOOST_TEST(caller->session().over());
+  Caller late(stage);
+  BOOST_TEST(late.heard() == kDown);
+}
+
 BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
   ListenOptions options = play_options();
   constexpr std::uint64_t kRecipient = sizeof(EnvelopeRecipient) + std::string_view("d@e.example").size();
@@ -580,10 +736,10 @@ BOOST_AUTO_TEST_CASE(memory_is_bounded_over_all_connections) {
     caller->log_in();
     caller->say(std::string(kMailRcpt) + "DATA\r\n" + sixty + "\r\n");
   }
-  BOOST_TEST(stage.shared->clients.held() == 2 * kRecipient + 60);
+  BOOST_TEST(stage.shared->held->used() == 2 * kRecipient + 60);
   BOOST_TEST(second.say(".\r\n") == "452 4.3.1 Insufficient memory\r\n");
   BOOST_TEST(first.say(".\r\n") == "250 2.0.0 Taken\r\n");
-  BOOST_TEST(stage.shared->clients.held() == 0U);
+  BOOST_TEST(stage.shared->held->used() == 0U);
   const std::string size = std::to_string(2 * kRecipient + 101);
   BOOST_TEST(first.say("MAIL FROM:<a@b.example> SIZE=" + size + "\r\n") == "452 4.3.1 Insufficient memory\r\n");
   first.say("MAIL FROM:<a@b.example>\r\n");

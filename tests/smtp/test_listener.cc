@@ -165,6 +165,39 @@ BOOST_AUTO_TEST_CASE(a_message_is_not_answered_before_its_handler_has) {
   BOOST_TEST(client.ended());
 }
 
+BOOST_AUTO_TEST_CASE(draining_cuts_nobody_off) {
+  const auto handler = std::make_shared<LateHandler>();
+  ListenOptions options = one_endpoint();
+  options.threads = 2;
+  const auto listener = start(std::move(options), handler);
+  const net::Endpoint endpoint = listener->endpoints()[0];
+  SinkClient idle(endpoint), writing(endpoint), waiting(endpoint);
+  for (SinkClient* client : {&idle, &writing, &waiting}) log_in(*client);
+  for (SinkClient* client : {&writing, &waiting}) {
+    client->send(std::string(kEnvelope) + "DATA\r\n");
+    for (int i = 0; i < 3; ++i) client->reply();
+  }
+  handler->hold = true;
+  waiting.send("x: y\r\n.\r\n");
+  writing.send("x: y\r\n");
+  BOOST_TEST(!listener->drain(std::chrono::milliseconds(0)));
+  BOOST_TEST(idle.reply() == "421 4.3.2 Shutting down, try again later");
+  BOOST_TEST(idle.ended());
+  handler->hold = false;
+  writing.send(".\r\n");  // Wakes the handler for both.
+  for (SinkClient* client : {&writing, &waiting}) {
+    BOOST_TEST(client->reply() == "250 2.6.0 Durable");
+    BOOST_TEST(client->reply() == "421 4.3.2 Shutting down, try again later");
+    BOOST_TEST(client->ended());
+  }
+  for (SinkClient* client : {&idle, &writing, &waiting}) client->end();
+  BOOST_TEST(listener->drain(std::chrono::minutes(1)));
+  BOOST_TEST(listener->counts().messages == 2U);
+  BOOST_TEST(listener->counts().open == 0U);
+  BOOST_TEST(SinkClient::refused(endpoint));
+  BOOST_TEST(listener->drain(std::chrono::milliseconds(0)));  // Once more is nothing.
+}
+
 BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_is_not_read_from) {
   constexpr int kCommands = 300'000;
   const auto listener = start(one_endpoint(), std::make_shared<LateHandler>());
