@@ -102,6 +102,7 @@ class Lane final : public smtp::PoolHandler {
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   TimePoint set_aside_until_{};
+  TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
   bool hopeless_ = false;
@@ -166,7 +167,8 @@ class Site {
 
   // What the IPs of the pool may still take, as of now.
   struct Ways {
-    bool warm_left = false;  // A warm one has something left.
+    bool warm_left = false;  // A warm one has something left,
+    bool warm_able = false;  // and is not set aside.
     bool cold_left = false;
     bool guest_permit = false;
   };
@@ -174,6 +176,7 @@ class Site {
   warming::Way way(const Ways& ways, bool admitted, bool retry, TimePoint since, TimePoint now) const;
   bool may_carry(const Lane& lane, const Prepared& prepared, const Ways& ways, TimePoint now) const;
   bool has_work(const Lane& lane, TimePoint now) const;
+  warming::Way overflow_way(TimePoint now) const;
   bool above_cap(TimePoint now) const;
   bool for_cold(const Job& job, const spool::Row& row) const;
   bool for_cold(const Lane& lane, const Job& job, const spool::Row& row) const;

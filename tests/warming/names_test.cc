@@ -1,5 +1,5 @@
-// What a sender that looks ahead asks a Pacer for: places under the limits of names, what is above a cap, whether it may be
-// forgotten, and snapshots in two steps.
+// What a sender that looks ahead asks a Pacer for: places under the limits of names, what is above a cap, whether it
+// may be forgotten, and snapshots in two steps.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <climits>
@@ -30,7 +30,7 @@ Pacer pacer_of(std::string_view settings, std::string_view curve = {}) {
 BOOST_AUTO_TEST_CASE(no_more_have_a_place_than_may_go) {
   Pacer pacer = pacer_of("* campaign messages_per_second=1 burst=3\n");
   const Draw spring{.campaign = "spring"};
-  BOOST_TEST(pacer.any_names());
+  BOOST_TEST(pacer.any_names(kMidnight));
   for (int i = 0; i < 3; ++i) {
     BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight));
     pacer.hold(spring, kMidnight);
@@ -52,17 +52,18 @@ BOOST_AUTO_TEST_CASE(no_more_have_a_place_than_may_go) {
 
 BOOST_AUTO_TEST_CASE(a_paused_domain_is_a_name) {
   Pacer pacer = pacer_of("* ip connections=1\n");
-  BOOST_TEST(!pacer.any_names());
+  BOOST_TEST(!pacer.any_names(kMidnight));
   pacer.learn(0,
               {.kind = SignalKind::kRejected,
                .scope = SignalScope::kSenderDomain,
                .slow_restart = true,
                .sender_domain = "bad.example"},
               kMidnight);
-  BOOST_TEST(pacer.any_names());
+  BOOST_TEST(pacer.any_names(kMidnight));
   BOOST_TEST((pacer.next_named({.sender_domain = "bad.example"}, kMidnight) == kMidnight + 10min));
   BOOST_TEST((pacer.blocked_until({.sender_domain = "good.example"}, kMidnight) == kMidnight));
   BOOST_TEST((pacer.next(0, {}, kMidnight) == kMidnight));
+  BOOST_TEST(!pacer.any_names(kMidnight + 10min));
 }
 
 BOOST_AUTO_TEST_CASE(above_the_cap_limits_still_stand) {
@@ -95,7 +96,8 @@ BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
       {.name = "a place", .happens = [](Pacer& p) { p.hold({.account = "a"}, kMidnight); }},
       {.name = "a pin",
        .happens = [](Pacer& p) { static_cast<void>(p.command(kIp, Command::kPin, kMidnight, 5)), p.take_decisions(); }},
-      {.name = "a decision that nobody was told", .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
+      {.name = "a decision that nobody was told",
+       .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
       {.name = "a reply that counts",
        .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight); }},
   };
