@@ -40,12 +40,13 @@ constexpr CauseRow kCauses[] = {
     {Cause::kSuppressed, "cause.suppressed", Class::kSuppressed},
     {Cause::kExpired, "cause.expired", Class::kExpired},
     {Cause::kCancelled, "cause.cancelled", Class::kUndetermined},
+    {Cause::kOverCap, "cause.over_cap", Class::kUndetermined},
 };
 constexpr bool complete() {
   for (std::size_t i = 0; i < std::size(kCauses); ++i) {
     if (static_cast<std::size_t>(kCauses[i].cause) != i) return false;
   }
-  return std::size(kCauses) == static_cast<std::size_t>(Cause::kCancelled) + 1;
+  return std::size(kCauses) == static_cast<std::size_t>(Cause::kOverCap) + 1;
 }
 static_assert(complete());
 
@@ -58,7 +59,8 @@ Verdict from_cause(Cause cause) {
   const CauseRow& row = kCauses[static_cast<std::size_t>(cause)];
   Verdict verdict = verdict_of(row.klass, row.rule);
   // Our own doing, and the end of this message to this recipient.
-  if (cause == Cause::kRenderFailed || cause == Cause::kSignFailed || cause == Cause::kCancelled) {
+  if (cause == Cause::kRenderFailed || cause == Cause::kSignFailed || cause == Cause::kCancelled ||
+      cause == Cause::kOverCap) {
     verdict.permanence = Permanence::kAdmin;
     verdict.reaction = Reaction::kFailMessage;
   }

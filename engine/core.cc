@@ -16,6 +16,7 @@
 namespace mailsbuddy {
 namespace {
 
+constexpr std::chrono::minutes kUtcOffsetMax(18 * 60);  // ISO 8601 knows -12 to +14; some slack costs nothing.
 constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
 
 using engine::FeedPtr;
@@ -59,6 +60,33 @@ std::string random_key() {
   return key;
 }
 
+bool has_pool(const EngineOptions& options, std::string_view pool, bool warm = false) {
+  return std::any_of(options.egress.begin(), options.egress.end(), [pool, warm](const EgressIp& egress) {
+    return egress.pool == pool && !(warm && egress.curve.has_value());
+  });
+}
+
+// What could never go is a mistake to be told of at once, not mail that expires after days.
+Result<void> check_pool(const EngineOptions& options, const std::string& name, const PoolOptions& pool) {
+  using warming::Overflow;
+  const warming::OverflowPolicy& policy = pool.overflow;
+  if (!has_pool(options, name)) return invalid(fmt::format("pools: no egress IP is in pool '{}'", name));
+  if (policy.hold_max < Duration(0)) return invalid(fmt::format("pool '{}': hold_max is negative", name));
+  const bool then = policy.hold_max > Duration(0);
+  const bool named = policy.when == Overflow::kNamedPool || (then && policy.then == Overflow::kNamedPool);
+  if (named && (policy.pool == name || !has_pool(options, policy.pool))) {
+    return invalid(fmt::format("pool '{}': its overflow goes to pool '{}', which is {}", name, policy.pool,
+                               policy.pool == name ? "itself" : "no egress IP's"));
+  }
+  const bool waits = policy.when == Overflow::kWarmIps || policy.when == Overflow::kWait;
+  const bool then_waits = !then || policy.then == Overflow::kWarmIps || policy.then == Overflow::kWait;
+  if (pool.engaged_only && waits && then_waits && !has_pool(options, name, true)) {
+    return invalid(fmt::format("pool '{}': engaged_only, and no IP is for the others: it needs a warm one, or an overflow policy",
+                               name));
+  }
+  return {};
+}
+
 Result<void> check(const EngineOptions& options) {
   constexpr std::chrono::seconds kLongest = std::chrono::hours(24 * 366);
   if (options.max_age <= std::chrono::seconds(0) || options.max_age > kLongest) {
@@ -80,11 +108,11 @@ Result<void> check(const EngineOptions& options) {
       policy.soft_memory > kLongest || policy.soft_span > kLongest) {
     return invalid("suppression: no number may be negative, and no time longer than a year");
   }
-  const auto& limits = options.limits;
-  if (limits && (limits->connections < 1 || limits->messages_per_connection < 1 || limits->messages_in_flight < 1 ||
-                 !(limits->messages_per_second >= 0))) {
-    return invalid(
-        "limits: connections, messages_per_connection and messages_in_flight must be at least 1, the rate not negative");
+  if (options.utc_offset < -kUtcOffsetMax || options.utc_offset > kUtcOffsetMax) {
+    return invalid("utc_offset: at most 18 hours");
+  }
+  for (const auto& [name, pool] : options.pools) {
+    if (auto checked = check_pool(options, name, pool); !checked) return checked;
   }
   return {};
 }
@@ -111,17 +139,22 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
       return Error{usable.error().code, fmt::format("egress '{}': {}", address.str(), usable.error().detail)};
     }
   }
+  const bool snapshots = options.spool != nullptr;  // Our own dies with us, and what is in it.
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
   if (options.verp_key.empty()) options.verp_key = random_key();
-  return std::unique_ptr<Core>(new Core(std::move(options), *std::move(egress)));
+  return std::unique_ptr<Core>(new Core(std::move(options), *std::move(egress), snapshots));
 }
 
-Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
+Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, bool snapshots)
     : options_(std::move(options)),
       maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
              options_.keys),
       events_(spool(), runtime().events()),
-      inbound_(spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); }),
+      inbound_(
+          spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
+          [this](const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind) {
+            learn_late(job, domain, verdict, kind);
+          }),
       shared_{.options = options_,
               .runtime = runtime(),
               .spool = spool(),
@@ -132,8 +165,12 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress)
               .route = [this](FeedPtr feed) { route(std::move(feed)); },
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
               .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); },
+              .snapshots = snapshots,
+              .started = now(),
               .stopping = stopping_},
       random_(runtime().seed() ^ 0x6a6f6273) {
+  settings_ = options_.settings;
+  for (const EgressIp& ip : options_.egress) curves_ |= ip.curve.has_value();
   for (int i = 0; i < runtime().workers(); ++i) workers_.push_back(std::make_unique<engine::Worker>(shared_, i));
 }
 
@@ -375,7 +412,8 @@ Result<CampaignStatus> Engine::Core::status(std::string_view id) const {
   for (std::size_t state = 0; state < spool::kStateCount; ++state) {
     if (!spool::is_final(static_cast<spool::State>(state))) open += status.counts[state];
   }
-  if (open > 0 && status.settled_per_second > 0) {
+  if (open > 0 && curves_ && job->campaign) plan_finish(*job, open, status);
+  if (open > 0 && status.finish_bound.empty() && status.settled_per_second > 0) {
     const std::chrono::duration<double> left(static_cast<double>(open) / status.settled_per_second);
     status.finish = now() + std::chrono::duration_cast<Duration>(std::min(left, std::chrono::duration<double>(1e9)));
   }

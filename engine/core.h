@@ -31,13 +31,18 @@ class Engine::Core {
   InboundReport inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
+  Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
+  Result<void> command(std::string_view ip, std::string_view provider, warming::Command command, std::uint64_t value);
+  Result<void> resume_domain(std::string_view sender_domain, std::string_view provider);
+  std::vector<warming::Explanation> paces() const;
+  void change(std::shared_ptr<const warming::Settings> settings);
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
 
  private:
-  Core(EngineOptions options, std::vector<net::IpAddress> egress);
+  Core(EngineOptions options, std::vector<net::IpAddress> egress, bool snapshots);
 
   net::Runtime& runtime() const noexcept { return *options_.runtime; }
   spool::Spool& spool() const noexcept { return *options_.spool; }
@@ -56,6 +61,10 @@ class Engine::Core {
   void route(engine::FeedPtr feed);
   void deliver(engine::FeedPtr feed, smtp::Route route);
   void wake_workers(const engine::JobPtr& job);
+  // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
+  bool on_worker(int index, const std::function<void(engine::Worker&)>& task) const;
+  void learn_late(const engine::JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind);
+  void plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const;
   void committed(TimePoint earliest_due, const std::vector<engine::JobPtr>& messages);
 
   std::atomic<bool> stopping_{false};
@@ -65,6 +74,16 @@ class Engine::Core {
   engine::Inbound inbound_;
   engine::Shared shared_;
   std::vector<std::unique_ptr<engine::Worker>> workers_;
+
+  bool curves_ = false;                            // Some egress IP has one.
+  mutable std::mutex finish_mutex_;
+  std::shared_ptr<const warming::Settings> settings_;  // As of the last change().
+  struct Finish {
+    TimePoint asked{};
+    std::optional<TimePoint> finish{};
+    std::string bound;
+  };
+  mutable std::map<std::string, Finish, std::less<>> finishes_;  // Of jobs that were asked about lately.
 
   mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
   std::map<std::string, engine::JobPtr, std::less<>> jobs_;

@@ -47,6 +47,7 @@ Fate fate(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict
       return outcome.stage == Stage::kMake ? kFailed : kBounced;
     case Cause::kRenderFailed:
     case Cause::kSignFailed:
+    case Cause::kOverCap:
       return kFailed;
     case Cause::kSuppressed:
       return {spool::State::kSuppressed, EventKind::kSuppressed};
@@ -156,21 +157,42 @@ void Delivery::give_back(const spool::Row& row) {
 void Delivery::add(spool::Settlement settlement) {
   batch_.settlements.push_back(std::move(settlement));
   if (batch_.settlements.size() >= kFlushRows) return flush();
+  flush_soon();
+}
+
+void Delivery::flush_soon() {
   if (!flush_timer_.armed()) loop_.timers().arm(flush_timer_, loop_.now() + kFlushDelay);
 }
 
-// What is given back goes first, so that the same row can be claimed again.
+void Delivery::report(const std::vector<warming::Decision>& decisions) {
+  for (const warming::Decision& each : decisions) batch_.events.push_back(encode_decision(each));
+  flush_soon();
+}
+
+void Delivery::keep(spool::Snapshot snapshot, Task durable) {
+  batch_.snapshots.push_back(std::move(snapshot));
+  durable_.push_back(std::move(durable));
+  flush_soon();
+}
+
+// One write: what is given back goes first in it, so that the same row can be claimed again, and what a snapshot covers is
+// covered when these are sent.
 void Delivery::claim(std::vector<spool::RowKey> keys, Task durable) {
+  batch_.claims = std::move(keys);
+  durable_.push_back(std::move(durable));
   flush();
-  spool_.commit({.settlements = {}, .claims = std::move(keys)}, std::move(durable));
 }
 
 void Delivery::flush() {
   loop_.timers().cancel(flush_timer_);
   if (batch_.empty()) return;
+  const bool reports = !batch_.settlements.empty() || !batch_.events.empty();
   spool_.commit(std::exchange(batch_, {}),
-                [committed = committed_, due = std::exchange(earliest_due_, TimePoint::max()),
-                 messages = std::exchange(messages_, {})] { committed(due, messages); });
+                [committed = committed_, reports, due = std::exchange(earliest_due_, TimePoint::max()),
+                 messages = std::exchange(messages_, {}), durable = std::exchange(durable_, {})]() mutable {
+                  if (reports) committed(due, messages);
+                  for (Task& task : durable) task();
+                });
 }
 
 }  // namespace mailsbuddy::engine

@@ -40,6 +40,8 @@ class Delivery {
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
   void give_back(const spool::Row& row);  // Claimed, not tried: queued again, the caller has it.
   void claim(std::vector<spool::RowKey> keys, Task durable);
+  void report(const std::vector<warming::Decision>& decisions);
+  void keep(spool::Snapshot snapshot, Task durable);  // With the next claim, or soon.
   void flush();
 
  private:
@@ -54,6 +56,7 @@ class Delivery {
   Next next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
   void learn(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict, spool::State state);
   void add(spool::Settlement settlement);
+  void flush_soon();
 
   net::Loop& loop_;
   spool::Spool& spool_;
@@ -63,6 +66,7 @@ class Delivery {
   Committed committed_;
   Timer flush_timer_;
   spool::Batch batch_;            // What goes with the next flush.
+  std::vector<Task> durable_;     // Run when it is.
   std::vector<JobPtr> messages_;  // Single messages among them: they may be settled as a whole now.
   TimePoint earliest_due_ = TimePoint::max();
 };

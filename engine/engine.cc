@@ -35,6 +35,18 @@ std::optional<Suppressed> Engine::suppressed(std::string_view account, const Add
 Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job, std::size_t max) const {
   return core_->open_recipients(job, max);
 }
+Result<warming::Explanation> Engine::explain(std::string_view ip, std::string_view provider) const {
+  return core_->explain(ip, provider);
+}
+Result<void> Engine::command(std::string_view ip, std::string_view provider, warming::Command command,
+                             std::uint64_t value) {
+  return core_->command(ip, provider, command, value);
+}
+Result<void> Engine::resume_domain(std::string_view sender_domain, std::string_view provider) {
+  return core_->resume_domain(sender_domain, provider);
+}
+std::vector<warming::Explanation> Engine::paces() const { return core_->paces(); }
+void Engine::change(std::shared_ptr<const warming::Settings> settings) { core_->change(std::move(settings)); }
 void Engine::set_keys(std::shared_ptr<const dkim::KeyRing> keys) { core_->set_keys(std::move(keys)); }
 void Engine::subscribe(std::shared_ptr<EventSink> sink) { core_->subscribe(std::move(sink)); }
 bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit); }

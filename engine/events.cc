@@ -27,6 +27,16 @@ void each_part(Codec& codec, E& event) {
   codec(event.rule), codec(event.provider), codec(event.egress), codec(event.mx_host), codec(event.tls), codec(event.due);
 }
 
+// Where an Event has its kind.
+constexpr char kDecisionMark = '\xff';
+static_assert(kEventKinds < 0xff);
+
+template <class Codec, class D>
+void each_decision_part(Codec& codec, D& decision) {
+  codec(decision.kind), codec(decision.time), codec(decision.provider), codec(decision.ip), codec(decision.rule);
+  codec(decision.seen), codec(decision.what), codec(decision.old_value), codec(decision.new_value);
+}
+
 struct Writer {
   std::string out;
   void operator()(const std::string& text) {
@@ -80,6 +90,27 @@ Result<Event> decode_event(std::string_view bytes) {
   return event;
 }
 
+std::string encode_decision(const warming::Decision& decision) {
+  Writer writer;
+  writer(kDecisionMark);
+  each_decision_part(writer, decision);
+  return std::move(writer.out);
+}
+
+bool is_decision(std::string_view bytes) noexcept { return !bytes.empty() && bytes.front() == kDecisionMark; }
+
+Result<warming::Decision> decode_decision(std::string_view bytes) {
+  warming::Decision decision;
+  Reader reader{bytes};
+  char mark = 0;
+  reader(mark);
+  each_decision_part(reader, decision);
+  if (!reader.good || !reader.in.empty() || mark != kDecisionMark) {
+    return Error{ErrorCode::kInternal, "a decision in the outbox cannot be read"};
+  }
+  return decision;
+}
+
 void EventDispatcher::subscribe(std::shared_ptr<EventSink> sink) {
   {
     const std::lock_guard lock(mutex_);
@@ -102,13 +133,21 @@ void EventDispatcher::run() {
   const std::vector<std::string> records = spool_.peek_events(kBatch);
   if (records.empty()) return;
   std::vector<Event> events;
+  std::vector<warming::Decision> decisions;
   if (!sinks.empty()) {
     events.reserve(records.size());
     for (const std::string& record : records) {
-      if (auto event = decode_event(record)) events.push_back(*std::move(event));
+      if (is_decision(record)) {
+        if (auto decision = decode_decision(record)) decisions.push_back(*std::move(decision));
+      } else if (auto event = decode_event(record)) {
+        events.push_back(*std::move(event));
+      }
     }
   }
-  for (const auto& sink : sinks) sink->on_events(events);
+  for (const auto& sink : sinks) {
+    if (!events.empty()) sink->on_events(events);
+    if (!decisions.empty()) sink->on_decisions(decisions);
+  }
   spool_.remove_events(records.size());
   notify();
 }

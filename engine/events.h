@@ -13,9 +13,12 @@
 
 namespace mailsbuddy::engine {
 
-// The outbox's form of an Event. Written and read by this process alone; the durable spool's format is its own document.
+// The outbox's form of an Event, and of a decision about somebody's pace. Written and read by this process alone; the durable spool's format is its own document.
 std::string encode_event(const Event& event);
 Result<Event> decode_event(std::string_view bytes);
+std::string encode_decision(const warming::Decision& decision);
+Result<warming::Decision> decode_decision(std::string_view bytes);
+bool is_decision(std::string_view bytes) noexcept;  // Which of the two it is.
 
 // Hands the outbox to the sinks in batches, on the runtime's events executor. An event leaves the outbox after every sink
 // has returned from it; without sinks it leaves at once.

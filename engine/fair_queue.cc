@@ -14,6 +14,11 @@ void rotate(List& list) {
   list.splice(list.end(), list, list.begin());
 }
 
+// A campaign is one queue. No id holds a NUL.
+std::string queue_key(const Job& job) {
+  return job.campaign ? std::string(1, '\0') + job.id : job.from_domain + '\0' + job.tag;
+}
+
 }  // namespace
 
 bool Feed::fill(spool::Spool& spool, std::size_t max) {
@@ -37,14 +42,13 @@ FairQueue::JobQueue& FairQueue::queue_of(const JobPtr& job) {
   Class& accounts = classes_[static_cast<std::size_t>(job->priority)];
   const auto [account, new_account] = accounts.by_name.try_emplace(job->account);
   if (new_account) {
-    accounts.accounts.push_back({.account = job->account, .jobs = {}, .by_job = {}});
+    accounts.accounts.push_back({.account = job->account, .jobs = {}, .by_key = {}});
     account->second = std::prev(accounts.accounts.end());
   }
   AccountQueue& jobs = *account->second;
-  const JobPtr campaign = job->campaign ? job : nullptr;
-  const auto [queue, new_queue] = jobs.by_job.try_emplace(campaign.get());
+  const auto [queue, new_queue] = jobs.by_key.try_emplace(queue_key(*job));
   if (new_queue) {
-    jobs.jobs.push_back({.campaign = campaign, .feeds = {}});
+    jobs.jobs.push_back({.key = queue->first, .campaign = job->campaign ? job : nullptr, .feeds = {}});
     queue->second = std::prev(jobs.jobs.end());
   }
   return *queue->second;
@@ -63,6 +67,7 @@ void FairQueue::push_front(Pulled pulled) {
   feed->domain_number = pulled.row.key.domain;
   feed->domain = std::move(pulled.domain);
   feed->rows.push_back(std::move(pulled.row));
+  feed->since = pulled.since;
   queue.feeds.push_front(std::move(feed));
   ++queue.rows;
 }
@@ -75,7 +80,7 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
       queue.feeds.pop_front();
       continue;
     }
-    Pulled pulled{.job = feed.job, .row = feed.take(), .domain = feed.domain};
+    Pulled pulled{.job = feed.job, .row = feed.take(), .domain = feed.domain, .since = feed.since};
     --queue.rows;
     if (feed.size() == 0) {
       queue.feeds.pop_front();
@@ -88,13 +93,66 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
   return std::nullopt;
 }
 
-std::optional<Pulled> FairQueue::pull_from(AccountQueue& account) {
+bool FairQueue::JobQueue::shut(TimePoint now, const Gate& gate) const {
+  if (!gate || feeds.empty()) return false;
+  if (shut_until <= now) shut_until = gate(*feeds.front()->job);
+  return shut_until > now;
+}
+
+template <class Visit>
+void FairQueue::each_queue(Visit visit) const {
+  for (const Class& accounts : classes_) {
+    for (const AccountQueue& account : accounts.accounts) {
+      for (const JobQueue& queue : account.jobs) visit(queue);
+    }
+  }
+}
+
+TimePoint FairQueue::opens_at(TimePoint now) const {
+  TimePoint first = TimePoint::max();
+  each_queue([&](const JobQueue& queue) {
+    if (!queue.paused() && queue.shut_until > now) first = std::min(first, queue.shut_until);
+  });
+  return first;
+}
+
+TimePoint FairQueue::oldest() const {
+  TimePoint since = TimePoint::max();
+  each_queue([&since](const JobQueue& queue) {
+    for (const FeedPtr& feed : queue.feeds) since = std::min(since, feed->since);
+  });
+  return since;
+}
+
+std::uint64_t FairQueue::rows_of(const Job& job) const {
+  std::uint64_t rows = 0;
+  each_queue([&](const JobQueue& queue) { rows += queue.campaign.get() == &job ? queue.rows : 0; });
+  return rows;
+}
+
+std::uint64_t FairQueue::all_rows() const {
+  std::uint64_t rows = 0;
+  each_queue([&](const JobQueue& queue) { rows += queue.rows; });
+  return rows;
+}
+
+void FairQueue::jobs(std::set<const Job*>& out) const {
+  each_queue([&](const JobQueue& queue) {
+    if (!queue.feeds.empty()) out.insert(queue.feeds.front()->job.get());
+  });
+}
+
+void FairQueue::ask_again() {
+  each_queue([](const JobQueue& queue) { queue.shut_until = {}; });
+}
+
+std::optional<Pulled> FairQueue::pull_from(AccountQueue& account, TimePoint now, const Gate& gate) {
   std::optional<Pulled> pulled;
   for (std::size_t turns = account.jobs.size(); turns > 0 && !pulled; --turns) {
     JobQueue& queue = account.jobs.front();
-    if (!queue.paused()) pulled = pull_from(queue);
+    if (!queue.paused() && !queue.shut(now, gate)) pulled = pull_from(queue);
     if (queue.feeds.empty()) {
-      account.by_job.erase(queue.campaign.get());
+      account.by_key.erase(queue.key);
       account.jobs.pop_front();
     } else {
       rotate(account.jobs);
@@ -103,12 +161,12 @@ std::optional<Pulled> FairQueue::pull_from(AccountQueue& account) {
   return pulled;
 }
 
-std::optional<Pulled> FairQueue::pull(Priority priority) {
+std::optional<Pulled> FairQueue::pull(Priority priority, TimePoint now, const Gate& gate) {
   Class& accounts = classes_[static_cast<std::size_t>(priority)];
   std::optional<Pulled> pulled;
   for (std::size_t turns = accounts.accounts.size(); turns > 0 && !pulled; --turns) {
     AccountQueue& account = accounts.accounts.front();
-    pulled = pull_from(account);
+    pulled = pull_from(account, now, gate);
     if (account.jobs.empty()) {
       accounts.by_name.erase(account.account);
       accounts.accounts.pop_front();
@@ -119,12 +177,12 @@ std::optional<Pulled> FairQueue::pull(Priority priority) {
   return pulled;
 }
 
-std::uint64_t FairQueue::waiting(Priority priority, std::uint64_t enough) const {
+std::uint64_t FairQueue::waiting(Priority priority, std::uint64_t enough, TimePoint now, const Gate& gate) const {
   std::uint64_t rows = 0;
   for (const AccountQueue& account : classes_[static_cast<std::size_t>(priority)].accounts) {
     for (const JobQueue& queue : account.jobs) {
       if (rows >= enough) return enough;
-      rows += queue.paused() ? 0 : queue.rows;
+      rows += queue.paused() || queue.shut(now, gate) ? 0 : queue.rows;
     }
   }
   return std::min(rows, enough);
@@ -138,7 +196,7 @@ std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
     for (AccountQueue& account : accounts.accounts) {
       for (JobQueue& queue : account.jobs) {
         for (FeedPtr& feed : queue.feeds) {
-          if (wanted(*feed->job)) {
+          if (wanted(*feed)) {
             queue.rows -= feed->size();
             taken.push_back(std::move(feed));
           } else {
@@ -146,7 +204,7 @@ std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
           }
         }
         std::erase(queue.feeds, nullptr);
-        if (queue.feeds.empty()) account.by_job.erase(queue.campaign.get());
+        if (queue.feeds.empty()) account.by_key.erase(queue.key);
       }
       std::erase_if(account.jobs, [](const JobQueue& queue) { return queue.feeds.empty(); });
       if (account.jobs.empty()) accounts.by_name.erase(account.account);
@@ -157,11 +215,15 @@ std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
 }
 
 std::vector<FeedPtr> FairQueue::take_ended(TimePoint now) {
-  return take([now](const Job& job) { return job.cancelled || job.expires <= now; });
+  return take([now](const Feed& feed) { return feed.job->cancelled || feed.job->expires <= now; });
+}
+
+std::vector<FeedPtr> FairQueue::take_older(TimePoint since) {
+  return take([since](const Feed& feed) { return feed.since <= since && !feed.job->paused; });
 }
 
 std::vector<FeedPtr> FairQueue::take_all() {
-  return take([](const Job&) { return true; });
+  return take([](const Feed&) { return true; });
 }
 
 }  // namespace mailsbuddy::engine

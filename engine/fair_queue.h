@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,6 +24,7 @@ struct Feed {
   spool::Cursor cursor;
   std::uint64_t unread = 0;      // Rows behind the cursor; 0: the rows at hand are all.
   int route_failures = 0;        // In a row.
+  TimePoint since{};             // When its rows could first have gone: at a site, and due.
 
   std::uint64_t size() const noexcept { return rows.size() + unread; }
   // Reads more when none is at hand. False: the feed is at its end.
@@ -35,36 +38,52 @@ struct Pulled {
   JobPtr job;
   spool::Row row;
   std::string domain;
+  TimePoint since{};  // As its feed's.
 };
 
 // Transactional before bulk; inside a class deficit round robin by account, then by job, then by domain. Every row costs
 // one, so the deficit is always spent at once and the turns alone remain (Shreedhar and Varghese, 1996, with equal sizes).
-// Paused jobs are passed over. Cost: constant per row, but for the paused jobs in its way. Threads: its worker's.
+// Paused jobs are passed over, and so are those that a gate keeps back. An account's single messages are together as far as
+// one gate would keep them back: by From domain and campaign. Cost: constant per row, but for the jobs in its way that are
+// passed over. Threads: its worker's.
 class FairQueue {
  public:
   explicit FairQueue(spool::Spool& spool) : spool_(spool) {}
 
+  // When the job's next row may go. Asked again at that time, or after ask_again(). Empty: all may.
+  using Gate = std::function<TimePoint(const Job&)>;
+
   void push(FeedPtr feed);
   void push_front(Pulled pulled);                  // Its row is the next of its job.
-  std::optional<Pulled> pull(Priority priority);   // Empty: nothing of that priority that may go.
-  // Rows that pull() would give; counts no further than `enough`.
-  std::uint64_t waiting(Priority priority, std::uint64_t enough) const;
+  std::optional<Pulled> pull(Priority priority, TimePoint now = {}, const Gate& gate = {});  // Empty: none that may go.
+  // Rows that pull() would give; counts no further than `enough`. 
+  std::uint64_t waiting(Priority priority, std::uint64_t enough, TimePoint now = {}, const Gate& gate = {}) const;
+  TimePoint opens_at(TimePoint now) const;  // The first gate to be asked again; max(): none is shut.
+  void ask_again();                         // Every gate, before its time.
   TimePoint earliest_expiry() const noexcept { return earliest_expiry_; }  // No feed expires before.
   std::vector<FeedPtr> take_ended(TimePoint now);  // Takes out the feeds of jobs that are cancelled or expired at `now`.
+  std::vector<FeedPtr> take_older(TimePoint since);  // Takes out what waits since then or longer and is not paused.
   std::vector<FeedPtr> take_all();
+  TimePoint oldest() const;                 // The least Feed::since; max(): empty. Looks at every feed.
+  std::uint64_t rows_of(const Job& job) const;
+  std::uint64_t all_rows() const;
+  void jobs(std::set<const Job*>& out) const;
   bool empty() const noexcept { return classes_[0].accounts.empty() && classes_[1].accounts.empty(); }
 
  private:
   struct JobQueue {
-    JobPtr campaign;                      // Null: the account's single messages, which share one queue.
+    std::string key;
+    JobPtr campaign;                      // Null: single messages of an account.
     std::list<FeedPtr> feeds;
     std::uint64_t rows = 0;
+    mutable TimePoint shut_until{};       // By a gate.
     bool paused() const { return campaign != nullptr && campaign->paused; }
+    bool shut(TimePoint now, const Gate& gate) const;
   };
   struct AccountQueue {
     std::string account;
     std::list<JobQueue> jobs;             // In the order of their turns.
-    std::unordered_map<const Job*, std::list<JobQueue>::iterator> by_job;
+    std::unordered_map<std::string, std::list<JobQueue>::iterator> by_key;
   };
   struct Class {
     std::list<AccountQueue> accounts;     // In the order of their turns.
@@ -73,7 +92,9 @@ class FairQueue {
 
   JobQueue& queue_of(const JobPtr& job);
   std::optional<Pulled> pull_from(JobQueue& queue);
-  std::optional<Pulled> pull_from(AccountQueue& account);
+  std::optional<Pulled> pull_from(AccountQueue& account, TimePoint now, const Gate& gate);
+  template <class Visit>
+  void each_queue(Visit visit) const;
   template <class Wanted>
   std::vector<FeedPtr> take(Wanted wanted);
 

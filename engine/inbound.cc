@@ -113,12 +113,13 @@ struct Inbound::Subject {
   bounce::Day sent = 0;
 };
 
-Inbound::Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign)
+Inbound::Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign, Learn learn)
     : spool_(spool),
       verp_key_(bounce::VerpKey::make(options.verp_key).value()),  // Its length is checked.
       report_age_(options.report_age),
       suppressor_(spool, options.suppression),
-      find_campaign_(std::move(find_campaign)) {}
+      find_campaign_(std::move(find_campaign)),
+      learn_(std::move(learn)) {}
 
 InboundReport Inbound::take(std::string_view message, const InboundEnvelope& envelope, TimePoint now) {
   InboundReport result;
@@ -171,6 +172,8 @@ void Inbound::take_signed(InboundReport& result, const Subject& subject, TimePoi
     event.recipient = result.recipient;
     event.row = row_number(subject.key);
     batch.notes.push_back({.key = subject.key, .kind = came.note, .event = encode_event(event)});
+    const bool of_pace = came.event == EventKind::kComplaint || came.event == EventKind::kLateBounce;
+    if (of_pace && result.attribution == Attribution::kRow) learn_(subject.job, subject.row.domain, verdict, came.event);
   }
   // Who wants no more mail is heard as long as the row is known, and a soft bounce counts once.
   if (result.attribution == Attribution::kExpired && came.event != EventKind::kUnsubscribed) return;

@@ -22,7 +22,11 @@ class Inbound {
  public:
   using FindCampaign = std::function<JobPtr(std::uint64_t token_number)>;  // Null: none has that number.
 
-  Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign);
+  // Told of complaints and late bounces about a row, once each: who sent it may be too fast. `domain`: the row's.
+  using Learn = std::function<void(const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict,
+                                   EventKind kind)>;
+
+  Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign, Learn learn);
 
   InboundReport take(std::string_view message, const InboundEnvelope& envelope, TimePoint now);
 
@@ -42,6 +46,7 @@ class Inbound {
   const std::chrono::days report_age_;
   Suppressor suppressor_;
   FindCampaign find_campaign_;
+  Learn learn_;
   std::mutex mutex_;
 };
 

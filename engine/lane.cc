@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <climits>
 
+#include "engine/signal_of.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 
@@ -31,14 +33,45 @@ Lane::~Lane() {
   worker_.count_connections(-open_connections());
 }
 
-bool Lane::full() const noexcept { return egress_.connections >= egress_.limits.connections; }
+bool Lane::cold() const { return site_.provider().pacer.cold(egress_.number); }
+
+bool Lane::exhausted(TimePoint now) const { return site_.provider().pacer.exhausted(egress_.number, now); }
+
+TimePoint Lane::ready_at(TimePoint now, bool above_cap) const {
+  warming::Pacer& pacer = site_.provider().pacer;
+  return above_cap ? pacer.next_over_cap(egress_.number, {}, now) : pacer.next(egress_.number, {}, now);
+}
+
+TimePoint Lane::wakes_at(TimePoint now, bool above_cap) const {
+  const TimePoint permit = ready_at(now, above_cap);
+  if (permit == warming::kNever || open_connections() > 0) return permit;
+  const TimePoint connection =
+      std::max(site_.provider().pacer.next_connection(egress_.number, now), set_aside_until_);
+  if (permit > now + kOpenAhead) return std::max(permit - kOpenAhead, connection);
+  return connection > now ? connection : permit;
+}
+
+// At 0 the IP is stopped: what is missing is time, and not a connection of others that ends.
+bool Lane::full(TimePoint now) const {
+  Provider& provider = site_.provider();
+  const int most = provider.pacer.connections(egress_.number, now);
+  const int total = provider.pacer.connections_max(warming::Subject::kTotal, {});
+  return (most > 0 && egress_.connections >= most) || (total < INT_MAX && provider.connections() >= total) ||
+         site_.full();
+}
+
+bool Lane::too_many(TimePoint now) const {
+  return egress_.connections > site_.provider().pacer.connections(egress_.number, now);
+}
 
 bool Lane::proven() const {
   return std::any_of(connections_.begin(), connections_.end(),
                      [](const auto& each) { return each.second.completed > 0; });
 }
 
-bool Lane::reachable(TimePoint now) const { return set_aside_until_ <= now && egress_.paused_until <= now; }
+bool Lane::reachable(TimePoint now) const {
+  return set_aside_until_ <= now && site_.provider().pacer.connections(egress_.number, now) > 0;
+}
 
 void Lane::quit_idle() {
   if (pool_ != nullptr) pool_->quit_idle();
@@ -46,16 +79,20 @@ void Lane::quit_idle() {
 
 // One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called
 // ten times at once. While one idles, what is missing is a permit and not a connection.
-bool Lane::may_open(TimePoint now) {
+bool Lane::may_open(TimePoint now, bool above_cap) {
   if (open_connections() > 0 && (idle() != 0 || !proven())) return false;
-  if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(egress_.limits.connections);
-  return set_aside_until_ <= now && !full() &&
-         egress_.ready_at(now) <= now + (open_connections() > 0 ? Duration(0) : kOpenAhead) &&
-         (pool_ == nullptr || pool_->can_open());
+  if (set_aside_until_ > now || full(now)) return false;
+  warming::Pacer& pacer = site_.provider().pacer;
+  const int most = pacer.connections(egress_.number, now);
+  if (most == 0 || ready_at(now, above_cap) > now + (open_connections() > 0 ? Duration(0) : kOpenAhead)) return false;
+  if (pacer.next_connection(egress_.number, now) > now) return false;
+  if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(most);
+  return pool_ == nullptr || pool_->can_open();
 }
 
 void Lane::open() {
-  if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_.hosts(), *this);
+  site_.provider().pacer.take_connection(egress_.number, worker_.now());
+  if (pool_ == nullptr) pool_ = worker_.make_pool(site_.provider(), egress_, site_.hosts(), *this);
   pool_->set_messages_in_flight(window(worker_.now()));
   ++egress_.connections;
   worker_.count_connections(1);
@@ -66,12 +103,12 @@ smtp::ConnectionId Lane::idle() const noexcept { return pool_ == nullptr ? 0 : p
 
 void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   const TimePoint now = worker_.now();
-  egress_.limiter.take(now);
-  egress_.budget.take(now);
+  site_.let_go(*prepared, now);
+  site_.provider().pacer.take(egress_.number, site_.draw(*prepared), now);
   Connection& connection = connections_[id];
   const bool ahead = !connection.carries.empty();
   Sending& sending = connection.carries.emplace_back(
-      Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .ahead = ahead, .started = !ahead});
+      Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .turn_at = now, .ahead = ahead, .started = !ahead});
   const Prepared& message = *sending.message;
   sending.rcpt_to = message.recipient;
   pool_->send(id, {.mail_from = message.mail_from,
@@ -83,7 +120,8 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
 }
 
 int Lane::window(TimePoint now) const {
-  return site_.provider().one_by_one_until > now ? 1 : egress_.limits.messages_in_flight;
+  const Provider& provider = site_.provider();
+  return provider.one_by_one_until > now ? 1 : provider.pacer.limits(egress_.number).messages_in_flight;
 }
 
 // More messages behind those that the connection carries, as far as the server lets them.
@@ -91,8 +129,8 @@ void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
   const TimePoint now = worker_.now();
   const auto most = static_cast<std::size_t>(window(now));
   bool followed = false;
-  while (pool.room(id) && connections_.at(id).carries.size() < most && egress_.ready_at(now) <= now) {
-    PreparedPtr next = site_.next_ready(now);
+  while (pool.room(id) && connections_.at(id).carries.size() < most && !too_many(now)) {
+    PreparedPtr next = site_.next_for(*this, now);
     if (next == nullptr) break;
     send(id, std::move(next));
     followed = true;
@@ -102,6 +140,7 @@ void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
   connections_.try_emplace(connection);
+  if (too_many(worker_.now())) pool.quit_idle();  // Fewer are allowed than when it was opened.
   site_.pump();
   follow(pool, connection);
 }
@@ -115,6 +154,7 @@ void Lane::on_sending(smtp::Pool& pool, smtp::ConnectionId id) {
 }
 
 void Lane::withdraw(smtp::Pool& pool, smtp::ConnectionId id) {
+  for (const Sending& each : connections_.at(id).carries) refund(each);
   connections_.erase(id);  // The message is dealt with, and on_sending() comes before anything is put behind it.
   pool.drop(id);
   released();
@@ -127,7 +167,10 @@ void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, co
   connection.completed += replied ? 1 : 0;
   finish(connection, outcome, pool.info(id));
   if (replied && connection.carries.front().ahead) ++connection.completed_ahead;
-  if (replied && connection.carries.size() > 1) connection.carries[1].started = true;
+  if (connection.carries.size() > 1) {
+    connection.carries[1].started |= replied;
+    connection.carries[1].turn_at = worker_.now();
+  }
 }
 
 // Signs that a server does not like an envelope behind a message: it says that the command is out of order, or it hangs
@@ -148,7 +191,7 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
   Sending& sending = connection.carries.front();
   const Carrier carrier{
       .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls};
-  if (outcome.stage < Stage::kRcptTo) egress_.budget.refund(sending.sent_at);
+  if (outcome.stage < Stage::kRcptTo) refund(sending);
   const bool minds = learn_to_wait(connection, outcome) && !outcome.unknown();
   if (!sending.started && outcome.stage <= Stage::kMailFrom) {  // The connection ended before its turn came.
     site_.push_front(*sending.message);
@@ -156,25 +199,31 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
   }
   if (minds || connection_used_up(outcome, connection.completed)) {
     const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
-    if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict);
+    if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict, &sending);
     site_.push_front(*sending.message);
     return;
   }
   const Prepared& prepared = *sending.message;
-  learn(outcome, worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient},
-                                           outcome, carrier));
+  learn(outcome,
+        worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, outcome,
+                                  carrier),
+        &sending);
 }
 
-void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict) {
-  if (outcome.delivered()) {
-    failures_ = 0;
-    egress_.pauses = 0;
+void Lane::refund(const Sending& sending) {
+  site_.provider().pacer.refund(egress_.number, site_.draw(*sending.message), sending.sent_at);
+}
+
+void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict, const Sending* sending) {
+  const TimePoint now = worker_.now();
+  warming::Signal signal = signal_of(verdict);
+  if (outcome.delivered()) failures_ = 0;
+  if (sending != nullptr) {
+    signal.sender_domain = sending->message->job->from_domain;
+    if (outcome.delivered()) signal.latency = now - sending->turn_at;
   }
-  const bool pauses = verdict.reaction == bounce::Reaction::kSlow || verdict.reaction == bounce::Reaction::kPause ||
-                      verdict.reaction == bounce::Reaction::kSuspendAlert;
-  if (!pauses || verdict.scope != bounce::Scope::kSourceIp) return;
-  egress_.pause(verdict.reaction, worker_.now());
-  worker_.log(LogLevel::kWarning, "{} pauses at {}: {}", egress_.ip->address, site_.provider().id.name, outcome.str());
+  site_.provider().pacer.learn(egress_.number, signal, now);
+  worker_.report(site_.provider());
 }
 
 // on_ready(), on_closed() or the replies to the next one follow.

@@ -15,6 +15,8 @@ struct Prepared {
   JobPtr job;
   spool::Row row;
   std::string recipient;  // RCPT TO.
+  TimePoint since{};      // When it could first have gone.
+  bool holds = false;     // A place at the pacer, as Pacer::hold() has it.
 
   std::string mail_from;  // From here on filled by make().
   std::string wire;       // Dot-stuffed, with the end of data.

@@ -12,6 +12,15 @@ constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
 
 Outcome not_tried(Cause cause) { return {.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = {}}; }
 
+// Settings name a site by its first host.
+warming::Draw draw_of(const Job& job, const std::vector<smtp::RouteHost>& hosts, std::uint64_t bytes) {
+  return {.bytes = bytes,
+          .site = hosts.front().host,
+          .campaign = job.campaign ? std::string_view(job.id) : std::string_view(job.tag),
+          .account = job.account,
+          .sender_domain = job.from_domain};
+}
+
 }  // namespace
 
 Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp::RouteHost> hosts,
@@ -20,42 +29,108 @@ Site::Site(Worker& worker, Provider& provider, std::string key, std::vector<smtp
       provider_(provider),
       key_(std::move(key)),
       hosts_(std::move(hosts)),
+      pool_(pool),
+      rules_(worker.pool_options(pool)),
       queue_(worker.spool()),
+      engaged_(worker.spool()),
+      rest_(worker.spool()),
+      gate_([this](const Job& job) {
+        const TimePoint now = worker_.now();
+        const TimePoint at = provider_.pacer.next_named(draw_of(job, hosts_, 0), now);
+        return at > now + kMakeAhead ? at - kMakeAhead : TimePoint{};
+      }),
       reroute_at_(worker.now() + kRouteAge),
       timer_([this] { pump(); }) {
-  ++provider_.sites;
+  provider_.sites.push_back(this);
+  const bool overflows = rules_.overflow.when == warming::Overflow::kNamedPool ||
+                         rules_.overflow.then == warming::Overflow::kNamedPool;
   for (Egress& egress : provider_.egress) {
-    if (egress.ip->pool == pool) lanes_.push_back(std::make_unique<Lane>(*this, worker_, egress));
+    const bool guest = overflows && egress.ip->pool == rules_.overflow.pool && egress.ip->pool != pool;
+    if (egress.ip->pool != pool && !guest) continue;
+    lanes_.push_back(std::make_unique<Lane>(*this, worker_, egress, guest));
+    mixed_ |= egress.ip->curve.has_value() || guest;
   }
+  change();
 }
 
 Site::~Site() {
-  --provider_.sites;
+  std::erase(provider_.sites, this);
   if (waits_in != nullptr) std::erase(*waits_in, this);
 }
 
-void Site::push(FeedPtr feed) { queue_.push(std::move(feed)); }
+void Site::push(FeedPtr feed) {
+  if (feed->since == TimePoint{}) feed->since = worker_.now();
+  queue_.push(std::move(feed));
+}
+
+void Site::change() {
+  connections_max_ = provider_.pacer.connections_max(warming::Subject::kSite, hosts_.front().host);
+  queue_.ask_again();
+  engaged_.ask_again();
+  rest_.ask_again();
+}
+
+warming::Draw Site::draw(const Prepared& prepared) const {
+  return draw_of(*prepared.job, hosts_, prepared.wire.size());
+}
+
+void Site::let_go(Prepared& prepared, TimePoint now) {
+  if (std::exchange(prepared.holds, false)) provider_.pacer.let_go(draw(prepared), now);
+}
 
 void Site::push_front(Prepared& prepared) {
+  let_go(prepared, worker_.now());
   worker_.delivery().give_back(prepared.row);
   std::string domain = prepared.recipient.substr(prepared.recipient.rfind('@') + 1);
-  queue_.push_front({.job = std::move(prepared.job), .row = std::move(prepared.row), .domain = std::move(domain)});
+  queue_.push_front({.job = std::move(prepared.job),
+                     .row = std::move(prepared.row),
+                     .domain = std::move(domain),
+                     .since = prepared.since});
 }
 
 bool Site::unused(TimePoint now) const {
-  return queue_.empty() && ahead_[0].size() == 0 && ahead_[1].size() == 0 &&
+  return queue_.empty() && engaged_.empty() && rest_.empty() && ahead_[0].size() == 0 && ahead_[1].size() == 0 &&
          std::all_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) {
            return lane->open_connections() == 0 &&
                   (lane->failures() == 0 || lane->set_aside_until() + kFailuresRemembered <= now);
          });
 }
 
+const FairQueue::Gate& Site::gate() const {
+  static const FairQueue::Gate kOpen;
+  return provider_.pacer.any_names() ? gate_ : kOpen;
+}
+
 std::uint64_t Site::waiting() const {
+  const TimePoint now = worker_.now();
   std::uint64_t count = 0;
   for (const Priority priority : kPriorities) {
-    count += queue_.waiting(priority, kWantedMax) + ahead_[static_cast<std::size_t>(priority)].size();
+    count += ahead_[static_cast<std::size_t>(priority)].size();
+    for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+      count += queue->waiting(priority, kWantedMax, now, gate());
+      if (rules_.engaged_only == std::nullopt) break;
+    }
   }
   return count;
+}
+
+std::uint64_t Site::all_rows() const {
+  std::uint64_t rows = ahead_[0].size() + ahead_[1].size();
+  for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) rows += queue->all_rows();
+  return rows;
+}
+
+void Site::jobs(std::set<const Job*>& out) const {
+  for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) queue->jobs(out);
+}
+
+std::uint64_t Site::waiting(const Job& job) const {
+  std::uint64_t rows = queue_.rows_of(job) + engaged_.rows_of(job) + rest_.rows_of(job);
+  for (const LookAhead& ahead : ahead_) {
+    rows += static_cast<std::uint64_t>(std::count_if(ahead.ready.begin(), ahead.ready.end(),
+                                                     [&job](const auto& each) { return each->job.get() == &job; }));
+  }
+  return rows;
 }
 
 int Site::open_connections() const {
@@ -68,7 +143,11 @@ void Site::pump() {
   const TimePoint now = worker_.now();
   settle_ended(now);
   reroute(now);
+  if (provider_.curves) worker_.keep_snapshot(provider_);
+  if (mixed_) fail_overflow(now);
+  sift(now);
   send_ready(now);
+  give_back_blocked(now);
   if (can_carry(now)) {
     refill(now);
     open_connections(now);
@@ -78,6 +157,7 @@ void Site::pump() {
   }
   if (waiting() == 0 && worker_.someone_waits(provider_)) quit_spare();
   arm(now);
+  worker_.report(provider_);
   if (unused(now)) worker_.retire(*this);
 }
 
@@ -87,7 +167,9 @@ void Site::quit_spare() {
 }
 
 void Site::settle_ended(TimePoint now) {
-  if (queue_.earliest_expiry() <= now) settle_feeds(queue_.take_ended(now));
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    if (queue->earliest_expiry() <= now) settle_feeds(queue->take_ended(now));
+  }
 }
 
 void Site::settle_feeds(std::vector<FeedPtr> ended) {
@@ -102,7 +184,9 @@ void Site::settle_feeds(std::vector<FeedPtr> ended) {
 void Site::reroute(TimePoint now) {
   if (now < reroute_at_) return;
   reroute_at_ = now + kRouteAge;
-  for (FeedPtr& feed : queue_.take_all()) worker_.route_again(std::move(feed));
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    for (FeedPtr& feed : queue->take_all()) worker_.route_again(std::move(feed));
+  }
 }
 
 // Row 5: the last look before the wire.
@@ -122,54 +206,77 @@ bool Site::stopped(Prepared& prepared, TimePoint now) {
   } else {
     return false;
   }
+  let_go(prepared, now);
   worker_.delivery().settle(
       {.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient, .counts = tried}, outcome,
       {.provider = provider_.id.name});
   return true;
 }
 
-std::optional<std::pair<Lane*, smtp::ConnectionId>> Site::idle_lane(TimePoint now) {
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
-    const smtp::ConnectionId connection = lane.idle();
-    if (connection == 0 || lane.egress().ready_at(now) > now) continue;
-    turn_ = (turn_ + i + 1) % lanes_.size();
-    return std::pair(&lane, connection);
-  }
-  return std::nullopt;
-}
-
+// Idle connections pull: those of cold IPs first, which are for some of the mail alone, the others by turns.
 void Site::send_ready(TimePoint now) {
-  while (!ahead_[0].ready.empty() || !ahead_[1].ready.empty()) {
-    const auto lane = idle_lane(now);
-    if (!lane) return;
-    PreparedPtr prepared = next_ready(now);
-    if (prepared == nullptr) return;
-    lane->first->send(lane->second, std::move(prepared));
+  ready_opens_ = TimePoint::max();
+  for (const bool cold : {true, false}) {
+    if (cold && !mixed_) continue;
+    for (std::size_t passed = 0; passed < lanes_.size(); ++passed) {
+      if (ahead_[0].ready.empty() && ahead_[1].ready.empty()) return;
+      Lane& lane = *lanes_[turn_];
+      turn_ = (turn_ + 1) % lanes_.size();
+      if (lane.idle() == 0 || (mixed_ && lane.cold() != cold)) continue;
+      PreparedPtr prepared = next_for(lane, now);
+      if (prepared == nullptr) continue;
+      lane.send(lane.idle(), std::move(prepared));
+      passed = 0;
+    }
   }
 }
 
-PreparedPtr Site::next_ready(TimePoint now) {
+// Most often the first that is ready. Others are looked at where names or cold IPs hold some of them up.
+PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
+  if (!mixed_ && lane.ready_at(now) > now) return nullptr;
+  warming::Pacer& pacer = provider_.pacer;
+  const bool names = pacer.any_names();
+  const Ways left = mixed_ ? ways(now) : Ways{};
   for (LookAhead& ahead : ahead_) {
-    while (!ahead.ready.empty()) {
-      PreparedPtr prepared = take_ready(ahead);
+    for (std::size_t i = 0; i < ahead.ready.size();) {
+      const Prepared& each = *ahead.ready[i];
+      const TimePoint open = names ? pacer.blocked_until(draw(each), now) : now;
+      if (open > now) ready_opens_ = std::min(ready_opens_, open);
+      if (open > now || (mixed_ && !may_carry(lane, each, left, now))) {
+        ++i;
+        continue;
+      }
+      PreparedPtr prepared = take_ready(ahead, i);
       if (stopped(*prepared, now)) continue;
-      if (!prepared->job->paused) return prepared;
-      push_front(*prepared);
+      if (prepared->job->paused) {
+        push_front(*prepared);
+        continue;
+      }
+      return prepared;
     }
   }
   return nullptr;
 }
 
-PreparedPtr Site::take_ready(LookAhead& ahead) {
-  PreparedPtr prepared = std::move(ahead.ready.front());
-  ahead.ready.pop_front();
+PreparedPtr Site::take_ready(LookAhead& ahead, std::size_t index) {
+  PreparedPtr prepared = std::move(ahead.ready[index]);
+  ahead.ready.erase(ahead.ready.begin() + static_cast<std::ptrdiff_t>(index));
   ready_bytes_ -= prepared->wire.size();
   return prepared;
 }
 
-bool Site::can_carry(TimePoint now) {
-  return open_connections() > 0 || (!worker_.connections_full() && lane_to_open(now) != nullptr);
+// Made too soon for its names: a domain was paused, or an account's octets are used up.
+void Site::give_back_blocked(TimePoint now) {
+  if (!provider_.pacer.any_names()) return;
+  for (LookAhead& ahead : ahead_) {
+    for (std::size_t i = 0; i < ahead.ready.size();) {
+      if (provider_.pacer.blocked_until(draw(*ahead.ready[i]), now) <= now + kHeldBackMax) {
+        ++i;
+      } else {
+        push_front(*take_ready(ahead, i));
+      }
+    }
+  }
 }
 
 void Site::give_back_ready() {
@@ -187,6 +294,19 @@ int Site::ready_connections() const {
   return ready;
 }
 
+// Rows for the connections of warm IPs come from those that no cold one is for, as long as there are any.
+std::optional<Pulled> Site::pull(Priority priority, std::size_t& rest_wanted, TimePoint now) {
+  if (!rules_.engaged_only) return queue_.pull(priority, now, gate());
+  if (rest_wanted > 0) {
+    if (auto pulled = rest_.pull(priority, now, gate())) {
+      --rest_wanted;
+      sifted_ -= std::min<std::uint64_t>(sifted_, 1);
+      return pulled;
+    }
+  }
+  return engaged_.pull(priority, now, gate());
+}
+
 // Only what a ready connection will soon carry is expanded: thousands of sites that are still connecting, or never
 // will, hold rows and no messages.
 void Site::refill(TimePoint now) {
@@ -201,21 +321,30 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
   LookAhead& ahead = ahead_[static_cast<std::size_t>(priority)];
   if (ahead.size() * 2 > target) return;
   std::vector<PreparedPtr> batch;
+  std::size_t rest_wanted = rest_target(now);
   const auto bytes = [&] {
     return ready_bytes_ + (ahead_[0].preparing + ahead_[1].preparing + batch.size()) * message_bytes_;
   };
   while (ahead.size() + batch.size() < target && (bytes() < kLookAheadBytesMax || ahead.size() + batch.size() == 0)) {
-    auto pulled = queue_.pull(priority);
+    auto pulled = pull(priority, rest_wanted, now);
     if (!pulled) break;
-    auto prepared = std::make_unique<Prepared>();
-    prepared->recipient = pulled->row.local + "@" + pulled->domain;
-    prepared->job = std::move(pulled->job);
-    prepared->row = std::move(pulled->row);
+    PreparedPtr prepared = prepare(*std::move(pulled), now);
     if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
   }
   if (batch.empty()) return;
   ahead.preparing += batch.size();
   worker_.make(key_, std::move(batch), kMakeBatch);
+}
+
+PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
+  auto prepared = std::make_unique<Prepared>();
+  prepared->recipient = pulled.row.local + "@" + pulled.domain;
+  prepared->job = std::move(pulled.job);
+  prepared->row = std::move(pulled.row);
+  prepared->since = pulled.since;
+  prepared->holds = provider_.pacer.any_names();
+  if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
+  return prepared;
 }
 
 void Site::made(std::vector<PreparedPtr> batch) {
@@ -238,10 +367,10 @@ void Site::made(std::vector<PreparedPtr> batch) {
 
 void Site::review() {
   const TimePoint now = worker_.now();
-  settle_feeds(queue_.take_ended(now));
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) settle_feeds(queue->take_ended(now));
   for (LookAhead& ahead : ahead_) {
     for (std::size_t left = ahead.ready.size(); left > 0; --left) {
-      PreparedPtr prepared = take_ready(ahead);
+      PreparedPtr prepared = take_ready(ahead, 0);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
         push_front(*prepared);
@@ -253,40 +382,9 @@ void Site::review() {
   }
 }
 
-// The least used lane that may have a further connection.
-Lane* Site::lane_to_open(TimePoint now) {
-  Lane* best = nullptr;
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
-    if (!lane.may_open(now)) continue;
-    if (best == nullptr || lane.open_connections() < best->open_connections()) best = &lane;
-  }
-  return best;
-}
-
-void Site::open_connections(TimePoint now) {
-  const std::uint64_t wanted = waiting();
-  for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
-    Lane* lane = worker_.connections_full() ? nullptr : lane_to_open(now);
-    if (lane == nullptr) return wait_for_connection();
-    lane->open();
-  }
-}
-
-// When it is for want of connections, at the provider or in all, other sites' that end wake this one.
-void Site::wait_for_connection() {
-  if (waits_in != nullptr || waiting() == 0) return;
-  const bool full = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return each->full(); });
-  if (worker_.connections_full()) {
-    worker_.wait(*this, worker_.waiting_sites());
-  } else if (full) {
-    worker_.wait(*this, provider_.waiting);
-  }
-}
-
 void Site::lane_failed(const Outcome& outcome) {
   const TimePoint now = worker_.now();
-  if (std::any_of(lanes_.begin(), lanes_.end(), [now](const auto& lane) { return lane->reachable(now); })) return;
+  if (std::any_of(lanes_.begin(), lanes_.end(), [this, now](const auto& lane) { return has_work(*lane, now) && lane->reachable(now); })) return;
   for (const auto& lane : lanes_) reroute_at_ = std::min(reroute_at_, std::max(lane->set_aside_until(), now));
   failure_ = outcome;
   charge();
@@ -299,12 +397,13 @@ void Site::charge() {
   const TimePoint now = worker_.now();
   for (LookAhead& ahead : ahead_) {
     while (!ahead.ready.empty()) {
-      PreparedPtr prepared = take_ready(ahead);
+      PreparedPtr prepared = take_ready(ahead, 0);
       if (stopped(*prepared, now)) continue;
       if (prepared->job->paused) {
         push_front(*prepared);
         continue;
       }
+      let_go(*prepared, now);
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
                                 *failure_, {.provider = provider_.id.name});
       failure_.reset();
@@ -313,7 +412,8 @@ void Site::charge() {
   }
   if (ahead_[0].preparing + ahead_[1].preparing > 0) return;  // Comes back with them.
   for (const Priority priority : kPriorities) {
-    const auto pulled = queue_.pull(priority);
+    std::size_t rest_wanted = 1;
+    const auto pulled = pull(priority, rest_wanted, now);
     if (!pulled) continue;
     worker_.delivery().settle(
         {.job = pulled->job, .row = pulled->row, .recipient = pulled->row.local + "@" + pulled->domain}, *failure_,
@@ -325,18 +425,25 @@ void Site::charge() {
 
 // Sleeps exactly until something that time alone brings.
 void Site::arm(TimePoint now) {
-  TimePoint wake = queue_.empty() ? TimePoint::max() : std::min(queue_.earliest_expiry(), reroute_at_);
+  TimePoint wake = TimePoint::max();
+  const auto at = [&wake, now](TimePoint time) {
+    if (time > now) wake = std::min(wake, time);
+  };
+  for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    if (!queue->empty()) wake = std::min({wake, queue->earliest_expiry(), reroute_at_});
+    if (provider_.pacer.any_names()) at(queue->opens_at(now));
+  }
+  at(ready_opens_);
   const bool work = waiting() > 0;
+  const bool anyway = work && mixed_ && above_cap(now);
   for (const auto& lane : lanes_) {
     if (work) {
-      TimePoint at = lane->egress().ready_at(now);
-      if (lane->open_connections() == 0) at = std::max(at > now ? at - kOpenAhead : at, lane->set_aside_until());
-      if (at > now) wake = std::min(wake, at);
-      if (at <= now && lane->egress().ready_at(now) > now) wake = std::min(wake, lane->egress().ready_at(now));
+      if (!lane->guest() || has_work(*lane, now)) at(lane->wakes_at(now, anyway && lane->capped()));
     } else if (lane->failures() > 0) {
       wake = std::min(wake, std::max(now + kOpenAhead, lane->set_aside_until() + kFailuresRemembered));
     }
   }
+  if (work && mixed_ && rules_.overflow.hold_max > Duration(0)) at(oldest(now) + rules_.overflow.hold_max);
   TimerWheel& timers = worker_.loop().timers();
   if (wake == TimePoint::max()) {
     timers.cancel(timer_);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -26,13 +27,23 @@ inline constexpr Duration kOpenAhead = std::chrono::seconds(1);
 // (egress IP, site): its connections. Threads: its worker's.
 class Lane final : public smtp::PoolHandler {
  public:
-  Lane(Site& site, Worker& worker, Egress& egress) : site_(site), worker_(worker), egress_(egress) {}
+  // `guest`: of another pool, which takes what this one's IPs do not.
+  Lane(Site& site, Worker& worker, Egress& egress, bool guest)
+      : site_(site), worker_(worker), egress_(egress), guest_(guest) {}
   ~Lane() override;
 
-  Egress& egress() noexcept { return egress_; }
-  bool may_open(TimePoint now);         // A further connection, as far as this lane and its IP go.
-  bool reachable(TimePoint now) const;  // Not set aside, its IP not paused: it could send, now or when permitted.
-  bool full() const noexcept;    // The IP has all its connections at this provider.
+  const Egress& egress() const noexcept { return egress_; }
+  bool guest() const noexcept { return guest_; }
+  bool cold() const;                          // On a curve that it has not come to the end of.
+  bool capped() const noexcept { return egress_.ip->curve.has_value(); }
+  bool exhausted(TimePoint now) const;        // Its cap is used up, or it is suspended or paused.
+  // The next permit of the IP, names aside; kNever: not before an operator acts. `above_cap`: as if it had none.
+  TimePoint ready_at(TimePoint now, bool above_cap = false) const;
+  // When it can carry something as far as time goes: permit, connection, being set aside. max(): time alone will not do.
+  TimePoint wakes_at(TimePoint now, bool above_cap) const;
+  bool may_open(TimePoint now, bool above_cap = false);  // A further connection, as far as this lane and its IP go.
+  bool reachable(TimePoint now) const;        // Not set aside, its IP not stopped: it could send, now or when permitted.
+  bool full(TimePoint now) const;             // The IP has all its connections at this provider.
   void open();
   smtp::ConnectionId idle() const noexcept;  // 0: none.
   void send(smtp::ConnectionId connection, PreparedPtr prepared);
@@ -56,7 +67,8 @@ class Lane final : public smtp::PoolHandler {
   struct Sending {
     PreparedPtr message;
     std::string_view rcpt_to;  // Into `message`.
-    TimePoint sent_at{};       // When its budget was taken.
+    TimePoint sent_at{};       // When its permit was taken.
+    TimePoint turn_at{};       // When all before it were answered.
     bool ahead = false;        // Begun behind another one.
     bool started = true;       // Its turn came: all before it were answered.
   };
@@ -71,7 +83,9 @@ class Lane final : public smtp::PoolHandler {
   void withdraw(smtp::Pool& pool, smtp::ConnectionId connection);
   void finish(Connection& connection, const Outcome& outcome, const smtp::ConnectionInfo& info);
   bool learn_to_wait(const Connection& connection, const Outcome& outcome);
-  void learn(const Outcome& outcome, const bounce::Verdict& verdict);
+  void refund(const Sending& sending);
+  void learn(const Outcome& outcome, const bounce::Verdict& verdict, const Sending* sending = nullptr);
+  bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
   bool proven() const;  // One of the connections has completed a transaction.
@@ -79,6 +93,7 @@ class Lane final : public smtp::PoolHandler {
   Site& site_;
   Worker& worker_;
   Egress& egress_;
+  const bool guest_;
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   TimePoint set_aside_until_{};
@@ -94,11 +109,12 @@ class Site {
   ~Site();
 
   void push(FeedPtr feed);
+  void change();                        // Settings, or what an operator or a snapshot allows, have changed.
   void push_front(Prepared& prepared);  // Claimed, but nothing was tried: its row waits again. `wire` stays: it may be under way.
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
   void pump();                                   // Does whatever can be done now. Call after every change.
   void review();                                 // After a command: settles or gives back what must not go any more.
-  PreparedPtr next_ready(TimePoint now);         // Null: none that may go.
+  PreparedPtr next_for(Lane& lane, TimePoint now);  // What this lane may carry now. Null: nothing.
   void refill(TimePoint now);
   bool stopped(Prepared& prepared, TimePoint now);  // Settles what must not go any more. True: it is dealt with.
   void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
@@ -108,6 +124,13 @@ class Site {
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   Provider& provider() noexcept { return provider_; }
   std::uint64_t waiting() const;  // Rows and messages that want to go.
+  std::uint64_t waiting(const Job& job) const;
+  std::uint64_t all_rows() const;
+  void jobs(std::set<const Job*>& out) const;  // Of which rows wait.
+  warming::Draw draw(const Prepared& prepared) const;
+  void let_go(Prepared& prepared, TimePoint now);  // Of its place at the pacer.
+  bool full() const;              // It has all the connections that a site may have.
+  std::string_view pool() const noexcept { return pool_; }
   bool unused(TimePoint now) const;          // Nothing here, open or worth remembering: it may be destroyed.
   std::deque<Site*>* waits_in = nullptr;     // The line in which this site waits for a connection, if any.
 
@@ -117,6 +140,10 @@ class Site {
   static constexpr std::size_t kLookAheadMax = 256;      // Messages made before they can be sent.
   static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets, but for one message.
   static constexpr std::uint64_t kWantedMax = 1000;             // Rows counted to see how many connections they need.
+  static constexpr Duration kMakeAhead = std::chrono::milliseconds(100);  // Of a name's permit: to be made until then.
+  static constexpr Duration kHeldBackMax = std::chrono::seconds(1);       // What must wait longer, made, is given back.
+  static constexpr std::uint64_t kSiftedMax = 10'000;  // Rows in memory that no cold IP is for, while there is none else.
+  static constexpr std::uint64_t kEngagedAhead = 64;   // Rows sifted out for cold IPs before they are needed.
   static constexpr Duration kRouteAge = std::chrono::hours(1);  // Rows that wait longer are routed anew.
   static constexpr Duration kFailuresRemembered = std::chrono::minutes(30);
 
@@ -126,6 +153,31 @@ class Site {
     std::size_t size() const noexcept { return ready.size() + preparing; }
   };
 
+  // What the IPs of the pool may still take, as of now.
+  struct Ways {
+    bool warm_left = false;  // A warm one has something left.
+    bool cold_left = false;
+    bool guest_permit = false;
+  };
+  Ways ways(TimePoint now) const;
+  warming::Way way(const Ways& ways, bool admitted, bool retry, TimePoint since, TimePoint now) const;
+  bool may_carry(const Lane& lane, const Prepared& prepared, const Ways& ways, TimePoint now) const;
+  bool has_work(const Lane& lane, TimePoint now) const;
+  bool above_cap(TimePoint now) const;
+  bool for_cold(const Job& job, const spool::Row& row) const;
+  bool for_cold(const Lane& lane, const Job& job, const spool::Row& row) const;
+  void sift(TimePoint now);
+  void fail_overflow(TimePoint now);
+  void settle_over_cap(std::vector<FeedPtr> feeds);
+  Outcome over_cap() const;
+  std::size_t rest_target(TimePoint now) const;
+  PreparedPtr prepare(Pulled pulled, TimePoint now);
+  TimePoint oldest(TimePoint now) const;
+
+  const FairQueue::Gate& gate() const;
+  std::optional<Pulled> pull(Priority priority, std::size_t& rest_wanted, TimePoint now);
+  void give_back_blocked(TimePoint now);
+  PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
   void settle_feeds(std::vector<FeedPtr> ended);
   void reroute(TimePoint now);
@@ -134,12 +186,11 @@ class Site {
   void give_back_ready();
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
+  Lane* lane_for_retry(TimePoint now);
   void wait_for_connection();
   void arm(TimePoint now);
   void charge();                             // One waiting message bears the failure of all lanes.
-  PreparedPtr take_ready(LookAhead& ahead);  // The first one.
 
-  std::optional<std::pair<Lane*, smtp::ConnectionId>> idle_lane(TimePoint now);
   Lane* lane_to_open(TimePoint now);
   int open_connections() const;
   int ready_connections() const;
@@ -148,7 +199,17 @@ class Site {
   Provider& provider_;
   std::string key_;
   std::vector<smtp::RouteHost> hosts_;
+  std::string pool_;
+  const PoolOptions& rules_;
   FairQueue queue_;
+  // Where cold IPs are for some recipients alone, the queue's next rows are sifted: theirs, and the rest.
+  FairQueue engaged_;
+  FairQueue rest_;
+  std::uint64_t sifted_ = 0;        // Rows that went to `rest_` and were not pulled yet, about.
+  FairQueue::Gate gate_;
+  bool mixed_ = false;              // There are cold IPs, or were: not every lane may carry everything.
+  int connections_max_ = 0;         // By the settings for sites.
+  TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.
   LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
   std::size_t message_bytes_ = 0;  // Of the last message made: the guess for the next.

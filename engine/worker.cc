@@ -15,6 +15,7 @@ Worker::Worker(const Shared& shared, int index)
       router_(resolver_),
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
+      settings_(shared.options.settings),
       connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {}
 
 Worker::~Worker() = default;
@@ -92,7 +93,8 @@ bool Worker::settled_if_ended(FeedPtr& feed) {
 }
 
 void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
-  const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired;
+  const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired &&
+                     outcome.cause != Cause::kOverCap;
   for (std::size_t i = 0; i < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++i) {
     const spool::Row row = feed->take();
     delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
@@ -107,23 +109,6 @@ void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Sites
 
-Provider& Worker::provider(const ProviderId& id) {
-  auto& provider = providers_[id];
-  if (provider != nullptr) return *provider;
-  provider = std::make_unique<Provider>();
-  provider->id = id;
-  const warming::Limits limits = shared_.options.limits.value_or(warming::default_limits(id));
-  for (std::size_t i = 0; i < shared_.egress.size(); ++i) {
-    const EgressIp& ip = shared_.options.egress[i];
-    provider->egress.push_back({.ip = &ip,
-                                .address = shared_.egress[i],
-                                .limits = limits,
-                                .limiter = warming::RateLimiter(limits.messages_per_second, limits.burst),
-                                .budget = ip.curve ? warming::Budget(*ip.curve) : warming::Budget()});
-  }
-  return *provider;
-}
-
 void Worker::deliver(FeedPtr feed, smtp::Route route) {
   if (stopped_) return;
   // A pool's name holds no NUL, so that the key stays injective.
@@ -136,14 +121,14 @@ void Worker::deliver(FeedPtr feed, smtp::Route route) {
   site->pump();
 }
 
-std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
-                                              smtp::PoolHandler& handler) {
+std::unique_ptr<smtp::Pool> Worker::make_pool(Provider& provider, const Egress& egress,
+                                              const std::vector<smtp::RouteHost>& hosts, smtp::PoolHandler& handler) {
   smtp::PoolOptions options{
       .local = egress.address,
       .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
       .port = shared_.options.port,
-      .connections_max = egress.limits.connections,
-      .messages_per_connection = egress.limits.messages_per_connection};
+      .connections_max = std::max(1, provider.pacer.connections(egress.number, now())),
+      .messages_per_connection = provider.pacer.limits(egress.number).messages_per_connection};
   return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
 }
 
@@ -215,7 +200,7 @@ void Worker::retire(Site& site) {
     if (found == sites_.end() || !found->second->unused(now())) return;
     const ProviderId id = found->second->provider().id;
     sites_.erase(found);
-    if (const auto provider = providers_.find(id); provider->second->fresh(now())) providers_.erase(provider);
+    forget_if_fresh(id);
   });
 }
 

@@ -32,6 +32,8 @@ struct Shared {
   std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
   Delivery::Committed committed;
+  bool snapshots = false;                                    // The spool may outlive this engine.
+  TimePoint started{};
   const std::atomic<bool>& stopping;                         // The engine is being destroyed.
 };
 
@@ -43,6 +45,26 @@ class Worker {
 
   void route(FeedPtr feed);                        // Finds the feed's site and hands it on.
   void deliver(FeedPtr feed, smtp::Route route);   // The feed's rows go to this site.
+  // Warming. The ones with a provider make it, if mail was never sent to it.
+  Result<warming::Explanation> explain(const ProviderId& id, std::string_view ip);
+  Result<void> command(const ProviderId& id, std::string_view ip, warming::Command command, std::uint64_t value);
+  void resume_domain(const ProviderId& id, std::string_view sender_domain);
+  void paces(std::vector<warming::Explanation>& out);
+  void change(const std::shared_ptr<const warming::Settings>& settings);
+  // What came back by mail about a row of `job`: nobody knows which IP had sent it.
+  void learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& signal);
+  void find_provider(const std::string& domain, std::function<void(const ProviderId&)> found);  // Not called: unknown.
+  // Rows of `job` that wait at each provider, and of how many jobs rows wait there.
+  struct Backlog {
+    ProviderId provider;
+    std::uint64_t rows = 0;    // The job's.
+    std::uint64_t others = 0;  // Of all other jobs.
+    std::size_t jobs = 0;
+    bool curves = false;
+    std::vector<warming::Explanation> paces;
+  };
+  void backlog(const Job& job, std::vector<Backlog>& out);
+
   void wake(const JobPtr& job);                    // It was paused, resumed or cancelled: look at everything again.
   void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
 
@@ -54,9 +76,12 @@ class Worker {
   spool::Spool& spool() noexcept { return shared_.spool; }
   Delivery& delivery() noexcept { return delivery_; }
   const RetrySchedule& retries() const noexcept { return retries_; }
-  std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, const std::vector<smtp::RouteHost>& hosts,
-                                        smtp::PoolHandler& handler);
+  std::unique_ptr<smtp::Pool> make_pool(Provider& provider, const Egress& egress,
+                                        const std::vector<smtp::RouteHost>& hosts, smtp::PoolHandler& handler);
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
+  void report(Provider& provider);         // The controller's new decisions.
+  void keep_snapshot(Provider& provider);  // If one is due.
+  const PoolOptions& pool_options(std::string_view pool) const;
   void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
   void route_again(FeedPtr feed) { shared_.route(std::move(feed)); }
 
@@ -88,6 +113,9 @@ class Worker {
   void cancel_waiting(const JobPtr& job);
   bool settled_if_ended(FeedPtr& feed);
   Provider& provider(const ProviderId& id);
+  void stage_snapshot(Provider& provider);
+  void wake(Provider& provider);
+  void forget_if_fresh(const ProviderId& id);
 
   const Shared& shared_;
   net::Loop& loop_;
@@ -102,6 +130,7 @@ class Worker {
   std::multimap<TimePoint, FeedPtr> aside_;         // Whose DNS failed, or whose message is for later: by time.
   Timer aside_timer_;
   Timer due_timer_;
+  std::shared_ptr<const warming::Settings> settings_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
   std::unordered_map<std::string, std::unique_ptr<Site>> sites_;   // By key.
   int connections_ = 0;                                            // Open or opening, of all sites.

@@ -47,7 +47,9 @@ int main(int argc, char** argv) {
   mb::EngineOptions options{.egress = {{.address = "127.0.0.1", .ehlo_name = "mail.brand.example"}}, .keys = keys};
   options.port = static_cast<std::uint16_t>(std::atoi(argv[2]));
   options.runtime_options.resolver.servers = {value_or_exit(mb::net::Endpoint::parse(argv[1], 53))};
-  options.limits = mb::warming::Limits{.messages_per_second = 0};
+  auto settings = std::make_shared<mb::warming::Settings>(mb::warming::Settings::shipped());
+  if (!settings->add("* ip messages_per_second=0", "example")) return 1;
+  options.settings = settings;
   auto engine = value_or_exit(mb::Engine::open(std::move(options)));
 
   auto content = value_or_exit(mb::make_campaign_content(

@@ -101,6 +101,12 @@ std::uint64_t Budget::left(TimePoint now) {
   return std::min(today - std::min(today, used_), hour == kNoCap ? kNoCap : hour - std::min(hour, used_hour_));
 }
 
+bool Budget::used_up(TimePoint now) {
+  roll(now);
+  if (cap() == kNoCap) return false;
+  return calendar_day_of(now) != calendar_day_ || used_ >= cap() || used_hour_ >= hour_cap();
+}
+
 void Budget::take(TimePoint now, std::uint64_t n) {
   roll(now);
   used_ += n;

@@ -57,6 +57,12 @@ TimePoint RateLimiter::next(TimePoint now, std::uint64_t n) const noexcept {
   return theoretical_arrival_ - tolerance_ + ahead;
 }
 
+TimePoint RateLimiter::nth(TimePoint now, std::uint64_t n) const noexcept {
+  if (interval_.count() == 0) return now;
+  if (n <= 1) return theoretical_arrival_ - tolerance_;
+  return std::max(theoretical_arrival_, now) + times(interval_, n - 1) - tolerance_;
+}
+
 void RateLimiter::take(TimePoint now, std::uint64_t n) noexcept {
   if (interval_.count() == 0) return;
   theoretical_arrival_ = std::max(theoretical_arrival_, now) + (n == 1 ? interval_ : times(interval_, n));
@@ -95,6 +101,19 @@ TimePoint Throttle::next(TimePoint now, std::uint64_t bytes) const noexcept {
   at = std::max(at, hour_.next(now));
   at = std::max(at, day_.next(now));
   return bytes == 0 ? at : std::max(at, bytes_.next(now, bytes));
+}
+
+TimePoint Throttle::nth(TimePoint now, std::uint64_t n) const noexcept {
+  TimePoint at = now;
+  for (const RateLimiter* limiter : {&second_, &minute_, &hour_, &day_}) at = std::max(at, limiter->nth(now, n));
+  return at;
+}
+
+bool Throttle::at_rest(TimePoint now) const noexcept {
+  for (const RateLimiter* limiter : {&second_, &minute_, &hour_, &day_, &bytes_, &connections_}) {
+    if (!limiter->at_rest(now)) return false;
+  }
+  return true;
 }
 
 void Throttle::take(TimePoint now, std::uint64_t bytes, std::uint64_t messages) noexcept {

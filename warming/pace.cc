@@ -75,6 +75,17 @@ TimePoint Pace::next(TimePoint now, std::uint64_t bytes) {
   return std::max({now, suspended_until_, throttle_.next(now, bytes), budget_.next(now)});
 }
 
+TimePoint Pace::next_over_cap(TimePoint now, std::uint64_t bytes) {
+  if (paused_) return kNever;
+  roll(now);
+  return std::max({now, suspended_until_, throttle_.next(now, bytes)});
+}
+
+bool Pace::exhausted(TimePoint now) {
+  roll(now);
+  return paused_ || suspended(now) || budget_.used_up(now);
+}
+
 void Pace::take(TimePoint now, std::uint64_t bytes, std::uint64_t messages) {
   roll(now);
   throttle_.take(now, bytes, messages);

@@ -32,6 +32,8 @@ class Pace {
   explicit Pace(Setup setup);
 
   TimePoint next(TimePoint now, std::uint64_t bytes);
+  TimePoint next_over_cap(TimePoint now, std::uint64_t bytes);
+  bool exhausted(TimePoint now);
   void take(TimePoint now, std::uint64_t bytes, std::uint64_t messages);
   void refund(std::uint64_t bytes, TimePoint taken_at);
   std::uint64_t left(TimePoint now);
@@ -50,7 +52,10 @@ class Pace {
   void change(const Settings& settings, TimePoint now);
   Explanation explain(TimePoint now);
 
-  void write(BytesWriter& out);  // And from then on grants no more than that covers.
+  void write(BytesWriter& out);  // What it covers may go after cover().
+  void cover();
+  void require_cover();
+  bool at_rest(TimePoint now) const;
   bool read(BytesReader& in);
   void restored(TimePoint now);  // Nothing goes at once: what went before the snapshot's end is not known.
   bool snapshot_due() const;
@@ -141,6 +146,8 @@ class Pace {
   double best_day_ = 0;          // Deliveries of the best of the last good days, fading.
   int connections_known_ = 0;    // Most that it takes at once, as far as it said; 0: it did not say.
   double latency_seconds_ = 0;   // Smoothed.
+  std::uint64_t staged_ = 0;  // What the last snapshot covers of the day
+  std::int64_t staged_day_ = 0;
   std::string why_;
 };
 

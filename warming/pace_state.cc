@@ -94,9 +94,11 @@ bool Pace::snapshot_due() const {
 void Pace::write(BytesWriter& out) {
   Budget& b = budget_;
   const std::uint64_t more = ahead();
-  if (b.cap() != kNoCap) b.covered_ = std::min(std::max(b.used_, b.cap()), b.used_ + more);
-  // No number is written that read() would not take.
-  const std::uint64_t used = std::min(b.cap() == kNoCap ? b.used_ : std::max(b.used_, b.covered_), kCountMax);
+  staged_ = b.cap() == kNoCap ? kNoCap : std::min(std::max(b.used_, b.cap()), b.used_ + more);
+  staged_day_ = b.calendar_day_;
+  // No number is written that read() would not take. What an earlier snapshot lets go counts in this one as well.
+  const std::uint64_t covered = b.covered_ == kNoCap ? 0 : b.covered_;
+  const std::uint64_t used = std::min(b.cap() == kNoCap ? b.used_ : std::max({b.used_, covered, staged_}), kCountMax);
   const std::uint64_t used_hour = std::min(b.used_hour_ + more, kCountMax);
   const std::uint64_t unsure = std::min(used, b.unsure_ + used - std::min(used, b.used_));
   for (const std::uint64_t value : {b.day_, used, used_hour, unsure, b.ceiling_, b.pinned_, suspensions_,
@@ -122,6 +124,22 @@ void Pace::write(BytesWriter& out) {
     out.i64(span.first);
     out.i64(span.last);
   }
+}
+
+// A day that has begun since is not what the snapshot covers.
+void Pace::cover() {
+  if (staged_day_ == budget_.calendar_day_) budget_.covered_ = staged_;
+}
+
+void Pace::require_cover() {
+  if (budget_.covered_ == kNoCap && !budget_.curve_.daily.empty()) budget_.covered_ = 0;
+}
+
+bool Pace::at_rest(TimePoint now) const {
+  return budget_.curve_.daily.empty() && budget_.pinned_ == kNoCap && !paused_ && !suspended(now) && rate_ >= 1 &&
+         rate_max_ >= 1 && connections_ == limits_.connections && connections_known_ == 0 && throttle_.at_rest(now) &&
+         window_.deferred + window_.rejected + window_.bounced == 0 &&
+         (reputation_events_ + block_events_ + rate_events_ == 0 || now - events_since_ >= std::chrono::hours(1));
 }
 
 // Nothing goes until a snapshot covers it.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <map>
 
 #include "mailsbuddy/warming.h"
@@ -36,6 +37,12 @@ struct Domain {
   std::uint64_t pauses = 0;  // In a row: each longer than the one before.
 };
 
+// The permits of a name, and how many messages are made that will take one.
+struct Named {
+  Throttle throttle;
+  std::uint64_t held = 0;
+};
+
 }  // namespace
 
 struct Pacer::State {
@@ -44,39 +51,45 @@ struct Pacer::State {
   std::vector<Decision> decisions;
   std::vector<std::unique_ptr<Pace>> paces;
   Throttle total;
-  std::array<ByName<Throttle>, kSubjectCount> named;  // By Subject; those with limits of their own.
+  int total_connections = INT_MAX;
+  std::array<ByName<Named>, kSubjectCount> named;  // By Subject; those with limits of their own.
   ByName<Domain> domains;                             // Paused, or about to be.
   bool any_named = false;
 
   void read_settings() {
+    total_connections = settings->limits(options.provider, Subject::kTotal).connections;
     any_named = false;
     for (const Subject subject : {Subject::kSite, Subject::kCampaign, Subject::kAccount, Subject::kSenderDomain}) {
       any_named |= settings->any(subject);
     }
   }
 
-  Throttle* find(Subject subject, std::string_view name, TimePoint now) {
+  Named* find(Subject subject, std::string_view name, TimePoint now) {
     if (name.empty() || !settings->any(subject)) return nullptr;
     auto& map = named[static_cast<std::size_t>(subject)];
     if (const auto found = map.find(name); found != map.end()) return &found->second;
     if (map.size() >= kSubjectsMax)
-      std::erase_if(map, [now](const auto& each) { return each.second.next(now) <= now; });
+      std::erase_if(map, [now](const auto& each) { return each.second.held == 0 && each.second.throttle.at_rest(now); });
     if (map.size() >= kSubjectsMax) map.erase(map.begin());
     const Limits limits = settings->limits(options.provider, subject, name);
-    return &map.emplace(std::string(name), Throttle(limits)).first->second;
+    return &map.emplace(std::string(name), Named{.throttle = Throttle(limits)}).first->second;
   }
 
   // Of each throttle besides the IP's that the message comes under.
   template <class Visit>
   void visit(const Draw& draw, TimePoint now, Visit&& each) {
     each(total);
+    visit_named(draw, now, [&](Named& one) { each(one.throttle); });
+  }
+  template <class Visit>
+  void visit_named(const Draw& draw, TimePoint now, Visit&& each) {
     if (!any_named) return;
     const std::pair<Subject, std::string_view> names[] = {{Subject::kSite, draw.site},
                                                           {Subject::kCampaign, draw.campaign},
                                                           {Subject::kAccount, draw.account},
                                                           {Subject::kSenderDomain, draw.sender_domain}};
     for (const auto& [subject, name] : names) {
-      if (Throttle* throttle = find(subject, name, now)) each(*throttle);
+      if (Named* found = find(subject, name, now)) each(*found);
     }
   }
 
@@ -136,6 +149,44 @@ void Pacer::refund(std::size_t ip, const Draw& draw, TimePoint taken_at) {
   state_->visit(draw, taken_at, [&](Throttle& each) { each.refund(draw.bytes); });
 }
 
+TimePoint Pacer::next_over_cap(std::size_t ip, const Draw& draw, TimePoint now) {
+  TimePoint at = state_->paces[ip]->next_over_cap(now, draw.bytes);
+  if (at == kNever) return at;
+  state_->visit(draw, now, [&](const Throttle& each) { at = std::max(at, each.next(now, draw.bytes)); });
+  return state_->domains.empty() ? at : std::max(at, domain_paused_until(draw.sender_domain));
+}
+
+bool Pacer::exhausted(std::size_t ip, TimePoint now) { return state_->paces[ip]->exhausted(now); }
+
+bool Pacer::any_names() const noexcept { return state_->any_named || !state_->domains.empty(); }
+
+TimePoint Pacer::next_named(const Draw& draw, TimePoint now) {
+  TimePoint at = std::max(now, domain_paused_until(draw.sender_domain));
+  state_->visit_named(draw, now, [&](Named& each) { at = std::max(at, each.throttle.nth(now, each.held + 1)); });
+  return at;
+}
+
+void Pacer::hold(const Draw& draw, TimePoint now) {
+  state_->visit_named(draw, now, [](Named& each) { ++each.held; });
+}
+
+// Settings may have changed since: then there may be nothing to take back.
+void Pacer::let_go(const Draw& draw, TimePoint now) {
+  state_->visit_named(draw, now, [](Named& each) { each.held -= std::min<std::uint64_t>(each.held, 1); });
+}
+
+TimePoint Pacer::blocked_until(const Draw& draw, TimePoint now) {
+  TimePoint at = std::max(now, domain_paused_until(draw.sender_domain));
+  state_->visit_named(draw, now, [&](Named& each) { at = std::max(at, each.throttle.next(now, draw.bytes)); });
+  return at;
+}
+
+int Pacer::connections_max(Subject subject, std::string_view name) const {
+  if (subject == Subject::kTotal) return state_->total_connections;
+  return state_->settings->any(subject) ? state_->settings->limits(state_->options.provider, subject, name).connections
+                                        : INT_MAX;
+}
+
 std::uint64_t Pacer::left(std::size_t ip, TimePoint now) { return state_->paces[ip]->left(now); }
 double Pacer::rate(std::size_t ip) const { return state_->paces[ip]->rate(); }
 
@@ -174,7 +225,7 @@ void Pacer::learn(std::size_t ip, const Signal& signal, TimePoint now) {
 // Blame of a sending domain follows it to every IP. A block pauses it at once, a rate or a reputation when told again.
 void Pacer::State::pause_domain(const Signal& signal, TimePoint now) {
   const bool counts = signal.kind == SignalKind::kRateLimited || signal.kind == SignalKind::kReputation ||
-                      signal.kind == SignalKind::kBlocked || signal.needs_operator;
+                      signal.kind == SignalKind::kBlocked || signal.needs_operator || signal.slow_restart;
   if (!counts || signal.sender_domain.empty() || signal.count == 0) return;
   if (domains.size() >= kSubjectsMax)
     std::erase_if(domains, [now](const auto& each) { return each.second.until <= now; });
@@ -220,6 +271,7 @@ TimePoint Pacer::domain_paused_until(std::string_view sender_domain) const {
   return found == state_->domains.end() ? TimePoint{} : found->second.until;
 }
 
+bool Pacer::any_decisions() const noexcept { return !state_->decisions.empty(); }
 std::vector<Decision> Pacer::take_decisions() { return std::exchange(state_->decisions, {}); }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -256,8 +308,8 @@ void Pacer::change(std::shared_ptr<const Settings> settings, TimePoint now) {
   for (const auto& pace : s.paces) pace->change(*s.settings, now);
   s.total.change(s.settings->limits(s.options.provider, Subject::kTotal), now);
   for (std::size_t i = 0; i < kSubjectCount; ++i) {
-    for (auto& [name, throttle] : s.named[i]) {
-      throttle.change(s.settings->limits(s.options.provider, static_cast<Subject>(i), name), now);
+    for (auto& [name, one] : s.named[i]) {
+      one.throttle.change(s.settings->limits(s.options.provider, static_cast<Subject>(i), name), now);
     }
   }
   s.read_settings();
@@ -267,6 +319,34 @@ void Pacer::change(std::shared_ptr<const Settings> settings, TimePoint now) {
 // Snapshots
 
 std::string Pacer::snapshot(TimePoint now) {
+  std::string bytes = stage_snapshot(now);
+  snapshot_stored();
+  return bytes;
+}
+
+void Pacer::snapshot_stored() {
+  for (const auto& pace : state_->paces) pace->cover();
+}
+
+void Pacer::require_snapshots() {
+  for (const auto& pace : state_->paces) pace->require_cover();
+}
+
+bool Pacer::at_rest(TimePoint now) const {
+  const State& s = *state_;
+  if (!s.decisions.empty() || !s.total.at_rest(now)) return false;
+  for (const auto& each : s.domains) {
+    if (now - each.second.until < std::chrono::days(1)) return false;
+  }
+  for (const auto& map : s.named) {
+    for (const auto& each : map) {
+      if (each.second.held > 0 || !each.second.throttle.at_rest(now)) return false;
+    }
+  }
+  return std::all_of(s.paces.begin(), s.paces.end(), [now](const auto& each) { return each->at_rest(now); });
+}
+
+std::string Pacer::stage_snapshot(TimePoint now) {
   State& s = *state_;
   BytesWriter out;
   out.raw(kMagic);

@@ -1,7 +1,7 @@
 #include "bench/support/send.h"
 
 #include <chrono>
-#include <limits>
+#include <memory>
 #include <string>
 
 #include "bench/support/runtime.h"
@@ -27,15 +27,20 @@ class Delivered final : public EventSink {
   std::string first_other;
 };
 
+std::shared_ptr<const warming::Settings> limits(int connections) {
+  auto settings = std::make_shared<warming::Settings>();
+  need(settings->add("* ip messages_per_connection=1000000000 messages_per_second=0 connections=" + std::to_string(connections),
+                     "bench"));
+  return settings;
+}
+
 }  // namespace
 
 EngineOptions engine_options(std::uint16_t port, int connections) {
   return {.egress = {{.address = "127.0.0.1", .ehlo_name = "bench.sender.example"}},
           .tls = smtp::TlsPolicy::kNone,
           .port = port,
-          .limits = warming::Limits{.connections = connections,
-                                    .messages_per_connection = std::numeric_limits<int>::max(),
-                                    .messages_per_second = 0},
+          .settings = limits(connections),
           .runtime = make_loopback_runtime()};
 }
 

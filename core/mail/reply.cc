@@ -42,6 +42,7 @@ constexpr Name<Cause> kCauses[] = {
     {Cause::kSuppressed, "suppressed"},
     {Cause::kExpired, "expired"},
     {Cause::kCancelled, "cancelled"},
+    {Cause::kOverCap, "over_cap"},
 };
 
 // A row for every value up to the last one, in order, so that the value is the index.
@@ -53,7 +54,7 @@ constexpr bool complete(const Name<Enum> (&rows)[N], Enum last) {
   return N == static_cast<std::size_t>(last) + 1;
 }
 static_assert(complete(kStages, Stage::kFinalDot));
-static_assert(complete(kCauses, Cause::kCancelled));
+static_assert(complete(kCauses, Cause::kOverCap));
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,6 +36,14 @@ struct EgressIp {
   std::optional<warming::Curve> curve{};  // Empty: fully warm.
 };
 
+// What becomes of mail that the cold IPs of a pool do not take. Its warm IPs, if it has any, take what they can in any case;
+// the policy is asked for what is left: while every IP that may carry a recipient has used up its cap, or is suspended.
+struct PoolOptions {
+  // Here there is no longest hold unless one is set: mail waits for its IPs until it expires.
+  warming::OverflowPolicy overflow{.hold_max = Duration(0)};
+  std::optional<warming::EngagedOnly> engaged_only{};  // Cold IPs are for these recipients alone; empty: for all.
+};
+
 struct EngineOptions {
   std::vector<EgressIp> egress;                 // At least one. Required.
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned. See Engine::set_keys().
@@ -45,7 +54,10 @@ struct EngineOptions {
   smtp::Timeouts timeouts{};
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
-  std::optional<warming::Limits> limits{};      // For every provider, instead of its own; empty: its own.
+  std::shared_ptr<const warming::Settings> settings{};  // Limits and thresholds (docs/limits.md). Null: the shipped ones.
+  std::map<std::string, PoolOptions> pools{};   // By name. A pool without has the defaults.
+  std::chrono::minutes utc_offset{0};           // Where days of warm-up begin; east is positive.
+  bool adaptive = true;                         // False: limits and curves alone, whatever comes back.
   bounce::SuppressionPolicy suppression{};      // When bounces suppress an address.
   std::chrono::days report_age{60};             // Bounces of and complaints about older mail suppress nobody.
   std::string verp_key{};                       // Signs return paths; at least bounce::kVerpKeyBytesMin octets.
@@ -179,6 +191,8 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void on_events(std::span<const Event> events) = 0;  // On one thread, one call at a time.
+  // What the controller and operators decided about the pace of an IP or a sending domain, on the same thread.
+  virtual void on_decisions(std::span<const warming::Decision>) {}
 };
 
 struct CampaignStatus {
@@ -191,7 +205,10 @@ struct CampaignStatus {
   std::uint64_t unsubscribed = 0;
   std::uint64_t auto_replies = 0;
   double settled_per_second = 0;     // Over the last ten seconds.
-  std::optional<TimePoint> finish{}; // At that rate; empty: nothing moves, or all is settled.
+  // When it will be settled: at that rate or, while IPs are warming, by warming::plan() with the rows that wait at each
+  // provider. Empty: nothing moves, or all is settled.
+  std::optional<TimePoint> finish{};
+  std::string finish_bound{};        // What limits it: "google: curve sparkpost". Empty: the rate.
 
   std::uint64_t of(spool::State state) const noexcept { return counts[static_cast<std::size_t>(state)]; }
   bool settled() const noexcept;     // Every row is final.
@@ -273,6 +290,15 @@ class Engine {
   // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
   // `keys` is null.
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
+  // Warming, at one mailbox provider: `provider` as Event::provider has it. These wait for the thread that owns the provider.
+  // Errors: kNotFound: no such egress IP; kInvalidArgument.
+  Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
+  Result<void> command(std::string_view ip, std::string_view provider, warming::Command command, std::uint64_t value = 0);
+  Result<void> resume_domain(std::string_view sender_domain, std::string_view provider);  // Ends a pause of it there.
+  // Every egress IP at every provider that mail is sent to, or was and left something to remember.
+  std::vector<warming::Explanation> paces() const;
+  // Other limits and thresholds, at once; what is owed under the old ones stays owed. Null: the shipped ones.
+  void change(std::shared_ptr<const warming::Settings> settings);
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
   std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.

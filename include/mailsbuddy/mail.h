@@ -126,6 +126,7 @@ enum class Cause : std::uint8_t {
   kSuppressed,
   kExpired,
   kCancelled,
+  kOverCap,            // Its egress IPs may send no more for now, and their pool's policy is to fail it.
 };
 std::string_view to_string(Cause cause) noexcept;  // "reply", "timeout", ...
 

@@ -165,6 +165,8 @@ class RateLimiter {
 
   // When `n` events conform; `now` or earlier: at once. More than the burst conform when nothing is owed.
   TimePoint next(TimePoint now, std::uint64_t n = 1) const noexcept;
+  // When the last of `n` events conforms that go one by one, each as soon as it may.
+  TimePoint nth(TimePoint now, std::uint64_t n) const noexcept;
   void take(TimePoint now, std::uint64_t n = 1) noexcept;  // Conforming or not: the debt is remembered.
   void refund(std::uint64_t n = 1) noexcept;               // Takes back a take().
   // As after a burst: nothing goes before an interval has passed. A process that does not know what went before it
@@ -172,6 +174,7 @@ class RateLimiter {
   void exhaust(TimePoint now) noexcept;
   void change(const RateLimiter& to, TimePoint now) noexcept;  // Another pace; what is owed is owed in its terms.
   bool unlimited() const noexcept { return interval_.count() == 0; }
+  bool at_rest(TimePoint now) const noexcept { return unlimited() || theoretical_arrival_ <= now; }  // Nothing is owed.
 
  private:
   Duration interval_{0};
@@ -187,6 +190,8 @@ class Throttle {
   explicit Throttle(const Limits& limits) noexcept;
 
   TimePoint next(TimePoint now, std::uint64_t bytes = 0) const noexcept;  // When a message may go; `now`: at once.
+  TimePoint nth(TimePoint now, std::uint64_t n) const noexcept;           // When the n-th from now on may, whatever its size.
+  bool at_rest(TimePoint now) const noexcept;  // As if nothing had ever been taken: it may be made anew.
   void take(TimePoint now, std::uint64_t bytes = 0, std::uint64_t messages = 1) noexcept;
   bool try_take(TimePoint now, std::uint64_t bytes = 0) noexcept;  // Both, if next() is now.
   void refund(std::uint64_t bytes = 0) noexcept;
@@ -242,6 +247,7 @@ class Budget {
 
   // How many may still go now, this hour and today. kNoCap: no cap.
   std::uint64_t left(TimePoint now);
+  bool used_up(TimePoint now);                           // The cap of the day or the hour, whatever snapshots cover.
   void take(TimePoint now, std::uint64_t n = 1);         // At attempt.
   void refund(TimePoint taken_at, std::uint64_t n = 1);  // The attempt did not reach RCPT.
   TimePoint next(TimePoint now);                         // When left() is not 0: `now`, the next hour or day.
@@ -499,19 +505,34 @@ class Pacer {
   TimePoint next(std::size_t ip, const Draw& draw, TimePoint now);
   void take(std::size_t ip, const Draw& draw, TimePoint now, std::uint64_t messages = 1);  // At attempt.
   void refund(std::size_t ip, const Draw& draw, TimePoint taken_at);                       // It did not reach RCPT.
+  // The same above the cap of the day and the hour (Overflow::kSendAnyway): limits, pauses and suspensions stand.
+  TimePoint next_over_cap(std::size_t ip, const Draw& draw, TimePoint now);
+  // Its cap of this hour or day is used up, or it is suspended or paused: what it does not take is overflow.
+  bool exhausted(std::size_t ip, TimePoint now);
   std::uint64_t left(std::size_t ip, TimePoint now);  // Of this hour and day; kNoCap: no cap. Not the rate.
   double rate(std::size_t ip) const;                  // Messages a second as of now; 0: unlimited.
   std::uint64_t used(TimePoint now);                  // Today over all IPs.
 
+  // Names apart from the IPs: limits of site, campaign, account and sending domain, and pauses of a sending domain. A
+  // sender that makes messages ahead asks here before it does, and holds a place for each until it is sent or given back,
+  // so that no more are made than may go. next() has the last word when it is sent.
+  bool any_names() const noexcept;  // False: there are none, and the others have nothing to say.
+  TimePoint next_named(const Draw& draw, TimePoint now);  // For one more than have a place; bytes are not looked at.
+  void hold(const Draw& draw, TimePoint now);
+  void let_go(const Draw& draw, TimePoint now);
+  TimePoint blocked_until(const Draw& draw, TimePoint now);  // By names alone, for one that has a place; with its bytes.
+
   int connections(std::size_t ip, TimePoint now);  // That may be open at once, now.
   TimePoint next_connection(std::size_t ip, TimePoint now);
   void take_connection(std::size_t ip, TimePoint now);
+  int connections_max(Subject subject, std::string_view name) const;  // Of kTotal and kSite, at once; INT_MAX: no limit.
   const Limits& limits(std::size_t ip) const;  // As resolved; what the controller makes of them is above.
   bool cold(std::size_t ip) const;             // On a curve whose end it has not reached.
   std::uint64_t sending_day(std::size_t ip) const;
 
   void learn(std::size_t ip, const Signal& signal, TimePoint now);
   TimePoint domain_paused_until(std::string_view sender_domain) const;  // On all IPs; the epoch: not paused.
+  bool any_decisions() const noexcept;     // That take_decisions() would give.
   std::vector<Decision> take_decisions();  // Since the last call; at most kDecisionsMax are kept.
 
   // Errors: kNotFound, kInvalidArgument.
@@ -520,11 +541,18 @@ class Pacer {
   Result<Explanation> explain(std::string_view ip, TimePoint now);
   void change(std::shared_ptr<const Settings> settings, TimePoint now);  // While running.
 
-  std::string snapshot(TimePoint now);  // Versioned bytes.
+  std::string snapshot(TimePoint now);  // Versioned bytes. What they cover may go from now on.
   bool snapshot_due() const;
+  // The same in two steps, for who can not wait for the disk: what stage_snapshot() covers goes after snapshot_stored().
+  std::string stage_snapshot(TimePoint now);
+  void snapshot_stored();
+  void require_snapshots();  // From now on nothing on a curve goes that none covers.
   // Into a Pacer that has sent nothing. IPs are matched by address; those it does not know are dropped.
   // Errors: kInvalidArgument: not a snapshot, damaged, another provider's; kUnsupported: of a later version.
   Result<void> restore(std::string_view snapshot, TimePoint now);
+
+  // As it was made, but for what a day forgets: no curve, no pause, nothing learned, nothing owed. It may be forgotten.
+  bool at_rest(TimePoint now) const;
 
   static constexpr std::size_t kDecisionsMax = 1'000;   // Waiting to be taken; then the oldest go.
   static constexpr std::size_t kSubjectsMax = 100'000;  // Named sites, campaigns, ... with limits; then the idle go.

@@ -48,6 +48,7 @@ struct SendOptions {
   std::int64_t inbound_linger_seconds = 0;
   std::string tls = "opportunistic";
   std::string on_unknown = "resend";
+  std::string limits_file;
   int connections = 0;
   double rate = -1;
   int messages_per_connection = 0;
@@ -64,14 +65,23 @@ void on_interrupt(int) {
   if (interrupts > 1) std::_Exit(130);
 }
 
-std::optional<warming::Limits> limits_of(const SendOptions& options) {
-  if (options.connections == 0 && options.rate < 0 && options.messages_per_connection == 0) return std::nullopt;
-  warming::Limits limits;
-  if (options.connections > 0) limits.connections = options.connections;
-  if (options.messages_per_connection > 0) limits.messages_per_connection = options.messages_per_connection;
-  if (options.rate >= 0) limits.messages_per_second = options.rate;
-  limits.burst = std::max(1.0, limits.messages_per_second / 10);
-  return limits;
+// The shipped ones, --limits over them, and what the other options say of each of our IPs over both.
+Result<std::shared_ptr<const warming::Settings>> settings_of(const SendOptions& options, const std::vector<EgressIp>& egress) {
+  auto settings = std::make_shared<warming::Settings>(warming::Settings::shipped());
+  if (!options.limits_file.empty()) {
+    auto text = read_file(options.limits_file);
+    if (!text) return about("--limits", text.error());
+    if (auto added = settings->add(*text, options.limits_file); !added) return std::move(added).error();
+  }
+  std::string said;
+  if (options.connections > 0) said += fmt::format(" connections={}", options.connections);
+  if (options.messages_per_connection > 0) said += fmt::format(" messages_per_connection={}", options.messages_per_connection);
+  if (options.rate >= 0) said += fmt::format(" messages_per_second={} burst={}", options.rate, std::max(1.0, options.rate / 10));
+  for (const EgressIp& ip : egress) {
+    if (said.empty()) break;
+    if (auto added = settings->add(fmt::format("* ip:{}{}", ip.address, said), "command line"); !added) return std::move(added).error();
+  }
+  return std::shared_ptr<const warming::Settings>(std::move(settings));
 }
 
 Result<Campaign> make_campaign(const SendOptions& options, const std::string& address_column) {
@@ -145,6 +155,8 @@ class Send {
     if (!keys) return std::move(keys).error();
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
+    auto settings = settings_of(options_, *egress);
+    if (!settings) return std::move(settings).error();
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads);
     if (!runtime) return std::move(runtime).error();
@@ -160,7 +172,7 @@ class Send {
                                        : options_.tls == "required" ? smtp::TlsPolicy::kRequired
                                                                     : smtp::TlsPolicy::kOpportunistic,
                                 .port = options_.port,
-                                .limits = limits_of(options_),
+                                .settings = *std::move(settings),
                                 .runtime = *std::move(runtime)});
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);

@@ -270,6 +270,7 @@ constexpr CauseCase kCauses[] = {
     {.name = "suppressed", .cause = Cause::kSuppressed, .verdict = "suppressed admin suppress"},
     {.name = "expired", .cause = Cause::kExpired, .verdict = "expired soft fail_message"},
     {.name = "cancelled", .cause = Cause::kCancelled, .verdict = "undetermined admin fail_message"},
+    {.name = "over the cap", .cause = Cause::kOverCap, .verdict = "undetermined admin fail_message"},
 };
 
 // The last words of a server that then fell silent do not count: "550 User unknown" may have been for another

@@ -25,7 +25,11 @@ struct World {
   std::unique_ptr<spool::Spool> spool = spool::make_memory_spool();
   JobPtr job = std::make_shared<Job>();
   Inbound inbound{*spool, options,
-                  [this](std::uint64_t number) { return number == token_number(*job) ? job : nullptr; }};
+                  [this](std::uint64_t number) { return number == token_number(*job) ? job : nullptr; },
+                  [this](const JobPtr&, const std::string& at, const bounce::Verdict&, EventKind kind) {
+                    learned.push_back(at + " " + std::string(to_string(kind)));
+                  }};
+  std::vector<std::string> learned;  // What the warming room was told.
   spool::DomainNumber domain = 0;
 
   explicit World(int rows = 3) {

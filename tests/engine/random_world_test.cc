@@ -101,10 +101,11 @@ void run(std::uint64_t seed) {
   Random random(seed);
   sim::World world;
   fill_with_trouble(world, random, 5);
+  auto settings = std::make_shared<warming::Settings>();
+  BOOST_REQUIRE(settings->add(fmt::format("* ip connections=3 messages_per_connection=7 messages_per_second=20 messages_in_flight={}",
+                                          1 + random.below(4)), "test").has_value());
   auto engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
-                               .limits = warming::Limits{.connections = 3, .messages_per_connection = 7,
-                                                         .messages_in_flight = 1 + static_cast<int>(random.below(4)),
-                                                         .messages_per_second = 20},
+                               .settings = settings,
                                .runtime = sim::make_runtime(world, seed)});
   auto collector = std::make_shared<Collector>();
   engine->subscribe(collector);

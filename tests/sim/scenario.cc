@@ -102,23 +102,35 @@ Action action(const std::string& text) {
 
 class Rows final : public RowSource {
  public:
-  explicit Rows(Words addresses) : addresses_(std::move(addresses)) {}
-  std::span<const std::string> columns() const override { return {}; }
+  // `clicked`: of each row, how many days ago its recipient clicked; shorter than the rows: it begins again.
+  Rows(Words addresses, Words clicked) : addresses_(std::move(addresses)), clicked_(std::move(clicked)) {}
+  std::span<const std::string> columns() const override {
+    return clicked_.empty() ? std::span<const std::string>() : std::span(kColumns);
+  }
   Result<std::optional<RowView>> next() override {
     if (at_ == addresses_.size()) return std::optional<RowView>();
+    if (!clicked_.empty()) value_ = clicked_[at_ % clicked_.size()];
     const std::string& address = addresses_[at_++];
-    return std::optional<RowView>({.number = at_, .address = address, .values = {}});
+    const std::span<const std::string_view> values(&value_, clicked_.empty() ? 0 : 1);
+    return std::optional<RowView>({.number = at_, .address = address, .values = values});
   }
   void refused(const BadRow& row) override { fail(fmt::format("row {} '{}': {}", row.number, row.address, row.reason)); }
 
  private:
+  inline static const std::string kColumns[] = {"days_since_click"};
   Words addresses_;
+  Words clicked_;
+  std::string_view value_;
   std::size_t at_ = 0;
 };
 
 struct Collector final : EventSink {
   std::vector<Event> events;
   void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+  std::vector<warming::Decision> decisions;
+  void on_decisions(std::span<const warming::Decision> batch) override {
+    decisions.insert(decisions.end(), batch.begin(), batch.end());
+  }
 };
 
 class Runner {
@@ -139,7 +151,9 @@ class Runner {
         {"time", &Runner::time},         {"event", &Runner::event},       {"no-event", &Runner::no_event},
         {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never},
         {"suppressed", &Runner::suppressed}, {"inbound", &Runner::inbound}, {"returned", &Runner::returned},
-        {"forget", &Runner::control}};
+        {"forget", &Runner::control},    {"limits", &Runner::limits},     {"pool", &Runner::pool},
+        {"warm", &Runner::warm},         {"decision", &Runner::decision}, {"explain", &Runner::explain},
+        {"finish", &Runner::finish}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -177,7 +191,8 @@ class Runner {
   Engine& engine() {
     if (engine_ == nullptr) {
       if (options_.egress.empty()) options_.egress.push_back({.address = "192.0.2.1", .ehlo_name = "mail.sender.example"});
-      if (options_.limits) options_.limits->burst = std::max(1.0, options_.limits->burst);
+      if (auto added = settings_->add(limits_, "scenario"); !added) fail(added.error().detail);
+      options_.settings = settings_;
       options_.runtime = make_runtime(world_, seed_);
       auto opened = Engine::open(options_);
       if (!opened) fail(opened.error().detail);
@@ -200,22 +215,18 @@ class Runner {
   // Setting the scene ------------------------------------------------------------------------------------------------
 
   void option(const Words& words, const std::string&) {
-    if (!options_.limits) options_.limits = warming::Limits{};
+    static const std::map<std::string, std::string> kLimits{{"connections", "connections"},
+                                                            {"messages-per-connection", "messages_per_connection"},
+                                                            {"in-flight", "messages_in_flight"},
+                                                            {"rate", "messages_per_second"},
+                                                            {"burst", "burst"}};
     for (const auto& [name, value] : attributes(words, 1)) {
       if (name == "tls") {
         options_.tls = value == "required" ? smtp::TlsPolicy::kRequired
                        : value == "none"   ? smtp::TlsPolicy::kNone
                                            : smtp::TlsPolicy::kOpportunistic;
-      } else if (name == "connections") {
-        options_.limits->connections = static_cast<int>(number(value));
-      } else if (name == "messages-per-connection") {
-        options_.limits->messages_per_connection = static_cast<int>(number(value));
-      } else if (name == "in-flight") {
-        options_.limits->messages_in_flight = static_cast<int>(number(value));
-      } else if (name == "rate") {
-        options_.limits->messages_per_second = static_cast<double>(number(value));
-      } else if (name == "burst") {
-        options_.limits->burst = static_cast<double>(number(value));
+      } else if (const auto limit = kLimits.find(name); limit != kLimits.end()) {
+        limits_ += fmt::format("* ip {}={}\n", limit->second, value);
       } else if (name == "report-age") {
         options_.report_age = std::chrono::duration_cast<std::chrono::days>(duration(value));
       } else if (name == "max-age") {
@@ -224,6 +235,44 @@ class Runner {
         on_unknown_ = value == "hold" ? OnUnknown::kHold : value == "drop" ? OnUnknown::kDrop : OnUnknown::kResend;
       } else {
         fail(fmt::format("no option '{}'", name));
+      }
+    }
+  }
+
+  // limits PROVIDER SUBJECT NAME=VALUE...: a line of docs/limits.md; later on, a change while running.
+  void limits(const Words&, const std::string& rest) {
+    if (engine_ == nullptr) {
+      limits_ += rest + "\n";
+      return;
+    }
+    settings_ = std::make_shared<warming::Settings>(*settings_);
+    check(settings_->add(rest, "scenario"));
+    engine_->change(settings_);
+  }
+
+  static warming::Overflow overflow(const std::string& name) {
+    for (int i = 0; i <= static_cast<int>(warming::Overflow::kFail); ++i) {
+      if (warming::to_string(static_cast<warming::Overflow>(i)) == name) return static_cast<warming::Overflow>(i);
+    }
+    fail(fmt::format("no overflow policy '{}'", name));
+  }
+
+  // pool NAME [overflow=warm|pool|wait|send_anyway|fail] [to=POOL] [hold=2h] [then=...] [engaged=yes]
+  void pool(const Words& words, const std::string&) {
+    PoolOptions& pool = options_.pools[words.at(1)];
+    for (const auto& [name, value] : attributes(words, 2)) {
+      if (name == "overflow") {
+        pool.overflow.when = overflow(value);
+      } else if (name == "then") {
+        pool.overflow.then = overflow(value);
+      } else if (name == "to") {
+        pool.overflow.pool = value;
+      } else if (name == "hold") {
+        pool.overflow.hold_max = duration(value);
+      } else if (name == "engaged") {
+        pool.engaged_only = warming::EngagedOnly{};
+      } else {
+        fail(fmt::format("no pool attribute '{}'", name));
       }
     }
   }
@@ -332,14 +381,71 @@ class Runner {
     Campaign campaign{.id = id,
                       .account = given["account"],
                       .content = *content,
-                      .from = *NamedAddress::parse("News <news@sender.example>"),
+                      .from = *NamedAddress::parse("News <news@" + (given.contains("from") ? given["from"] : "sender.example") + ">"),
                       .return_path_domain = "bounce.sender.example",
                       .on_unknown = on_unknown_};
     if (given.contains("pool")) campaign.pool = given["pool"];
     if (given["priority"] == "transactional") campaign.priority = Priority::kTransactional;
-    Rows rows(recipients(given["to"]));
+    Rows rows(recipients(given["to"]), split(given["clicked"], ','));
     jobs_[id] = names_[id] = id;
     if (auto started = engine().start(std::move(campaign), rows); !started) fail(started.error().detail);
+  }
+
+  // warm COMMAND IP PROVIDER [VALUE]; warm resume-domain DOMAIN PROVIDER.
+  void warm(const Words& words, const std::string&) {
+    if (words.at(1) == "resume-domain") return check(engine().resume_domain(words.at(2), words.at(3)));
+    for (int i = 0; i <= static_cast<int>(warming::Command::kRepeatDay); ++i) {
+      const auto command = static_cast<warming::Command>(i);
+      if (warming::to_string(command) != words.at(1)) continue;
+      const std::uint64_t value = words.size() > 4 ? static_cast<std::uint64_t>(number(words[4])) : 0;
+      return check(engine().command(words.at(2), words.at(3), command, value));
+    }
+    fail(fmt::format("no command '{}'", words[1]));
+  }
+
+  // decision KIND [ip=A] [rule=R] [provider=P]: one that no line has named yet was made.
+  void decision(const Words& words, const std::string&) {
+    world_.loop.run_until(world_.loop.now() + std::chrono::milliseconds(10));
+    auto given = attributes(words, 2);
+    auto& decisions = collector_->decisions;
+    const auto found = std::find_if(decisions.begin(), decisions.end(), [&](const warming::Decision& each) {
+      return warming::to_string(each.kind) == words.at(1) && (!given.contains("ip") || each.ip == given["ip"]) &&
+             (!given.contains("rule") || each.rule == given["rule"]) &&
+             (!given.contains("provider") || each.provider == given["provider"]);
+    });
+    if (found == decisions.end()) {
+      std::string made;
+      for (const warming::Decision& each : decisions) made += "\n  " + each.str();
+      fail(fmt::format("no such decision; there are:{}", made));
+    }
+    decisions.erase(found);
+  }
+
+  // explain IP PROVIDER [state=] [cap=] [used=] [day=] [connections=]
+  void explain(const Words& words, const std::string&) {
+    const auto is = engine().explain(words.at(1), words.at(2));
+    if (!is) fail(is.error().detail);
+    const std::map<std::string, std::string> values{{"state", std::string(warming::to_string(is->state))},
+                                                    {"cap", std::to_string(is->cap)},
+                                                    {"used", std::to_string(is->used)},
+                                                    {"day", std::to_string(is->day)},
+                                                    {"connections", std::to_string(is->connections)}};
+    for (const auto& [name, value] : attributes(words, 3)) {
+      if (values.at(name) != value) fail(fmt::format("{} is {}: {}", name, values.at(name), is->str()));
+    }
+  }
+
+  // finish NAME after=20h before=3d bound=WORDS_WITH_UNDERSCORES: from now.
+  void finish(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    const auto now = engine().status(job(words.at(1)));
+    if (!now || !now->finish) fail("it has no finish date");
+    const Duration left = *now->finish - world_.loop.now();
+    std::string bound = now->finish_bound;
+    std::replace(bound.begin(), bound.end(), ' ', '_');
+    if (given.contains("after") && left < duration(given["after"])) fail(fmt::format("in {} s", left / std::chrono::seconds(1)));
+    if (given.contains("before") && left > duration(given["before"])) fail(fmt::format("in {} s", left / std::chrono::seconds(1)));
+    if (given.contains("bound") && bound != given["bound"]) fail(fmt::format("its bound is '{}'", bound));
   }
 
   void control(const Words& words, const std::string&) {
@@ -545,6 +651,8 @@ class Runner {
   World world_;
   EngineOptions options_{.egress = {}};
   OnUnknown on_unknown_ = OnUnknown::kResend;
+  std::shared_ptr<warming::Settings> settings_ = std::make_shared<warming::Settings>();
+  std::string limits_;  // Lines for it.
   std::shared_ptr<Collector> collector_ = std::make_shared<Collector>();
   std::unique_ptr<Engine> engine_;
   std::map<std::string, std::string> jobs_{{"nobody", ""}};   // Name -> id. "nobody" has the events of no campaign.

@@ -6,7 +6,7 @@
 
 #include "mailsbuddy/warming.h"
 #include "tests/sim/receivers.h"
-#include "tests/warming/signal_of.h"
+#include "engine/signal_of.h"
 
 namespace mailsbuddy::sim {
 namespace {
@@ -117,7 +117,7 @@ class World {
           detail = static_cast<std::uint16_t>(detail * 10 + digit(at));
         outcome.reply.enhanced = EnhancedCode{static_cast<std::uint8_t>(digit(4)), digit(6), detail};
       }
-      provider.signals[i] = signal_of(bounce::classify(outcome, id));
+      provider.signals[i] = engine::signal_of(bounce::classify(outcome, id));
       provider.permanent[i] = code >= 500;
     }
     if (options_.strategy == Strategy::kController) {

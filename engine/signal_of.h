@@ -1,10 +1,10 @@
-// signal_of.h - what a verdict tells the warming room, as the engine will map it: rooms that are siblings never meet.
+// signal_of.h - what a verdict tells the warming room: rooms that are siblings never meet, so the engine maps it.
 #pragma once
 
 #include "mailsbuddy/bounce.h"
 #include "mailsbuddy/warming.h"
 
-namespace mailsbuddy {
+namespace mailsbuddy::engine {
 
 inline warming::SignalScope scope_of(bounce::Scope scope) {
   switch (scope) {
@@ -53,9 +53,11 @@ inline warming::SignalKind kind_of(const bounce::Verdict& verdict) {
 
 inline warming::Signal signal_of(const bounce::Verdict& verdict) {
   warming::Signal signal{.kind = kind_of(verdict), .scope = scope_of(verdict.scope), .rule = verdict.rule};
-  signal.needs_operator = verdict.reaction == bounce::Reaction::kSuspendAlert;
-  signal.slow_restart = verdict.reaction == bounce::Reaction::kPause;
+  // What is said of a message or its recipient stops nobody else's mail.
+  const bool of_us = verdict.scope == bounce::Scope::kSourceIp || verdict.scope == bounce::Scope::kSenderDomain;
+  signal.needs_operator = of_us && verdict.reaction == bounce::Reaction::kSuspendAlert;
+  signal.slow_restart = of_us && verdict.reaction == bounce::Reaction::kPause;
   return signal;
 }
 
-}  // namespace mailsbuddy
+}  // namespace mailsbuddy::engine

@@ -1,0 +1,167 @@
+// What the engine is asked and told about warming, and what follows from it for a campaign's end.
+#include <fmt/format.h>
+
+#include <future>
+
+#include "engine/core.h"
+#include "engine/signal_of.h"
+
+namespace mailsbuddy {
+namespace {
+
+using engine::JobPtr;
+using engine::Worker;
+
+constexpr Duration kFinishBelieved = std::chrono::seconds(5);  // A plan costs a look at every site of the job's providers.
+constexpr std::size_t kFinishesMax = 1'000;
+
+Error stopping() { return {ErrorCode::kUnavailable, "the engine is stopping"}; }
+
+}  // namespace
+
+bool Engine::Core::on_worker(int index, const std::function<void(Worker&)>& task) const {
+  Worker& worker = *workers_[static_cast<std::size_t>(index)];
+  net::Loop& loop = runtime().loop(index);
+  if (loop.is_owner()) return task(worker), true;
+  // What a loop that stops does not run is destroyed with it, and the promise too, which ends the wait as well.
+  const auto done = std::make_shared<bool>(false);
+  std::promise<void> promise;
+  const std::future<void> ended = promise.get_future();
+  loop.post([&worker, &task, done, promise = std::move(promise)]() mutable {
+    task(worker);
+    *done = true;
+    promise.set_value();
+  });
+  ended.wait();
+  return *done;
+}
+
+Result<warming::Explanation> Engine::Core::explain(std::string_view ip, std::string_view provider) const {
+  Result<warming::Explanation> explained = stopping();
+  on_worker(owner_of(provider),
+            [&](Worker& worker) { explained = worker.explain(ProviderId{std::string(provider)}, ip); });
+  return explained;
+}
+
+Result<void> Engine::Core::command(std::string_view ip, std::string_view provider, warming::Command command,
+                                   std::uint64_t value) {
+  Result<void> done = stopping();
+  on_worker(owner_of(provider),
+            [&](Worker& worker) { done = worker.command(ProviderId{std::string(provider)}, ip, command, value); });
+  return done;
+}
+
+Result<void> Engine::Core::resume_domain(std::string_view sender_domain, std::string_view provider) {
+  const bool ran = on_worker(owner_of(provider), [&](Worker& worker) {
+    worker.resume_domain(ProviderId{std::string(provider)}, sender_domain);
+  });
+  if (!ran) return stopping();
+  return {};
+}
+
+std::vector<warming::Explanation> Engine::Core::paces() const {
+  std::vector<warming::Explanation> all;
+  for (int i = 0; i < runtime().workers(); ++i) on_worker(i, [&all](Worker& worker) { worker.paces(all); });
+  return all;
+}
+
+void Engine::Core::change(std::shared_ptr<const warming::Settings> settings) {
+  {
+    const std::lock_guard lock(finish_mutex_);
+    settings_ = settings;
+    finishes_.clear();
+  }
+  for (int i = 0; i < runtime().workers(); ++i) on_worker(i, [&](Worker& worker) { worker.change(settings); });
+}
+
+// The domain's owner knows its provider, most often without DNS; the provider's owner learns.
+void Engine::Core::learn_late(const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict,
+                              EventKind kind) {
+  // Of what bounces late only unknown users count: another word is often that of a forwarder, and not the provider's.
+  const warming::SignalKind what =
+      kind == EventKind::kComplaint ? warming::SignalKind::kComplaint : engine::kind_of(verdict);
+  if (what != warming::SignalKind::kComplaint && what != warming::SignalKind::kUnknownUser) return;
+  const warming::Signal signal{.kind = what};
+  const int owner = owner_of(domain);
+  runtime().loop(owner).post([this, owner, job, domain, signal] {
+    workers_[static_cast<std::size_t>(owner)]->find_provider(domain, [this, job, signal](const ProviderId& provider) {
+      const int at = owner_of(provider.name);
+      runtime().loop(at).post([worker = workers_[static_cast<std::size_t>(at)].get(), provider, job, signal] {
+        worker->learn_late(provider, job, signal);
+      });
+    });
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// When a campaign will be finished
+
+namespace {
+
+// What waits elsewhere, deferred or not routed yet, goes where the rest goes, in proportion. The rows of others share the
+// permits: with k jobs that take turns the campaign needs k turns a row at most, and no more than all rows that wait.
+std::uint64_t turns_needed(const Worker::Backlog& at, double scale) {
+  const auto rows = static_cast<std::uint64_t>(static_cast<double>(at.rows) * scale + 0.5);
+  return std::min(rows + at.others, rows * at.jobs);
+}
+
+// From the day's beginning on, with what was sent today as a part of it: a plan knows whole days.
+warming::PlanRequest request_for(const Worker::Backlog& at, const EngineOptions& options,
+                                 const warming::Settings* settings, TimePoint now, double scale) {
+  warming::PlanRequest request{.audience = {{at.provider, turns_needed(at, scale)}},
+                               .ips = {},
+                               .start = now,
+                               .settings = settings,
+                               .utc_offset = options.utc_offset};
+  for (const warming::Explanation& each : at.paces) {
+    const auto ip = std::find_if(options.egress.begin(), options.egress.end(),
+                                 [&](const EgressIp& egress) { return egress.address == each.ip; });
+    if (ip == options.egress.end()) continue;
+    request.ips.push_back({.address = each.ip, .curve = ip->curve, .day = each.day, .cap = each.cap});
+    request.audience.front().messages += each.used;
+  }
+  return request;
+}
+
+}  // namespace
+
+void Engine::Core::plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const {
+  const TimePoint asked = now();
+  {
+    const std::lock_guard lock(finish_mutex_);
+    const auto known = finishes_.find(job.id);
+    if (known != finishes_.end() && asked - known->second.asked < kFinishBelieved) {
+      status.finish = known->second.finish;
+      status.finish_bound = known->second.bound;
+      return;
+    }
+  }
+  std::shared_ptr<const warming::Settings> settings;
+  {
+    const std::lock_guard lock(finish_mutex_);
+    settings = settings_;
+  }
+  std::vector<Worker::Backlog> backlog;
+  for (int i = 0; i < runtime().workers(); ++i) {
+    on_worker(i, [&](Worker& worker) { worker.backlog(job, backlog); });
+  }
+  std::uint64_t waiting = 0;
+  for (const Worker::Backlog& each : backlog) waiting += each.rows;
+  const double scale = waiting == 0 ? 0 : static_cast<double>(std::max(open, waiting)) / static_cast<double>(waiting);
+  Finish latest{.asked = asked, .finish = {}, .bound = {}};
+  for (const Worker::Backlog& each : backlog) {
+    if (!each.curves) continue;
+    const auto plan = warming::plan(request_for(each, options_, settings.get(), asked, scale));
+    if (!plan || (latest.finish && plan->finish <= *latest.finish)) continue;
+    latest.finish = std::max(plan->finish, asked);
+    latest.bound = plan->bound;
+  }
+  if (latest.finish == warming::kNever) latest.finish.reset();  // Not within a year.
+  status.finish = latest.finish;
+  status.finish_bound = latest.bound;
+  const std::lock_guard lock(finish_mutex_);
+  if (finishes_.size() >= kFinishesMax) finishes_.clear();
+  finishes_[job.id] = std::move(latest);
+}
+
+}  // namespace mailsbuddy
