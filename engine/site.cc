@@ -74,6 +74,8 @@ warming::Draw Site::draw(const Prepared& prepared) const {
   return draw_of(*prepared.job, hosts_, prepared.wire.size());
 }
 
+void Site::make_seven_bit() { seven_bit_until_ = worker_.now() + kSevenBitBelieved; }
+
 void Site::let_go(Prepared& prepared, TimePoint now) {
   if (std::exchange(prepared.holds, false)) provider_.pacer.let_go(draw(prepared), now);
 }
@@ -342,6 +344,7 @@ PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
   prepared->job = std::move(pulled.job);
   prepared->row = std::move(pulled.row);
   prepared->since = pulled.since;
+  prepared->seven_bit = seven_bit_until_ > now;
   prepared->holds = provider_.pacer.any_names();
   if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
   return prepared;

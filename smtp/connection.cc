@@ -57,9 +57,9 @@ void Connection::on_data(std::string_view bytes) {
 
 void Connection::on_writable() { run(); }
 
-void Connection::on_tls(const net::TlsInfo&) {
+void Connection::on_tls(const net::TlsInfo& info) {
   link_ = Link::kUp;
-  session_.tls_started(loop_.now());
+  session_.tls_started(loop_.now(), info.verified);
   run();
 }
 
