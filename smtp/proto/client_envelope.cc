@@ -13,8 +13,21 @@
 namespace mailsbuddy::smtp {
 namespace {
 
-// Of what is not in a quoted string.
-constexpr bool is_path_fault(char c) noexcept { return c == ' ' || c == '<' || c == '>' || c == '"'; }
+// What an octet would do to a path; kInPath: unless it is in a quoted string.
+constexpr std::uint8_t kInAny = 1, kInPath = 2;
+constexpr std::array<std::uint8_t, 256> kFaults = [] {
+  std::array<std::uint8_t, 256> faults{};
+  for (std::size_t i = 0; i < 0x20; ++i) faults[i] = kInAny;
+  faults[0x7f] = kInAny;
+  for (const char c : {' ', '<', '>', '"'}) faults[static_cast<unsigned char>(c)] = kInPath;
+  return faults;
+}();
+
+std::uint8_t faults_of(std::string_view text) noexcept {
+  std::uint8_t faults = 0;
+  for (const char c : text) faults |= kFaults[static_cast<unsigned char>(c)];
+  return faults;
+}
 
 bool is_printable(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return ascii::is_visible(c) || ascii::is_wsp(c); });
@@ -78,20 +91,12 @@ void append_utf8_address(std::string_view address, bool smtputf8, std::string& l
 
 }  // namespace
 
-bool has_non_ascii(std::string_view text) noexcept {
-  for (const char c : text) {
-    if ((static_cast<unsigned char>(c) & 0x80) != 0) return true;
-  }
-  return false;
-}
-
 // Path grammar: RFC 5321 4.1.2; a quoted local part may hold anything printable.
 std::string_view address_fault(std::string_view address) noexcept {
   if (address.size() > kAddressMax) return "address too long";
-  for (const char c : address) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet < 0x20 || octet == 0x7f) return "control character in the address";
-  }
+  const std::uint8_t faults = faults_of(address);
+  if ((faults & kInAny) != 0) return "control character in the address";
+  if (faults == 0) return "";
   std::size_t at = 0;
   if (address.starts_with('"')) {
     for (at = 1; at < address.size() && address[at] != '"'; ++at) {
@@ -100,8 +105,7 @@ std::string_view address_fault(std::string_view address) noexcept {
     if (at + 1 >= address.size() || address[at + 1] != '@') return "quoted string without its end in the address";
     ++at;
   }
-  const std::string_view rest = address.substr(at);
-  return std::ranges::none_of(rest, is_path_fault) ? "" : "space, quote or angle bracket in the address";
+  return faults_of(address.substr(at)) == 0 ? "" : "space, quote or angle bracket in the address";
 }
 
 std::string_view recipient_fault(std::string_view address) noexcept {

@@ -26,7 +26,6 @@ std::string_view recipient_fault(std::string_view address) noexcept;
 std::string_view envid_fault(std::string_view envid) noexcept;
 std::string_view orcpt_fault(std::string_view orcpt);
 
-bool has_non_ascii(std::string_view text) noexcept;
 bool ends_as_data(std::string_view data) noexcept;  // A line's end, or nothing, and kEndOfData.
 
 // Append what follows the path; `smtputf8`: the transaction needs it. Without a fault in what they are given.
