@@ -305,11 +305,28 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
   return job;
 }
 
+namespace {
+
+Result<void> check_reports(const Message& message) {
+  if (!message.reports.empty() && message.reports.size() != message.recipients.size()) {
+    return invalid(fmt::format("message: {} reports for {} recipients", message.reports.size(), message.recipients.size()));
+  }
+  std::vector<smtp::RecipientDsn> dsn;
+  for (const RecipientReport& each : message.reports) dsn.push_back({.notify = each.notify, .orcpt = each.orcpt});
+  if (auto good = smtp::check_dsn(message.envid, dsn); !good) {
+    return invalid(fmt::format("message: {}", good.error().detail));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   if (message.recipients.empty()) return invalid("message: no recipients");
   for (const Address& recipient : message.recipients) {
     if (recipient.str().empty()) return invalid("message: an empty recipient");
   }
+  if (auto good = check_reports(message); !good) return std::move(good).error();
   if (message.data.size() > options_.max_message_bytes) {
     return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
   }
@@ -336,6 +353,9 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   job->sender = message.sender.str();
   const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
   job->smtputf8 = message.sender.needs_smtputf8() || !is_ascii(headers);
+  job->require_tls = message.require_tls;
+  job->ret = message.ret;
+  job->envid = std::move(message.envid);
   return job;
 }
 
@@ -396,16 +416,20 @@ Result<MessageId> Engine::Core::submit(Message message) {
     id = Id128::make(now(), random_);
   }
   const std::vector<Address> recipients = message.recipients;
+  const std::vector<RecipientReport> reports = message.reports;
   auto made = message_job(std::move(message), id);
   if (!made) return std::move(made).error();
   const JobPtr job = *std::move(made);
   job->uid = id;
   job->expires = std::max(now(), job->not_before) + options_.max_age;
+  std::vector<std::string> asked(recipients.size());
+  for (std::size_t i = 0; i < reports.size(); ++i) asked[i] = engine::pack_report(reports[i].notify, reports[i].orcpt);
   std::vector<spool::RowInput> rows;
   engine::SeenAddresses seen(runtime().seed());
-  for (const Address& recipient : recipients) {
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    const Address& recipient = recipients[i];
     if (!seen.insert(ascii::to_lower(recipient.str()))) continue;  // Listed twice, mailed once.
-    rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = {}});
+    rows.push_back({.domain = recipient.domain(), .local = recipient.local(), .fields = asked[i]});
   }
   auto number = spool().create({.id = job->id,
                                 .content = encode_job(*job),

@@ -9,6 +9,18 @@ void append_field(std::string& packed, std::string_view value) {
   packed += value;
 }
 
+std::string pack_report(std::uint8_t notify, std::string_view orcpt) {
+  std::string packed;
+  if (notify == 0 && orcpt.empty()) return packed;
+  packed.push_back(static_cast<char>(notify));
+  return packed.append(orcpt);
+}
+
+smtp::RecipientDsn unpack_report(std::string_view packed) {
+  if (packed.empty()) return {};
+  return {.notify = static_cast<std::uint8_t>(packed.front()), .orcpt = packed.substr(1)};
+}
+
 void unpack_fields(std::string_view packed, std::vector<std::string_view>& out) {
   std::size_t at = 0;
   while (at < packed.size()) {

@@ -72,6 +72,9 @@ struct Job {
   std::string sender;
   std::string data;       // Lines end in CRLF; unsigned.
   bool smtputf8 = false;  // Sender or headers are not ASCII.
+  bool require_tls = false;
+  smtp::DsnReturn ret = smtp::DsnReturn::kUnspecified;
+  std::string envid;
 
   std::atomic<bool> paused{false};
   std::atomic<bool> cancelled{false};

@@ -135,7 +135,11 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
                    .data = message.wire,
                    .message_bytes = message.message_bytes,
                    .eight_bit = message.eight_bit,
-                   .smtputf8 = message.smtputf8});
+                   .smtputf8 = message.smtputf8,
+                   .require_tls = message.job->require_tls,
+                   .ret = message.job->ret,
+                   .envid = message.job->envid,
+                   .dsn = std::span(&message.dsn, 1)});
 }
 
 int Lane::window(TimePoint now) const {
@@ -219,6 +223,11 @@ void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::Con
     site_.push_front(*sending.message);
     return;
   }
+  if (outcome.cause == Cause::kEightBitUnavailable && !sending.message->seven_bit) {  // No attempt: made anew.
+    site_.make_seven_bit();
+    site_.push_front(*sending.message);
+    return;
+  }
   if (minds || connection_used_up(outcome, connection.completed)) {
     const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
     if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict, &sending);
@@ -226,8 +235,10 @@ void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::Con
     return;
   }
   const Prepared& prepared = *sending.message;
-  learn(outcome,
-        worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, outcome,
+  Outcome known = outcome;
+  if (outcome.cause == Cause::kEightBitUnavailable) known.detail += "; " + prepared.stays_eight_bit;
+  learn(known,
+        worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
                                   carrier),
         &sending);
 }

@@ -93,8 +93,17 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
     if (auto made = render(prepared, now, rendered); !made) return fail(Cause::kRenderFailed, made.error().detail);
   } else {
     prepared.mail_from = job.sender;
+    prepared.dsn = unpack_report(prepared.row.fields);
   }
-  const std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(job.data);
+  std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(job.data);
+  std::string seven_bit;
+  if (prepared.seven_bit && !is_ascii(message)) {  // Before it is signed: what comes after breaks a signature.
+    if (auto made = to_seven_bit(message)) {
+      message = seven_bit = *std::move(made);
+    } else {
+      prepared.stays_eight_bit = std::move(made).error().detail;
+    }
+  }
   if (message.size() > max_message_bytes_) {
     return fail(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", message.size(), max_message_bytes_));
   }

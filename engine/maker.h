@@ -18,11 +18,15 @@ struct Prepared {
   TimePoint since{};      // When it could first have gone.
   bool holds = false;     // A place at the pacer, as Pacer::hold() has it.
 
+  bool seven_bit = false; // To be made so: a server here does not offer 8BITMIME.
+
   std::string mail_from;  // From here on filled by make().
   std::string wire;       // Dot-stuffed, with the end of data.
   std::uint64_t message_bytes = 0;
   bool eight_bit = false;
   bool smtputf8 = false;
+  smtp::RecipientDsn dsn;          // Into `row`.
+  std::string stays_eight_bit;     // Why it could not be made 7-bit.
   std::optional<Outcome> failure;  // It could not be made: stage kMake.
 };
 

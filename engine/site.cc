@@ -78,6 +78,8 @@ warming::Draw Site::draw(const Prepared& prepared) const {
   return draw_of(*prepared.job, hosts_, prepared.wire.size());
 }
 
+void Site::make_seven_bit() { seven_bit_until_ = worker_.now() + kSevenBitBelieved; }
+
 void Site::let_go(Prepared& prepared, TimePoint now) {
   if (std::exchange(prepared.holds, false)) provider_.pacer.let_go(draw(prepared), now);
 }

@@ -138,6 +138,7 @@ class Site {
   void jobs(std::set<const Job*>& out) const;  // Of which rows wait.
   warming::Draw draw(const Prepared& prepared) const;
   void let_go(Prepared& prepared, TimePoint now);  // Of its place at the pacer.
+  void make_seven_bit();          // A server here does not offer 8BITMIME: for a day no message goes with octets above 127.
   bool full() const;              // It has all the connections that a site may have.
   std::string_view pool() const noexcept { return pool_; }
   bool unused(TimePoint now) const;          // Nothing here, open or worth remembering: it may be destroyed.
@@ -153,6 +154,7 @@ class Site {
   static constexpr Duration kHeldBackMax = std::chrono::seconds(1);       // What must wait longer, made, is given back.
   static constexpr std::uint64_t kSiftedMax = 10'000;  // Rows in memory that no cold IP is for, while there is none else.
   static constexpr std::uint64_t kEngagedAhead = 64;   // Rows sifted out for cold IPs before they are needed.
+  static constexpr Duration kSevenBitBelieved = std::chrono::hours(24);
   // Rows that wait longer than DNS says that their route is good for are routed anew, within these limits: a TTL of a minute
   // would ask for a hundred thousand waiting domains without end.
   static constexpr Duration kRouteAgeMin = std::chrono::minutes(10);
@@ -233,6 +235,7 @@ class Site {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::size_t turn_ = 0;            // Which lane is looked at first.
   std::optional<Outcome> failure_;  // To be charged.
+  TimePoint seven_bit_until_{};
   TimePoint reroute_at_;            // When the queue's rows are to be routed anew.
   Timer timer_;
 };

@@ -140,6 +140,7 @@ PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
   prepared->job = std::move(pulled.job);
   prepared->row = std::move(pulled.row);
   prepared->since = pulled.since;
+  prepared->seven_bit = seven_bit_until_ > now;
   prepared->holds = provider_.pacer.any_names(now);
   if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
   return prepared;

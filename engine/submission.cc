@@ -89,10 +89,14 @@ class SubmissionHandler final : public ListenHandler, public std::enable_shared_
                     .account = submission.identity.account.empty() ? options_.account : submission.identity.account,
                     .priority = fields->priority.value_or(Priority::kTransactional),
                     .campaign = std::move(fields->campaign),
-                    .not_before = fields->not_before};
+                    .not_before = fields->not_before,
+                    .ret = submission.envelope.ret,
+                    .envid = std::move(submission.envelope.envid)};
     if (!fields->pool.empty()) message.pool = std::move(fields->pool);
-    for (smtp::EnvelopeRecipient& each : submission.envelope.recipients)
+    for (smtp::EnvelopeRecipient& each : submission.envelope.recipients) {
       message.recipients.push_back(std::move(each.address));
+      message.reports.push_back({.notify = each.notify, .orcpt = std::move(each.orcpt)});
+    }
     const auto id = engine_.submit(std::move(message));
     if (!id) return refusal_of(id.error());
     return {.code = 250, .enhanced = EnhancedCode{2, 0, 0}, .text = "Queued as " + id->str()};

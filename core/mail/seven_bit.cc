@@ -1,5 +1,7 @@
 // RFC 6152 3 and RFC 2045 6: a message for a server that takes no octets above 127. A part's place in the message is
 // known from the reader's views into it; what is between two of them is copied.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/base/ascii.h"
@@ -53,10 +55,11 @@ class Downgrade {
   Error refuse(std::string_view why, std::size_t part) const {
     std::string place;
     for (std::size_t i = part; i < tree_.parts.size() && tree_.parts[i].number != 0; i = tree_.parts[i].parent) {
-      place = std::to_string(tree_.parts[i].number) + (place.empty() ? "" : "." + place);
+      place =
+          place.empty() ? fmt::to_string(tree_.parts[i].number) : fmt::format("{}.{}", tree_.parts[i].number, place);
     }
-    std::string detail = place.empty() ? "message: " : "part " + place + ": ";
-    return {ErrorCode::kUnsupported, detail.append(why)};
+    const std::string where = place.empty() ? "message" : "part " + place;
+    return {ErrorCode::kUnsupported, fmt::format("{}: {}", where, why)};
   }
 
   std::size_t offset(std::string_view view) const noexcept {

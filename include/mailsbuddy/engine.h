@@ -116,7 +116,14 @@ struct Campaign {
 // Errors: kInvalidArgument: those of Template::compile, an unsubscribe_url that is not https, no list_id.
 Result<Template> make_campaign_content(Content content, const ListHeaders& list);
 
-// One complete message (RFC 5322), sent as it is but for DKIM and line ends.
+// What a recipient's server is asked to report to the return path (RFC 3461 4.1 and 4.2), where it offers DSN. The engine sends
+// no reports of its own: its events say what happened, whatever was asked for here. See docs/smtp.md.
+struct RecipientReport {
+  std::uint8_t notify = 0;  // smtp::kNotify bits; 0: not said.
+  std::string orcpt{};      // "rfc822;ann@example.net", not encoded. Empty: none.
+};
+
+// One complete message (RFC 5322), sent as it is but for DKIM, line ends, and for servers without 8BITMIME its encoding.
 struct Message {
   Address sender;                       // MAIL FROM.
   std::vector<Address> recipients;      // Each is its own transaction. At least one.
@@ -127,6 +134,10 @@ struct Message {
   OnUnknown on_unknown = OnUnknown::kResend;
   std::string campaign{};               // What it belongs to: a word for its events, nothing else.
   TimePoint not_before{};               // Not sent earlier. max_age counts from then.
+  bool require_tls = false;             // REQUIRETLS (RFC 8689): over verified TLS to servers that offer it, or not at all.
+  smtp::DsnReturn ret = smtp::DsnReturn::kUnspecified;  // RFC 3461 4.3, where DSN is offered.
+  std::string envid{};                  // RFC 3461 4.4, likewise. Printable, up to 100 octets as xtext. Empty: none.
+  std::vector<RecipientReport> reports{};  // One a recipient, or none.
 };
 
 // A recipient as its source has it. Views: until the source's next().

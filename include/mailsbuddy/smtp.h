@@ -113,6 +113,9 @@ struct RecipientDsn {
   std::string_view orcpt{};    // "rfc822;ann@example.net", not encoded. Empty: none.
 };
 
+// Errors: kInvalidArgument: what no session puts on the wire, not printable or too long.
+Result<void> check_dsn(std::string_view envid, std::span<const RecipientDsn> recipients);
+
 // One message with its envelope, ready for the wire.
 // Views: valid until the transaction's kTransactionDone, or the session's end.
 struct Transaction {

@@ -24,9 +24,8 @@ inline constexpr std::string_view kEndOfData = ".\r\n";
 std::string_view address_fault(std::string_view address) noexcept;  // MAIL: empty is the null path.
 std::string_view recipient_fault(std::string_view address) noexcept;
 std::string_view envid_fault(std::string_view envid) noexcept;
-std::string_view orcpt_fault(std::string_view orcpt) noexcept;
+std::string_view orcpt_fault(std::string_view orcpt);
 
-bool has_non_ascii(std::string_view text) noexcept;
 bool ends_as_data(std::string_view data) noexcept;  // A line's end, or nothing, and kEndOfData.
 
 // Append what follows the path; `smtputf8`: the transaction needs it. Without a fault in what they are given.

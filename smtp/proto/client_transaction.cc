@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/encoding.h"
 #include "smtp/proto/client_envelope.h"
 #include "smtp/proto/client_session.h"
 
@@ -47,9 +48,9 @@ void ClientSession::State::begin(const Transaction& transaction, TimePoint now) 
   mailing.accepted = mailing.next_rcpt = 0;
   mailing.waits = !first;
   mailing.message_put = false;
-  mailing.smtputf8 = transaction.smtputf8 || has_non_ascii(transaction.mail_from);
+  mailing.smtputf8 = transaction.smtputf8 || !is_ascii(transaction.mail_from);
   for (const std::string_view address : transaction.rcpt_to) {
-    mailing.smtputf8 = mailing.smtputf8 || (recipient_fault(address).empty() && has_non_ascii(address));
+    mailing.smtputf8 = mailing.smtputf8 || (!is_ascii(address) && recipient_fault(address).empty());
   }
   if (first) {
     if (step_ == Step::kReady) return start(now);

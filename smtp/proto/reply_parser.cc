@@ -8,6 +8,8 @@
 //   status-code = class "." subject "." detail ; class "2" / "4" / "5", the others 1*3digit
 #include "smtp/proto/reply_parser.h"
 
+#include <span>
+
 namespace mailsbuddy::smtp {
 namespace {
 
@@ -111,9 +113,11 @@ ReplyParser::Status ReplyParser::on_line(std::string_view line, bool enhanced) {
 
 void ReplyParser::append_text(std::string_view text) {
   if (lines_ > 1) reply_.text += '\n';
-  for (const char c : text) {
+  const std::size_t before = reply_.text.size();
+  reply_.text.append(text);  // As a whole: most have nothing to be replaced.
+  for (char& c : std::span(reply_.text).subspan(before)) {
     const auto octet = static_cast<unsigned char>(c);
-    reply_.text += (octet < 0x20 && c != '\t') || octet == 0x7f ? '?' : c;
+    c = (octet < 0x20 && c != '\t') || octet == 0x7f ? '?' : c;
   }
 }
 

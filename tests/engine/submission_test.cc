@@ -152,6 +152,31 @@ BOOST_AUTO_TEST_CASE(a_submission_is_sent_from_the_pool_and_at_the_time_it_names
   BOOST_TEST(house.engine->open_rows() == 0U);
 }
 
+// RFC 3461: what a client asks of the recipients' servers is asked of them.
+BOOST_AUTO_TEST_CASE(what_is_to_be_reported_is_passed_on) {
+  House house;
+  auto& receiver = house.world.receivers["198.51.100.7"];
+  receiver.dsn = true;
+  smtp::Submission submission{.data = headers("")};
+  submission.envelope = {.sender = *Address::parse("a@b.example"),
+                         .recipients = {{.address = *Address::parse("c@d.example"),
+                                         .notify = smtp::kNotifySuccess | smtp::kNotifyFailure,
+                                         .orcpt = "rfc822;c+x@other.example"}},
+                         .ret = smtp::DsnReturn::kFull,
+                         .envid = "q 1"};
+  Reply told;
+  house.handler->on_message(submission, [&told](Reply reply) { told = std::move(reply); });
+  BOOST_TEST(told.code == 250);
+  submission.envelope.recipients[0].orcpt = "rfc822;c\r\nx";
+  house.handler->on_message(submission, [&told](Reply reply) { told = std::move(reply); });
+  BOOST_TEST(told.str() == "550 5.6.0 message: ORCPT is not printable");
+  house.world.loop.run_until(sim::kStart + 10s);
+  BOOST_REQUIRE_EQUAL(receiver.mails.size(), 1U);
+  BOOST_TEST(receiver.mails[0].envelope.find(" RET=FULL ENVID=q+201\n") != std::string::npos);
+  BOOST_TEST(receiver.mails[0].envelope.find("RCPT TO:<c@d.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;c+2Bx@other.example\n") !=
+             std::string::npos);
+}
+
 // The engine signs as the domain of From.
 BOOST_AUTO_TEST_CASE(nobody_writes_as_another) {
   struct Case {

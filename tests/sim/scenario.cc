@@ -345,6 +345,12 @@ class Runner {
         host.pipelining = false;
       } else if (words[0] == "chunking") {
         host.chunking = true;
+      } else if (words[0] == "no-8bitmime") {
+        host.eight_bit_mime = false;
+      } else if (words[0] == "dsn") {
+        host.dsn = true;
+      } else if (words[0] == "requiretls") {
+        host.require_tls = true;
       } else if (words[0] == "hates-overlap") {
         host.hates_overlap = true;
       } else if (words[0] == "latency") {
@@ -366,6 +372,16 @@ class Runner {
     Message message{.sender = *Address::parse(given["from"]), .recipients = {}, .data = {}};
     for (const std::string& to : recipients(given["to"])) message.recipients.push_back(*Address::parse(to));
     message.data = "From: " + given["from"] + "\r\nSubject: " + words.at(1) + "\r\n\r\nHello\r\n";
+    if (given["body"] == "8bit") message.data += "Gr\xc3\xbc\xc3\x9f Gott, it is written here.\r\n";
+    if (given["body"] == "signed") {
+      message.data = "From: " + given["from"] +
+                     "\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nGr\xc3\xbc\xc3\x9f "
+                     "Gott\r\n--b\r\n\r\nsignature\r\n--b--\r\n";
+    }
+    message.require_tls = given["require-tls"] == "yes";
+    message.envid = given["envid"];
+    if (given["ret"] == "hdrs") message.ret = smtp::DsnReturn::kHeaders;
+    if (given["notify"] == "never") message.reports.assign(message.recipients.size(), {.notify = smtp::kNotifyNever});
     message.account = given["account"];
     message.on_unknown = on_unknown_;
     if (given.contains("pool")) message.pool = given["pool"];
@@ -643,6 +659,12 @@ class Runner {
         }));
       }
       if (name == "tls") is = !host.mails.empty() && host.mails.back().tls ? "yes" : "no";
+      if (name == "said") {
+        is = !host.mails.empty() && host.mails.back().envelope.find(value) != std::string::npos ? value : "(not there)";
+      }
+      if (name == "unsaid") {
+        is = host.mails.empty() || host.mails.back().envelope.find(value) == std::string::npos ? value : "(there)";
+      }
       if (name == "contains") {
         is = !host.mails.empty() && host.mails.back().data.find(value) != std::string::npos ? value : "(not there)";
       }

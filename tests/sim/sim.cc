@@ -82,6 +82,7 @@ struct Link {
   bool in_mail = false;     // MAIL was accepted.
   std::string mail_from;
   std::string rcpt_to;
+  std::string envelope;
   std::string data;
   std::size_t chunk = 0;    // Octets of a BDAT that are still to come.
   bool overlapped = false;  // There was more behind the message when it was answered.
@@ -154,7 +155,10 @@ void on_ehlo(const LinkPtr& link) {
   if (link->receiver.pipelining) greeting += "|250-PIPELINING";
   if (link->receiver.chunking) greeting += "|250-CHUNKING";
   if (link->receiver.start_tls && !link->tls) greeting += "|250-STARTTLS";
-  greeting += "|250-8BITMIME|250-ENHANCEDSTATUSCODES|250 SIZE 10000000";
+  if (link->receiver.eight_bit_mime) greeting += "|250-8BITMIME";
+  if (link->receiver.dsn) greeting += "|250-DSN";
+  if (link->receiver.require_tls && link->tls) greeting += "|250-REQUIRETLS";
+  greeting += "|250-ENHANCEDSTATUSCODES|250 SIZE 10000000";
   act(link, link->receiver.next("EHLO", greeting));
 }
 
@@ -170,12 +174,14 @@ void on_mail(const LinkPtr& link, const std::string& line) {
   if (link->in_mail) return server_says(link, "503 5.5.1 Nested MAIL command");
   link->rcpt_to.clear();
   link->mail_from = bracketed(line);
+  link->envelope = line + "\n";
   link->in_mail = act(link, receiver.next("MAIL", "250 2.1.0 Ok")) == '2';
 }
 
 void on_rcpt(const LinkPtr& link, const std::string& line) {
   if (!link->in_mail) return server_says(link, "503 5.5.1 MAIL first");
   const std::string to = bracketed(line);
+  link->envelope += line + "\n";
   const auto special = link->receiver.by_recipient.find(to);
   const Action action =
       link->receiver.judge ? Action{Action::Kind::kReply, link->receiver.judge(link->client, to)}
@@ -197,7 +203,8 @@ void on_dot(const LinkPtr& link) {
   link->overlapped = !link->input.empty();
   const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
   if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
-    Receiver::Mail mail{link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now()};
+    Receiver::Mail mail{link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now(),
+                        link->envelope};
     if (link->receiver.take) {
       link->receiver.take(mail);
     } else {

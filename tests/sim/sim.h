@@ -56,6 +56,9 @@ struct Receiver {
   bool start_tls = false;
   bool pipelining = true;
   bool chunking = false;
+  bool eight_bit_mime = true;
+  bool dsn = false;
+  bool require_tls = false;
   bool splits_replies = false;                  // Each in a packet of its own, also those to commands that came together.
   bool hates_overlap = false;                   // 503 to a MAIL that was there before the reply to the message.
   Duration latency = kLatency;
@@ -69,6 +72,7 @@ struct Receiver {
     std::string data;                           // As on the wire: after DATA it is dot-stuffed.
     bool tls = false;
     TimePoint at{};
+    std::string envelope{};                     // Its MAIL and RCPT commands.
   };
   std::vector<Mail> mails;
   // Instead of the script: the reply to RCPT. And instead of keeping them in `mails`: what becomes of a message.

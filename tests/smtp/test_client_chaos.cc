@@ -4,10 +4,10 @@
 
 using namespace mailsbuddy;
 
-// 20,000 sessions with a server that answers at random, cuts its words anywhere, and breaks off.
+// 40,000 sessions with a server that answers at random, cuts its words anywhere, and breaks off.
 BOOST_AUTO_TEST_CASE(promises_hold_whatever_the_server_says) {
-  int delivered = 0, refused = 0, transactions = 0, overlapping = 0;
-  for (std::uint64_t seed = 1; seed <= 20'000; ++seed) {
+  int delivered = 0, refused = 0, transactions = 0, overlapping = 0, full = 0, by_lmtp = 0;
+  for (std::uint64_t seed = 1; seed <= 40'000; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Random random(seed);
       test::Chaos chaos([&random](std::size_t below) { return static_cast<std::size_t>(random.below(below)); });
@@ -20,6 +20,8 @@ BOOST_AUTO_TEST_CASE(promises_hold_whatever_the_server_says) {
       refused += chaos.refused;
       transactions += chaos.transactions;
       overlapping += chaos.overlapping;
+      full += chaos.full;
+      by_lmtp += chaos.by_lmtp;
     }
   }
   // Else nothing was tested.
@@ -27,4 +29,6 @@ BOOST_AUTO_TEST_CASE(promises_hold_whatever_the_server_says) {
   BOOST_TEST(refused > 10'000);
   BOOST_TEST(transactions > 20'000);
   BOOST_TEST(overlapping > 5'000);
+  BOOST_TEST(full > 5'000);
+  BOOST_TEST(by_lmtp > 2'000);
 }

@@ -274,6 +274,8 @@ Mail with_dsn(std::string_view envid, std::string_view orcpt) { return {.envid =
 
 const std::string kLongWord(101, 'x');
 const std::string kLongOrcpt = "rfc822;" + std::string(170, '+');
+const std::string kWidest = "rfc822;" + std::string(493, 'x');
+const std::string kWidestParameters = "C: RCPT TO:<you@b.example> ORCPT=" + kWidest + "\n";
 
 const Case kParameters[] = {
     {.name = "DSN, all of it",
@@ -331,6 +333,18 @@ const Case kParameters[] = {
      .mails = {with_dsn("", kLongOrcpt)},
      .script = OFFERS("DSN"),
      .events = {"ready", "0: rcpt_to protocol_error (ORCPT too long)", "done", "ready"}},
+    {.name = "as long as it may be",
+     .options = in_clear(),
+     .mails = {with_dsn("", kWidest)},
+     .script = OFFERS("DSN") "C: MAIL FROM:<me@a.example>\nS: 250 Ok\n" + kWidestParameters,
+     .events = {"ready"}},
+    {.name = "an address of type utf-8 that came escaped, and a word that only looks so",
+     .options = in_clear(),
+     .mails = {with_dsn("", "utf-8;\\x{E9}\\x{e9}\\x{1}\\x{1234567}@b.example")},
+     .script = OFFERS(
+         "DSN") "C: MAIL FROM:<me@a.example>\nS: 250 Ok\n"
+                "C: RCPT TO:<you@b.example> ORCPT=utf-8;\\x{E9}\\x{5C}x{e9}\\x{5C}x{1}\\x{5C}x{1234567}@b.example\n",
+     .events = {"ready"}},
     {.name = "an ORCPT that is no UTF-8",
      .options = in_clear(),
      .mails = {with_dsn("", "utf-8;\xc3")},

@@ -9,6 +9,8 @@ using namespace mailsbuddy::test;
 
 namespace {
 
+enum class Mode { kPlain, kLogin, kLmtp, kChunks, kQuit };
+
 // How far the session is when it fails; the last command has not been sent yet.
 struct Step {
   std::string_view name;
@@ -19,6 +21,8 @@ struct Step {
   int seconds;
   std::size_t recipients;        // That still have no outcome.
   bool survives_refusal = true;  // 4yz and 5yz leave the connection usable.
+  Mode mode = Mode::kPlain;
+  std::size_t first = 0;  // Of those recipients.
 };
 
 #define HELLO "S: 220 mx\nC: EHLO me\nS: 250 mx\n"
@@ -30,6 +34,14 @@ struct Step {
 #define OK "S: 250 Ok\n"
 #define GROUP "MAIL FROM:<me@a.example>\r\nRCPT TO:<a@b.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n"
 #define GROUP_SENT HELLO_GROUP MAIL_FROM RCPT_A RCPT_B "C: DATA\n"
+
+#define HELLO_AUTH "S: 220 mx\nC: EHLO me\nS: 250-mx\nS: 250 AUTH LOGIN\n"
+#define NO "S: 550 No\n"
+#define LMTP_SENT "S: 220 mx\nC: LHLO me\nS: 250-mx\nS: 250 PIPELINING\n" MAIL_FROM RCPT_A RCPT_B "C: DATA\n"
+#define BDAT_SENT                                                                                  \
+  "S: 220 mx\nC: EHLO me\nS: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\n" MAIL_FROM RCPT_A RCPT_B \
+  "C: BDAT 4 LAST\nC: Hi\n"
+#define SENT "C: Hi\nC: .\n"
 
 constexpr Step kSteps[] = {
     {"greeting", "", "", "greeting", "greeting", 300, 0, false},
@@ -46,19 +58,37 @@ constexpr Step kSteps[] = {
     {"DATA in a group", GROUP_SENT OK OK OK, "", "data", "reply to DATA", 120, 2},
     {"final dot after a group", GROUP_SENT OK OK OK "S: 354 Go\n", "Hi\r\n.\r\n", "final_dot",
      "reply to the end of data", 600, 2},
+    {"LHLO", "S: 220 mx\n", "LHLO me\r\n", "ehlo", "reply to LHLO", 300, 0, false, Mode::kLmtp},
+    {"AUTH", HELLO_AUTH, "AUTH LOGIN\r\n", "auth", "reply to AUTH", 300, 0, false, Mode::kLogin},
+    {"AUTH, the user", HELLO_AUTH "C: AUTH LOGIN\nS: 334 VXNlcg==\n", "YW5u\r\n", "auth", "reply to AUTH", 300, 0,
+     false, Mode::kLogin},
+    {"AUTH, the password", HELLO_AUTH "C: AUTH LOGIN\nS: 334 VXNlcg==\nC: YW5u\nS: 334 UGFzcw==\n", "czNjcmV0\r\n",
+     "auth", "reply to AUTH", 300, 0, false, Mode::kLogin},
+    {"RSET", HELLO MAIL_FROM OK RCPT_A NO RCPT_B NO, "RSET\r\n", "mail_from", "reply to RSET", 300, 0, false},
+    {"QUIT", HELLO, "QUIT\r\n", "mail_from", "reply to QUIT", 5, 0, false, Mode::kQuit},
+    {"BDAT", BDAT_SENT OK OK OK, "", "final_dot", "reply to the end of data", 600, 2, true, Mode::kChunks},
+    {"LMTP, the first reply", LMTP_SENT OK OK OK "S: 354 Go\n" SENT, "", "final_dot", "reply to the end of data", 600,
+     2, true, Mode::kLmtp},
+    {"LMTP, the last reply", LMTP_SENT OK OK OK "S: 354 Go\n" SENT OK, "", "final_dot", "reply to the end of data", 600,
+     1, true, Mode::kLmtp, 1},
 };
 
 smtp::SessionOptions options_for(const Step& step) {
-  return {.ehlo_name = "me",
-          .tls = step.stage == "start_tls" ? smtp::TlsPolicy::kRequired : smtp::TlsPolicy::kOpportunistic};
+  smtp::SessionOptions options{.ehlo_name = "me"};
+  if (step.stage == "start_tls") options.tls = smtp::TlsPolicy::kRequired;
+  if (step.mode == Mode::kLogin) options.login = {.user = "ann", .password = "s3cret", .in_clear = true};
+  if (step.mode == Mode::kLmtp) options.protocol = smtp::Protocol::kLmtp;
+  if (step.mode == Mode::kChunks) options.messages_in_flight = 3;
+  return options;
 }
 
 const Mail kMail{.to = {"a@b.example", "b@b.example"}};
 
 // Plays up to the step; `send`: and lets its command go.
 Play at(const Step& step, bool send) {
-  Play play(options_for(step), {kMail});
-  play.script(step.script, false);
+  Play play(options_for(step), step.mode == Mode::kQuit ? std::vector<Mail>{} : std::vector<Mail>{kMail});
+  play.script(step.script, 0);
+  if (step.mode == Mode::kQuit) play.session.quit(play.now);
   if (send) play.hears(step.command);
   play.events.clear();
   return play;
@@ -67,7 +97,7 @@ Play at(const Step& step, bool send) {
 // All who were waiting get `outcome`, then the session closes for the same reason.
 std::vector<std::string> all_closed(const Step& step, const std::string& outcome) {
   std::vector<std::string> events;
-  for (std::size_t i = 0; i < step.recipients; ++i) events.push_back(std::to_string(i) + ": " + outcome);
+  for (std::size_t i = 0; i < step.recipients; ++i) events.push_back(std::to_string(step.first + i) + ": " + outcome);
   if (step.recipients > 0) events.emplace_back("done");
   events.push_back("closed: " + outcome);
   return events;
@@ -141,6 +171,55 @@ BOOST_AUTO_TEST_CASE(garbage) {
   }
 }
 
+// Replies that no server may give, or that are larger than any should be.
+BOOST_AUTO_TEST_CASE(impossible_replies) {
+  struct Kind {
+    std::string_view name;
+    std::string reply;
+    std::string_view detail;
+  };
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += "250-x\r\n";
+  std::string much;
+  for (int i = 0; i < 17; ++i) much += "250-" + std::string(1000, 'x') + "\r\n";
+  const Kind kKinds[] = {
+      {"a line too long", "250 " + std::string(3000, 'x') + "\r\n", "reply line too long"},
+      {"a line that never ends", std::string(3000, '2'), "reply line too long"},
+      {"too many lines", many, "reply with too many lines"},
+      {"too many octets", much, "reply too long"},
+      {"another code on the second line", "250-a\r\n251 b\r\n", "reply lines with different codes"},
+      {"a refusal that begins as consent", "250-a\r\n550 b\r\n", "reply lines with different codes"},
+      {"no code", " 250 Ok\r\n", "not an SMTP reply"},
+      {"a code beyond all", "650 Ok\r\n", "not an SMTP reply"},
+      {"an empty line", "\r\n", "not an SMTP reply"},
+  };
+  for (const Step& step : kSteps) {
+    for (const Kind& kind : kKinds) {
+      for (const std::size_t piece : {std::size_t{0}, std::size_t{1}, std::size_t{7}}) {
+        BOOST_TEST_CONTEXT(step.name << ", " << kind.name << ", " << piece) {
+          Play play = at(step, true);
+          play.says(kind.reply, piece);
+          expect_closed(play, step, " protocol_error (" + std::string(kind.detail) + ")");
+        }
+      }
+    }
+  }
+}
+
+// A code that is not among the answers to what was said.
+BOOST_AUTO_TEST_CASE(wrong_code) {
+  for (const Step& step : kSteps) {
+    if (step.stage == "data" || step.name == "QUIT")
+      continue;  // It is one; whatever QUIT is answered with, it is over.
+    BOOST_TEST_CONTEXT(step.name) {
+      Play play = at(step, true);
+      play.says("354 Go\r\n");
+      const std::string why = step.name == "RSET" ? "RSET refused" : "354 is no " + std::string(step.waits_for);
+      expect_closed(play, step, " protocol_error 354 Go (" + why + ")");
+    }
+  }
+}
+
 // The reply comes before the command has been sent: it cannot be the answer to it.
 BOOST_AUTO_TEST_CASE(early_reply) {
   for (const Step& step : kSteps) {
@@ -162,7 +241,7 @@ BOOST_AUTO_TEST_CASE(shutting_down) {
         Play play = at(step, sent);
         play.says("421 4.3.2 Shutting down\r\n");
         Step where = step;
-        if (!sent && where.stage == "final_dot") where.stage = "data";
+        if (!sent && !step.command.empty() && where.stage == "final_dot") where.stage = "data";
         expect_closed(play, where, " reply 421 4.3.2 Shutting down");
       }
     }
@@ -176,7 +255,9 @@ BOOST_AUTO_TEST_CASE(refused) {
         Play play = at(step, true);
         play.says(reply + "\r\n");
         if (!step.survives_refusal) {
-          if (step.name == "EHLO" && reply.starts_with('5')) {  // HELO is still to be tried.
+          if (step.name == "RSET") {
+            expect_closed(play, step, " protocol_error " + reply + " (RSET refused)");
+          } else if (step.name == "EHLO" && reply.starts_with('5')) {  // HELO is still to be tried.
             play.hears("HELO me\r\n");
             expect(play, {});
           } else {
@@ -189,6 +270,9 @@ BOOST_AUTO_TEST_CASE(refused) {
         const std::string outcome = std::string(step.stage) + " reply " + reply;
         if (step.stage == "rcpt_to") {
           events = {"1: " + outcome};
+        } else if (step.mode == Mode::kLmtp) {
+          events = {std::to_string(step.first) + ": " + outcome};
+          if (step.first == 1) events.insert(events.end(), {"done", "ready"});
         } else {
           events = {"0: " + outcome, "1: " + outcome};
           if (step.name != "MAIL in a group") events.emplace_back("done");
