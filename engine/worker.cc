@@ -12,11 +12,14 @@ Worker::Worker(const Shared& shared, int index)
       random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
       retries_(shared.options.first_retry),
       delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed),
-      router_(resolver_),
+      tls_(shared.options, shared.runtime, index),
+      router_(resolver_, tls_.sources()),
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
       settings_(shared.options.settings),
-      connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {}
+      connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {
+  if (shared.snapshots) tls_.load(shared.spool);
+}
 
 Worker::~Worker() = default;
 
@@ -51,13 +54,18 @@ void Worker::route_next() {
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
+  if (shared_.snapshots) {
+    if (auto policies = tls_.save(now())) delivery_.keep(*std::move(policies), [] {});
+  }
   // Also what expired is routed: its event says at whom.
   if (feed->job->expires <= now()) {
     return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
                        answer.route ? answer.route->provider.name : std::string());
   }
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
-  if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure, {});
+  const bool passes = answer.failure.cause == Cause::kDnsFailure || answer.failure.cause == Cause::kTlsFailed;
+  if (!passes) return settle_feed(std::move(feed), answer.failure, {});
+  count_unroutable(feed->domain, answer);
   charge(*feed, answer.failure);
   if (feed->size() == 0) return;
   const TimePoint again = std::min(now() + retries_.after_failures(++feed->route_failures), feed->job->expires);
@@ -73,6 +81,11 @@ void Worker::charge(Feed& feed, const Outcome& outcome) {
   if (feed.job->paused || !feed.fill(spool(), 1)) return;
   const spool::Row row = feed.take();
   delivery_.settle({.job = feed.job, .row = row, .recipient = row.local + "@" + feed.domain}, outcome, {});
+}
+
+void Worker::count_unroutable(const std::string& domain, const smtp::RouteAnswer& answer) {
+  if (shared_.options.tls_reports && answer.failure.cause == Cause::kTlsFailed)
+    tls_.reports.record(domain, answer.tls, {.detail = answer.failure.detail});
 }
 
 void Worker::wake_aside() {
@@ -115,21 +128,26 @@ void Worker::deliver(FeedPtr feed, smtp::Route route) {
   const std::string key = feed->job->pool + '\0' + route.site;
   auto& site = sites_[key];
   if (site == nullptr) {
-    site = std::make_unique<Site>(*this, provider(route.provider), key, std::move(route.hosts), feed->job->pool);
+    site = std::make_unique<Site>(*this, provider(route.provider), key, std::move(route.hosts), route.tls, feed->job->pool);
   }
+  if (shared_.options.tls_reports) site->know_tls(feed->domain, route.tls);
   site->push(std::move(feed));
   site->pump();
 }
 
-std::unique_ptr<smtp::Pool> Worker::make_pool(Provider& provider, const Egress& egress,
-                                              const std::vector<smtp::RouteHost>& hosts, smtp::PoolHandler& handler) {
+std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler,
+                                              std::function<void(const smtp::TlsResult&)> on_tls) {
+  warming::Pacer& pacer = site.provider().pacer;
   smtp::PoolOptions options{
       .local = egress.address,
       .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
       .port = shared_.options.port,
-      .connections_max = std::max(1, provider.pacer.connections(egress.number, now())),
-      .messages_per_connection = provider.pacer.limits(egress.number).messages_per_connection};
-  return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), hosts, handler, random_);
+      .connections_max = std::max(1, pacer.connections(egress.number, now())),
+      .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
+      .tls = site.tls(),
+      .secure = tls_.secure()};
+  if (shared_.options.tls_reports) options.on_tls = std::move(on_tls);
+  return std::make_unique<smtp::Pool>(loop_, transport_, resolver_, std::move(options), site.hosts(), handler, random_);
 }
 
 // Row 6. The claims are durable before the messages are made, so before they can be sent. What is quickly made is made

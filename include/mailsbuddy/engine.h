@@ -50,7 +50,9 @@ struct EngineOptions {
   std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
   std::chrono::seconds first_retry{600};        // The wait after a first deferral; it doubles up to twelve times this.
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
-  smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
+  smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;  // What every domain gets, at least. kNone: and nothing more.
+  smtp::TlsPolicies tls_policies{};             // What domains publish, and what is said of single ones here. docs/tls.md.
+  bool tls_reports = false;                     // Count sessions for Engine::take_tls_reports().
   smtp::Timeouts timeouts{};
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
@@ -184,6 +186,7 @@ struct Event {
   std::string egress;           // IP address; empty: no connection.
   std::string mx_host;
   bool tls = false;
+  net::TlsVerify tls_verified = net::TlsVerify::kNone;  // What the host's certificate had to be, and was, verified by.
   TimePoint due{};              // When kDeferred.
 };
 
@@ -299,6 +302,9 @@ class Engine {
   std::vector<warming::Explanation> paces() const;
   // Other limits and thresholds, at once; what is owed under the old ones stays owed. Null: the shipped ones.
   void change(std::shared_ptr<const warming::Settings> settings);
+  // The TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. Sending them is the
+  // caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
+  std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
   std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.
