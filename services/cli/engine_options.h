@@ -10,6 +10,8 @@
 
 namespace mailsbuddy::cli {
 
+struct TlsArguments;
+
 Result<std::string> read_file(const std::string& path);
 Result<void> write_whole(const std::string& path, std::string_view text);  // Or not at all: a script can wait for it.
 Error about(std::string_view what, const Error& error);                    // "what" in front of the error's detail.
@@ -21,6 +23,7 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
 // of each signature that would not pass: before the campaign, not after it.
 void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const std::vector<std::string>& dns);
 Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given);
-Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads);
+Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads,
+                                                   const TlsArguments& tls);
 
 }  // namespace mailsbuddy::cli

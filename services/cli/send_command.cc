@@ -16,6 +16,7 @@
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
 #include "services/cli/progress.h"
+#include "services/cli/tls_options.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -46,7 +47,7 @@ struct SendOptions {
   std::string suppress_file;
   std::string inbound_maildir;
   std::int64_t inbound_linger_seconds = 0;
-  std::string tls = "opportunistic";
+  TlsArguments tls;
   std::string on_unknown = "resend";
   std::string limits_file;
   int connections = 0;
@@ -158,22 +159,21 @@ class Send {
     auto settings = settings_of(options_, *egress);
     if (!settings) return std::move(settings).error();
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
-    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads);
+    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
     if (!runtime) return std::move(runtime).error();
     for (const std::string& server : options_.dns) {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
     }
     if (*keys != nullptr) check_signatures(**keys, campaign->from.address.domain(), options_.dns);
-    auto engine = Engine::open({.egress = *std::move(egress),
-                                .keys = *std::move(keys),
-                                .max_age = std::chrono::seconds(options_.max_age_seconds),
-                                .first_retry = std::chrono::seconds(options_.first_retry_seconds),
-                                .tls = options_.tls == "none"       ? smtp::TlsPolicy::kNone
-                                       : options_.tls == "required" ? smtp::TlsPolicy::kRequired
-                                                                    : smtp::TlsPolicy::kOpportunistic,
-                                .port = options_.port,
-                                .settings = *std::move(settings),
-                                .runtime = *std::move(runtime)});
+    EngineOptions engine_options{.egress = *std::move(egress),
+                                 .keys = *std::move(keys),
+                                 .max_age = std::chrono::seconds(options_.max_age_seconds),
+                                 .first_retry = std::chrono::seconds(options_.first_retry_seconds),
+                                 .port = options_.port,
+                                 .settings = *std::move(settings),
+                                 .runtime = *std::move(runtime)};
+    if (auto set = set_policies(options_.tls, engine_options); !set) return set;
+    auto engine = Engine::open(std::move(engine_options));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
     engine_->subscribe(log_);
@@ -348,8 +348,7 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
       ->transform(seconds)->group("Campaign");
 
-  send->add_option("--tls", options->tls, "none, opportunistic or required")
-      ->check(CLI::IsMember({"none", "opportunistic", "required"}))->capture_default_str()->group("Delivery");
+  add_tls_options(*send, options->tls);
   send->add_option("--connections", options->connections, "Connections per IP and provider. Default: the provider's own limits")
       ->check(CLI::Range(1, 10'000))->group("Delivery");
   send->add_option("--rate", options->rate, "Messages per second per IP and provider; 0: unlimited")->check(CLI::NonNegativeNumber)->group("Delivery");
