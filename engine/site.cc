@@ -99,7 +99,7 @@ bool Site::unused(TimePoint now) const {
 
 const FairQueue::Gate& Site::gate() const {
   static const FairQueue::Gate kOpen;
-  return provider_.pacer.any_names() ? gate_ : kOpen;
+  return provider_.pacer.any_names(worker_.now()) ? gate_ : kOpen;
 }
 
 std::uint64_t Site::waiting() const {
@@ -236,7 +236,7 @@ void Site::send_ready(TimePoint now) {
 PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
   if (!mixed_ && lane.ready_at(now) > now) return nullptr;
   warming::Pacer& pacer = provider_.pacer;
-  const bool names = pacer.any_names();
+  const bool names = pacer.any_names(now);
   const Ways left = mixed_ ? ways(now) : Ways{};
   for (LookAhead& ahead : ahead_) {
     for (std::size_t i = 0; i < ahead.ready.size();) {
@@ -268,7 +268,7 @@ PreparedPtr Site::take_ready(LookAhead& ahead, std::size_t index) {
 
 // Made too soon for its names: a domain was paused, or an account's octets are used up.
 void Site::give_back_blocked(TimePoint now) {
-  if (!provider_.pacer.any_names()) return;
+  if (!provider_.pacer.any_names(now)) return;
   for (LookAhead& ahead : ahead_) {
     for (std::size_t i = 0; i < ahead.ready.size();) {
       if (provider_.pacer.blocked_until(draw(*ahead.ready[i]), now) <= now + kHeldBackMax) {
@@ -343,7 +343,7 @@ PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
   prepared->job = std::move(pulled.job);
   prepared->row = std::move(pulled.row);
   prepared->since = pulled.since;
-  prepared->holds = provider_.pacer.any_names();
+  prepared->holds = provider_.pacer.any_names(now);
   if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
   return prepared;
 }
@@ -455,7 +455,7 @@ void Site::arm(TimePoint now) {
   };
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
     if (!queue->empty()) wake = std::min({wake, queue->earliest_expiry(), reroute_at_});
-    if (provider_.pacer.any_names()) at(queue->opens_at(now));
+    if (provider_.pacer.any_names(now)) at(queue->opens_at(now));
   }
   at(ready_opens_);
   const bool work = waiting() > 0;
@@ -467,7 +467,7 @@ void Site::arm(TimePoint now) {
       wake = std::min(wake, std::max(now + kOpenAhead, lane->set_aside_until() + kFailuresRemembered));
     }
   }
-  if (work && mixed_ && rules_.overflow.hold_max > Duration(0)) at(oldest(now) + rules_.overflow.hold_max);
+  if (work && mixed_ && overflow_way(now) == warming::Way::kWait) at(oldest(now) + rules_.overflow.hold_max);
   TimerWheel& timers = worker_.loop().timers();
   if (wake == TimePoint::max()) {
     timers.cancel(timer_);

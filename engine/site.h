@@ -173,6 +173,7 @@ class Site {
   warming::Way way(const Ways& ways, bool admitted, bool retry, TimePoint since, TimePoint now) const;
   bool may_carry(const Lane& lane, const Prepared& prepared, const Ways& ways, TimePoint now) const;
   bool has_work(const Lane& lane, TimePoint now) const;
+  warming::Way overflow_way(TimePoint now) const;
   bool above_cap(TimePoint now) const;
   bool for_cold(const Job& job, const spool::Row& row) const;
   bool for_cold(const Lane& lane, const Job& job, const spool::Row& row) const;

@@ -63,8 +63,9 @@ bool Site::may_carry(const Lane& lane, const Prepared& each, const Ways& left, T
                       : by_policy == Way::kColdAnyway && lane.ready_at(now, true) <= now;
 }
 
-// When the row that waits longest could first have gone.
+// When the row that waits longest could first have gone. Where nobody is held for a time, nobody needs to know.
 TimePoint Site::oldest(TimePoint now) const {
+  if (rules_.overflow.hold_max <= Duration(0)) return now;
   TimePoint since = std::min({now, queue_.oldest(), engaged_.oldest(), rest_.oldest()});
   for (const LookAhead& ahead : ahead_) {
     for (const PreparedPtr& each : ahead.ready) since = std::min(since, each->since);
@@ -72,17 +73,23 @@ TimePoint Site::oldest(TimePoint now) const {
   return since;
 }
 
+// Of the rows that wait, those that the fewest may carry.
+Way Site::overflow_way(TimePoint now) const {
+  const Ways left = ways(now);
+  const bool own = left.warm_left || (left.cold_left && rest_.empty());
+  return own ? Way::kWarm : way(left, rest_.empty(), false, oldest(now), now);
+}
+
 // Rows for which the policy says so may be sent over cold IPs above their caps.
 bool Site::above_cap(TimePoint now) const {
   if (rules_.overflow.when != Overflow::kSendAnyway && rules_.overflow.then != Overflow::kSendAnyway) return false;
-  const Ways left = ways(now);
-  return way(left, rest_.empty(), false, oldest(now), now) == Way::kColdAnyway;
+  return overflow_way(now) == Way::kColdAnyway;
 }
 
 // Whether a connection of this lane would have something to carry.
 bool Site::has_work(const Lane& lane, TimePoint now) const {
   if (!mixed_) return true;
-  if (lane.guest()) return way(ways(now), rest_.empty(), false, oldest(now), now) == Way::kNamedPool;
+  if (lane.guest()) return overflow_way(now) == Way::kNamedPool;
   if (!lane.cold() || !rules_.engaged_only) return true;
   const auto is_for = [&](const PreparedPtr& each) { return for_cold(lane, *each->job, each->row); };
   return !engaged_.empty() ||

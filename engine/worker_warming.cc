@@ -104,8 +104,9 @@ void Worker::wake(Provider& provider) {
 // Asked and told from outside
 
 Result<warming::Explanation> Worker::explain(const ProviderId& id, std::string_view ip) {
+  const bool known = providers_.contains(id);
   auto explained = provider(id).pacer.explain(ip, now());
-  forget_if_fresh(id);
+  if (!known) providers_.erase(id);  // What it stands for is where it was: in the spool, or nowhere.
   return explained;
 }
 

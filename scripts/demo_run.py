@@ -142,7 +142,7 @@ def run(arguments, folder, children):
     recipients = set()
     for line in open(folder / "events.jsonl", encoding="utf-8"):
         event = json.loads(line)
-        if event["kind"] == "deferred":
+        if event["kind"] in ("deferred", "decision"):
             continue
         if event["recipient"] in recipients:
             sys.exit(f"demo: {event['recipient']} was settled twice")

@@ -139,6 +139,7 @@ bool Pace::at_rest(TimePoint now) const {
   return budget_.curve_.daily.empty() && budget_.pinned_ == kNoCap && !paused_ && !suspended(now) && rate_ >= 1 &&
          rate_max_ >= 1 && connections_ == limits_.connections && connections_known_ == 0 && throttle_.at_rest(now) &&
          window_.deferred + window_.rejected + window_.bounced == 0 &&
+         (day_.attempts < thresholds_.samples_min || budget_.calendar_day_of(now) != budget_.calendar_day_) &&
          (reputation_events_ + block_events_ + rate_events_ == 0 || now - events_since_ >= std::chrono::hours(1));
 }
 

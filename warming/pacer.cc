@@ -54,6 +54,7 @@ struct Pacer::State {
   int total_connections = INT_MAX;
   std::array<ByName<Named>, kSubjectCount> named;  // By Subject; those with limits of their own.
   ByName<Domain> domains;                             // Paused, or about to be.
+  TimePoint domains_until{};                          // None is paused longer.
   bool any_named = false;
 
   void read_settings() {
@@ -136,7 +137,7 @@ TimePoint Pacer::next(std::size_t ip, const Draw& draw, TimePoint now) {
   TimePoint at = state_->paces[ip]->next(now, draw.bytes);
   if (at == kNever) return at;
   state_->visit(draw, now, [&](const Throttle& each) { at = std::max(at, each.next(now, draw.bytes)); });
-  return state_->domains.empty() ? at : std::max(at, domain_paused_until(draw.sender_domain));
+  return now >= state_->domains_until ? at : std::max(at, domain_paused_until(draw.sender_domain));
 }
 
 void Pacer::take(std::size_t ip, const Draw& draw, TimePoint now, std::uint64_t messages) {
@@ -153,12 +154,12 @@ TimePoint Pacer::next_over_cap(std::size_t ip, const Draw& draw, TimePoint now) 
   TimePoint at = state_->paces[ip]->next_over_cap(now, draw.bytes);
   if (at == kNever) return at;
   state_->visit(draw, now, [&](const Throttle& each) { at = std::max(at, each.next(now, draw.bytes)); });
-  return state_->domains.empty() ? at : std::max(at, domain_paused_until(draw.sender_domain));
+  return now >= state_->domains_until ? at : std::max(at, domain_paused_until(draw.sender_domain));
 }
 
 bool Pacer::exhausted(std::size_t ip, TimePoint now) { return state_->paces[ip]->exhausted(now); }
 
-bool Pacer::any_names() const noexcept { return state_->any_named || !state_->domains.empty(); }
+bool Pacer::any_names(TimePoint now) const noexcept { return state_->any_named || now < state_->domains_until; }
 
 TimePoint Pacer::next_named(const Draw& draw, TimePoint now) {
   TimePoint at = std::max(now, domain_paused_until(draw.sender_domain));
@@ -250,6 +251,7 @@ void Pacer::State::pause_domain(const Signal& signal, TimePoint now) {
   if (signal.needs_operator) length = t.alert_pause;
   const TimePoint before = domain.until;
   domain.until = now + length;
+  domains_until = std::max(domains_until, domain.until);
   ++domain.pauses;
   domain.events = 0;
   keep(decisions, {.kind = DecisionKind::kPauseDomain,
@@ -412,6 +414,7 @@ Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
   if (in.bad() || !in.at_end()) return bad("cut short, or longer than it should be");
   s.paces = std::move(paces);
   s.domains = std::move(domains);
+  for (const auto& each : s.domains) s.domains_until = std::max(s.domains_until, each.second.until);
   for (const auto& pace : s.paces) pace->restored(now);
   s.total.exhaust(now);
   return {};

@@ -516,7 +516,7 @@ class Pacer {
   // Names apart from the IPs: limits of site, campaign, account and sending domain, and pauses of a sending domain. A
   // sender that makes messages ahead asks here before it does, and holds a place for each until it is sent or given back,
   // so that no more are made than may go. next() has the last word when it is sent.
-  bool any_names() const noexcept;  // False: there are none, and the others have nothing to say.
+  bool any_names(TimePoint now) const noexcept;  // False: there are none, and the others have nothing to say.
   TimePoint next_named(const Draw& draw, TimePoint now);  // For one more than have a place; bytes are not looked at.
   void hold(const Draw& draw, TimePoint now);
   void let_go(const Draw& draw, TimePoint now);

@@ -8,6 +8,10 @@
 
 #include "mailsbuddy/engine.h"
 
+namespace CLI {
+class App;
+}
+
 namespace mailsbuddy::cli {
 
 struct TlsArguments;
@@ -23,6 +27,21 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
 // of each signature that would not pass: before the campaign, not after it.
 void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const std::vector<std::string>& dns);
 Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given);
+
+// --warm IP=CURVE, --limits FILE and the like: what an engine is told of pace.
+struct PaceOptions {
+  std::vector<std::string> warm;  // IP=CURVE
+  std::string limits_file;
+  std::string overflow = "warm";  // Or "wait", "send_anyway", "fail", "pool:NAME".
+  std::int64_t hold_seconds = 0;
+  std::string engaged_field;
+  int utc_offset_minutes = 0;
+  bool fixed = false;
+  std::string report_file;
+};
+void add_pace_options(CLI::App& app, PaceOptions& options);
+// Into `engine`, whose egress IPs are there. `said`: settings of every one of them, before which the file's stand back.
+Result<void> apply_pace(const PaceOptions& options, const std::string& said, EngineOptions& engine);
 Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads,
                                                    const TlsArguments& tls);
 

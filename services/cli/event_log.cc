@@ -17,7 +17,27 @@ std::string iso_time(TimePoint time) {
                      (milliseconds - seconds).count());
 }
 
+constexpr std::size_t kDecisionsShown = 100;
+
+// What came from elsewhere may hold anything; what is no UTF-8 becomes U+FFFD.
+std::string dump(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
+
+std::string to_json(const warming::Decision& decision) {
+  return dump({{"time", iso_time(decision.time)},
+               {"kind", "decision"},
+               {"decision", to_string(decision.kind)},
+               {"provider", decision.provider},
+               {"subject", decision.ip},
+               {"rule", decision.rule},
+               {"seen", decision.seen},
+               {"what", decision.what},
+               {"old", decision.old_value},
+               {"new", decision.new_value}});
+}
 
 std::string to_json(const Event& event) {
   nlohmann::ordered_json json{{"time", iso_time(event.time)},
@@ -48,8 +68,7 @@ std::string to_json(const Event& event) {
       json["tls_verified"] = event.tls_verified == net::TlsVerify::kDane ? "dane" : "webpki";
   }
   if (event.kind == EventKind::kDeferred) json["due"] = iso_time(event.due);
-  // A reply may hold anything; what is no UTF-8 becomes U+FFFD.
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return dump(json);
 }
 
 std::uint64_t KindCounts::final() const noexcept {
@@ -80,6 +99,21 @@ void EventLog::on_events(std::span<const Event> events) {
     if (file_.is_open()) file_ << to_json(event) << '\n';
   }
   if (file_.is_open()) file_.flush();
+}
+
+void EventLog::on_decisions(std::span<const warming::Decision> decisions) {
+  const std::lock_guard lock(mutex_);
+  for (const warming::Decision& each : decisions) {
+    if (file_.is_open()) file_ << to_json(each) << '\n';
+    decisions_.push_back(each.str());
+  }
+  if (decisions_.size() > kDecisionsShown) decisions_.erase(decisions_.begin(), decisions_.end() - kDecisionsShown);
+  if (file_.is_open()) file_.flush();
+}
+
+std::vector<std::string> EventLog::take_decisions() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(decisions_, {});
 }
 
 std::map<std::string, KindCounts> EventLog::by_provider() const {

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "mailsbuddy/engine.h"
 
@@ -19,6 +20,7 @@ struct KindCounts {
 };
 
 std::string to_json(const Event& event);  // One line, without its end.
+std::string to_json(const warming::Decision& decision);
 
 // Threads: on_events() on the engine's event thread, the rest on any.
 class EventLog final : public EventSink {
@@ -26,10 +28,12 @@ class EventLog final : public EventSink {
   // `path` empty: no file. Errors: kIo.
   Result<void> open(const std::string& path);
   void on_events(std::span<const Event> events) override;
+  void on_decisions(std::span<const warming::Decision> decisions) override;
 
   // What came back by mail is not among them: it is of no provider. "(none)": settled before a provider was known.
   std::map<std::string, KindCounts> by_provider() const;
   std::uint64_t came_back() const;                        // Events of the campaign that came back by mail.
+  std::vector<std::string> take_decisions();              // In words, since the last call; the newest hundred.
   std::string last_trouble() const;                       // The newest deferral in words; empty: none.
 
  private:
@@ -37,6 +41,7 @@ class EventLog final : public EventSink {
   std::map<std::string, KindCounts> providers_;
   std::uint64_t came_back_ = 0;
   std::string last_trouble_;
+  std::vector<std::string> decisions_;
   std::ofstream file_;
 };
 

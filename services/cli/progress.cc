@@ -29,10 +29,11 @@ std::string bar(std::uint64_t part, std::uint64_t whole) {
 std::string one_line(const CampaignStatus& status) {
   const std::uint64_t done = final_rows(status);
   std::string left = status.settled() ? "done" : "time left unknown";
-  if (status.settled_per_second > 0 && !status.settled()) {
-    const double seconds = static_cast<double>(status.total - done) / status.settled_per_second;
-    left = human_duration(std::chrono::seconds(static_cast<std::int64_t>(std::min(seconds, 1e9)))) + " left";
+  if (status.finish && !status.settled()) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*status.finish - SystemClock().now());
+    left = human_duration(std::max(seconds, std::chrono::seconds(0))) + " left";
   }
+  if (!status.finish_bound.empty()) left += fmt::format(" ({})", status.finish_bound);
   return fmt::format("{} of {} settled  sent {}  waiting to retry {}  bounced {}  {:.0f}/s  {}", done, status.total,
                      status.of(spool::State::kDelivered), status.of(spool::State::kDeferred),
                      status.of(spool::State::kBounced), status.settled_per_second, left);
@@ -60,7 +61,12 @@ void Progress::clear_drawn() {
   drawn_lines_ = 0;
 }
 
-void Progress::show(const CampaignStatus& status, const EventLog& log) {
+void Progress::show(const CampaignStatus& status, EventLog& log) {
+  if (const auto decisions = log.take_decisions(); !decisions.empty()) {
+    clear_drawn();
+    for (const std::string& each : decisions) fmt::print(stderr, "{}\n", each);
+    if (terminal_) next_ = {};  // What was drawn is gone.
+  }
   const auto now = std::chrono::steady_clock::now();
   if (now < next_) return;
   next_ = now + (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(5));

@@ -12,7 +12,7 @@ namespace mailsbuddy::cli {
 class Progress {
  public:
   Progress();
-  void show(const CampaignStatus& status, const EventLog& log);  // Call often: it draws when it is time.
+  void show(const CampaignStatus& status, EventLog& log);        // Call often: it draws when it is time.
   void finish();                                                 // Leaves the terminal clean for what follows.
 
  private:

@@ -49,7 +49,7 @@ struct SendOptions {
   std::int64_t inbound_linger_seconds = 0;
   TlsArguments tls;
   std::string on_unknown = "resend";
-  std::string limits_file;
+  PaceOptions pace;
   int connections = 0;
   double rate = -1;
   int messages_per_connection = 0;
@@ -66,23 +66,13 @@ void on_interrupt(int) {
   if (interrupts > 1) std::_Exit(130);
 }
 
-// The shipped ones, --limits over them, and what the other options say of each of our IPs over both.
-Result<std::shared_ptr<const warming::Settings>> settings_of(const SendOptions& options, const std::vector<EgressIp>& egress) {
-  auto settings = std::make_shared<warming::Settings>(warming::Settings::shipped());
-  if (!options.limits_file.empty()) {
-    auto text = read_file(options.limits_file);
-    if (!text) return about("--limits", text.error());
-    if (auto added = settings->add(*text, options.limits_file); !added) return std::move(added).error();
-  }
+// What the options say of each of our IPs, as settings.
+std::string limits_said(const SendOptions& options) {
   std::string said;
   if (options.connections > 0) said += fmt::format(" connections={}", options.connections);
   if (options.messages_per_connection > 0) said += fmt::format(" messages_per_connection={}", options.messages_per_connection);
-  if (options.rate >= 0) said += fmt::format(" messages_per_second={} burst={}", options.rate, std::max(1.0, options.rate / 10));
-  for (const EgressIp& ip : egress) {
-    if (said.empty()) break;
-    if (auto added = settings->add(fmt::format("* ip:{}{}", ip.address, said), "command line"); !added) return std::move(added).error();
-  }
-  return std::shared_ptr<const warming::Settings>(std::move(settings));
+  if (options.rate >= 0) said += fmt::format(" messages_per_second={:f} burst={:f}", options.rate, std::max(1.0, options.rate / 10));
+  return said;
 }
 
 Result<Campaign> make_campaign(const SendOptions& options, const std::string& address_column) {
@@ -156,8 +146,6 @@ class Send {
     if (!keys) return std::move(keys).error();
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
-    auto settings = settings_of(options_, *egress);
-    if (!settings) return std::move(settings).error();
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
     if (!runtime) return std::move(runtime).error();
@@ -165,15 +153,15 @@ class Send {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
     }
     if (*keys != nullptr) check_signatures(**keys, campaign->from.address.domain(), options_.dns);
-    EngineOptions engine_options{.egress = *std::move(egress),
-                                 .keys = *std::move(keys),
-                                 .max_age = std::chrono::seconds(options_.max_age_seconds),
-                                 .first_retry = std::chrono::seconds(options_.first_retry_seconds),
-                                 .port = options_.port,
-                                 .settings = *std::move(settings),
-                                 .runtime = *std::move(runtime)};
-    if (auto set = set_policies(options_.tls, engine_options); !set) return set;
-    auto engine = Engine::open(std::move(engine_options));
+    EngineOptions how{.egress = *std::move(egress),
+                      .keys = *std::move(keys),
+                      .max_age = std::chrono::seconds(options_.max_age_seconds),
+                      .first_retry = std::chrono::seconds(options_.first_retry_seconds),
+                      .port = options_.port,
+                      .runtime = *std::move(runtime)};
+    if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
+    if (auto set = set_policies(options_.tls, how); !set) return set;
+    auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
     engine_->subscribe(log_);
@@ -212,6 +200,7 @@ class Send {
     CampaignStatus now = status();
     while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
       progress.show(now, *log_);
+      report_pace();
       std::this_thread::sleep_for(50ms);
       now = status();
     }
@@ -225,11 +214,25 @@ class Send {
       }
     }
     progress.finish();
+    pace_report_at_ = {};
+    report_pace();
     if (inbound_ != nullptr) linger();
     // Settled first, reported a moment later: let the events arrive.
     const auto limit = std::chrono::steady_clock::now() + 10s;
     while (!all_logged(status()) && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(5ms);
+    }
+  }
+
+  // A file that can be read at any moment, as `mailsbuddy warm explain` puts it.
+  void report_pace() {
+    const auto now = std::chrono::steady_clock::now();
+    if (options_.pace.report_file.empty() || now < pace_report_at_) return;
+    pace_report_at_ = now + 5s;
+    std::string text;
+    for (const warming::Explanation& each : engine_->paces()) text += each.str() + "\n";
+    if (auto written = write_whole(options_.pace.report_file, text); !written) {
+      fmt::print(stderr, "warning: --pace-report: {}\n", written.error().detail);
     }
   }
 
@@ -303,6 +306,7 @@ class Send {
   std::string campaign_;
   ImportReport import_;
   std::chrono::steady_clock::time_point started_;
+  std::chrono::steady_clock::time_point pace_report_at_{};
 };
 
 constexpr const char* kFooter = R"(
@@ -354,6 +358,7 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--rate", options->rate, "Messages per second per IP and provider; 0: unlimited")->check(CLI::NonNegativeNumber)->group("Delivery");
   send->add_option("--messages-per-connection", options->messages_per_connection, "Then a new connection")
       ->check(CLI::PositiveNumber)->group("Delivery");
+  add_pace_options(*send, options->pace);
   send->add_option("--first-retry", options->first_retry_seconds, "Wait after a first deferral, for example 90s or 10m")
       ->transform(seconds)->group("Delivery");
   send->add_option("--max-age", options->max_age_seconds, "Give up after this, for example 4h or 5d")->transform(seconds)->group("Delivery");

@@ -107,6 +107,64 @@ BOOST_FIXTURE_TEST_CASE(what_is_given_back_is_next, World) {
   BOOST_TEST(pull_jobs(Priority::kBulk, 3) == "aa-");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_shut_gate_is_passed_over_and_asked_again_at_its_time, World) {
+  const TimePoint now(std::chrono::seconds(100));
+  const TimePoint later(std::chrono::seconds(200));
+  push(job("a", "one"), "x.test", 2);
+  push(job("b", "one"), "x.test", 2);
+  int asked = 0;
+  TimePoint opens = later;
+  const FairQueue::Gate gate = [&](const Job& each) {
+    if (each.id != "a") return TimePoint{};
+    ++asked;
+    return opens;
+  };
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100, now, gate) == 2U);
+  BOOST_TEST(queue.pull(Priority::kBulk, now, gate)->job->id == "b");
+  BOOST_TEST(queue.pull(Priority::kBulk, now, gate)->job->id == "b");
+  BOOST_TEST(!queue.pull(Priority::kBulk, now, gate).has_value());
+  BOOST_TEST(asked == 1);  // Once, until its time.
+  BOOST_TEST((queue.opens_at(now) == later));
+  opens = {};
+  BOOST_TEST(!queue.pull(Priority::kBulk, now, gate).has_value());
+  BOOST_TEST(queue.pull(Priority::kBulk, later, gate)->job->id == "a");
+  opens = later + std::chrono::seconds(100);
+  BOOST_TEST(!queue.pull(Priority::kBulk, later, gate).has_value());
+  opens = {};
+  queue.ask_again();
+  BOOST_TEST((queue.opens_at(later) == TimePoint::max()));
+  BOOST_TEST(queue.pull(Priority::kBulk, later, gate)->job->id == "a");
+}
+
+// What a gate keeps back of an account's single messages does not hold up the others.
+BOOST_FIXTURE_TEST_CASE(single_messages_are_kept_back_by_domain_and_campaign, World) {
+  const char* kFrom[] = {"shut.example", "open.example", "shut.example", "open.example"};
+  for (int i = 0; i < 4; ++i) {
+    const JobPtr message = job("m" + std::to_string(i), "one", Priority::kBulk, false);
+    message->from_domain = kFrom[i];
+    push(message, "x.test", 1);
+  }
+  const TimePoint now(std::chrono::seconds(100));
+  const FairQueue::Gate gate = [](const Job& each) {
+    return each.from_domain == "shut.example" ? TimePoint::max() : TimePoint{};
+  };
+  BOOST_TEST(queue.pull(Priority::kBulk, now, gate)->job->id == "m1");
+  BOOST_TEST(queue.pull(Priority::kBulk, now, gate)->job->id == "m3");
+  BOOST_TEST(!queue.pull(Priority::kBulk, now, gate).has_value());
+  BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 2U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_waits_too_long_is_taken_out, World) {
+  const JobPtr a = job("a", "one");
+  push(a, "x.test", 2);
+  BOOST_TEST((queue.oldest() == TimePoint{}));
+  a->paused = true;
+  BOOST_TEST(queue.take_older(TimePoint(std::chrono::seconds(1))).empty());
+  a->paused = false;
+  BOOST_TEST(queue.take_older(TimePoint(std::chrono::seconds(1))).size() == 1U);
+  BOOST_TEST((queue.oldest() == TimePoint::max()));
+}
+
 BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {
   const JobPtr a = job("a", "one");
   const JobPtr b = job("b", "one");

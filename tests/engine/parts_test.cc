@@ -38,6 +38,27 @@ Event sample_event() {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(a_decision_survives_the_outbox_and_is_no_event) {
+  const warming::Decision decision{.kind = warming::DecisionKind::kStepBack,
+                                   .time = TimePoint(5s),
+                                   .provider = "google",
+                                   .ip = "192.0.2.1",
+                                   .rule = "deferral_step_back",
+                                   .seen = "deferred 5.2 % of 1204",
+                                   .what = "daily cap",
+                                   .old_value = 1'000,
+                                   .new_value = 500};
+  const std::string bytes = encode_decision(decision);
+  const auto back = decode_decision(bytes);
+  BOOST_REQUIRE(back.has_value());
+  BOOST_TEST(back->str() == decision.str());
+  BOOST_TEST(is_decision(bytes));
+  BOOST_TEST(!is_decision(encode_event(sample_event())));
+  BOOST_TEST(!is_decision({}));
+  for (std::size_t size = 0; size < bytes.size(); ++size) BOOST_TEST(!decode_decision(bytes.substr(0, size)).has_value());
+  BOOST_TEST(!decode_decision(encode_event(sample_event())).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(an_event_survives_the_outbox) {
   const Event event = sample_event();
   const auto back = decode_event(encode_event(event));

@@ -160,7 +160,8 @@ class World:
     def finish(process):
         stdout, stderr = process.communicate(timeout=RUN_SECONDS)
         text = process.events.read_text(encoding="utf-8") if process.events.exists() else ""
-        return Run(process.returncode, stdout, stderr, [json.loads(line) for line in text.splitlines()])
+        events = [json.loads(line) for line in text.splitlines()]
+        return Run(process.returncode, stdout, stderr, [event for event in events if event["kind"] != "decision"])
 
     def send(self, *flags, **changed):
         return self.finish(self.start_send(*flags, **changed))

@@ -124,7 +124,7 @@ constexpr ReceiverPreset kPresets[] = {
 
 std::span<const ReceiverPreset> receiver_presets() { return kPresets; }
 
-Receiver::Receiver(const ReceiverPreset& preset, std::size_t ips, std::uint64_t seed)
+ReceiverModel::ReceiverModel(const ReceiverPreset& preset, std::size_t ips, std::uint64_t seed)
     : preset_(preset), random_(seed), ips_(ips) {
   const auto even = [this](Range range) { return range.low + (range.high - range.low) * random_.unit(); };
   const auto logarithmic = [this](Range range) { return range.low * std::pow(range.high / range.low, random_.unit()); };
@@ -140,7 +140,7 @@ Receiver::Receiver(const ReceiverPreset& preset, std::size_t ips, std::uint64_t 
   day_begins_ = std::chrono::minutes(random_.below(24 * 60));
 }
 
-std::string_view Receiver::text(Answer answer) const {
+std::string_view ReceiverModel::text(Answer answer) const {
   switch (answer) {
     case Answer::kAccepted:
       return "250 2.0.0 OK";
@@ -164,17 +164,17 @@ std::string_view Receiver::text(Answer answer) const {
   return {};
 }
 
-double Receiver::allowance(std::size_t ip) const {
+double ReceiverModel::allowance(std::size_t ip) const {
   const Ip& state = ips_[ip];
   return std::min(ceiling_, std::max(first_day_, growth_ * state.best_day)) * state.trust * domain_trust_;
 }
 
 // The expected number, as a whole one: its fraction is the chance of one more.
-std::uint64_t Receiver::draw(double expected) {
+std::uint64_t ReceiverModel::draw(double expected) {
   return static_cast<std::uint64_t>(std::max(expected, 0.0) + random_.unit());
 }
 
-void Receiver::end_day(Ip& ip) {
+void ReceiverModel::end_day(Ip& ip) {
   ip.best_day = std::max(ip.best_day * kFades, ip.accepted_today);
   const bool complained = ip.accepted_today > 1'000 && ip.complaints_today > kComplaintsBad * ip.accepted_today;
   if (complained) domain_trust_ = std::max(kTrustMin, domain_trust_ * kTrustAfterBlock);
@@ -183,7 +183,7 @@ void Receiver::end_day(Ip& ip) {
   ip.blocked_today = false;
 }
 
-void Receiver::roll(TimePoint now) {
+void ReceiverModel::roll(TimePoint now) {
   const auto hour = std::chrono::floor<std::chrono::hours>(now.time_since_epoch()).count();
   const auto day = std::chrono::floor<std::chrono::days>(now.time_since_epoch() - day_begins_).count();
   if (hour != hour_) {
@@ -200,7 +200,7 @@ void Receiver::roll(TimePoint now) {
 }
 
 // Who goes on sending into a block makes it longer.
-void Receiver::block(Ip& ip, TimePoint now) {
+void ReceiverModel::block(Ip& ip, TimePoint now) {
   const auto length = std::chrono::duration_cast<Duration>(
       std::chrono::duration<double, std::ratio<3600>>(std::min(block_hours_, kBlockHoursMax)));
   if (ip.blocked_until <= now) {
@@ -214,7 +214,7 @@ void Receiver::block(Ip& ip, TimePoint now) {
   ip.refused_today = 0;
 }
 
-BatchResult Receiver::send(std::size_t number, std::uint64_t count, bool fresh, int connections, TimePoint now) {
+BatchResult ReceiverModel::send(std::size_t number, std::uint64_t count, bool fresh, int connections, TimePoint now) {
   roll(now);
   Ip& ip = ips_[number];
   BatchResult result;
@@ -255,7 +255,7 @@ BatchResult Receiver::send(std::size_t number, std::uint64_t count, bool fresh, 
 }
 
 // A third of what is due, each hour or so: users read their mail over the day.
-std::uint64_t Receiver::complaints(std::size_t number, TimePoint now) {
+std::uint64_t ReceiverModel::complaints(std::size_t number, TimePoint now) {
   roll(now);
   Ip& ip = ips_[number];
   const auto reported = static_cast<std::uint64_t>(ip.complaints_due / 3 + random_.unit());

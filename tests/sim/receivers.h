@@ -61,9 +61,9 @@ struct BatchResult {
 };
 
 // One provider, seen from `ips` egress IPs and one sending domain. Threads: one owner. Time must not go backwards.
-class Receiver {
+class ReceiverModel {
  public:
-  Receiver(const ReceiverPreset& preset, std::size_t ips, std::uint64_t seed);
+  ReceiverModel(const ReceiverPreset& preset, std::size_t ips, std::uint64_t seed);
 
   // `ip` sends `count` messages over `connections`; `fresh`: for the first time.
   BatchResult send(std::size_t ip, std::uint64_t count, bool fresh, int connections, TimePoint now);

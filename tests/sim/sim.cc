@@ -91,6 +91,12 @@ struct Link {
 };
 using LinkPtr = std::shared_ptr<Link>;
 
+void server_ends(Link& link) {
+  link.server_open = false;
+  --link.receiver.connections;
+  --link.receiver.open_from[link.client];
+}
+
 void note(const Link& link, std::string_view who, std::string_view bytes) {
   if (link.world.trace) link.world.trace(fmt::format("{} {} {}: {}", link.client, link.server, who, bytes));
 }
@@ -105,8 +111,7 @@ void flush_replies(const LinkPtr& link) {
 void server_closed(const LinkPtr& link, ErrorCode code, const char* why) {
   if (!link->server_open) return;
   flush_replies(link);
-  link->server_open = false;
-  --link->receiver.connections;
+  server_ends(*link);
   link->world.loop.after(link->receiver.latency, [link, code, why] {
     if (net::StreamHandler* handler = std::exchange(link->handler, nullptr)) handler->on_closed({code, why});
   });
@@ -173,7 +178,9 @@ void on_rcpt(const LinkPtr& link, const std::string& line) {
   const std::string to = bracketed(line);
   const auto special = link->receiver.by_recipient.find(to);
   const Action action =
-      special != link->receiver.by_recipient.end() ? special->second : link->receiver.next("RCPT", "250 2.1.5 Ok");
+      link->receiver.judge ? Action{Action::Kind::kReply, link->receiver.judge(link->client, to)}
+      : special != link->receiver.by_recipient.end() ? special->second
+                                                     : link->receiver.next("RCPT", "250 2.1.5 Ok");
   if (act(link, action) == '2') link->rcpt_to = to;
 }
 
@@ -190,8 +197,12 @@ void on_dot(const LinkPtr& link) {
   link->overlapped = !link->input.empty();
   const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
   if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
-    link->receiver.mails.push_back(
-        {link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now()});
+    Receiver::Mail mail{link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now()};
+    if (link->receiver.take) {
+      link->receiver.take(mail);
+    } else {
+      link->receiver.mails.push_back(std::move(mail));
+    }
   }
   ++link->mails;
   link->data.clear();
@@ -263,6 +274,7 @@ void server_reads(const LinkPtr& link, const std::string& bytes) {
 void server_accepts(const LinkPtr& link) {
   Receiver& receiver = link->receiver;
   ++receiver.connections;
+  ++receiver.open_from[link->client];
   ++receiver.connections_seen;
   if (receiver.connections_max > 0 && receiver.connections > receiver.connections_max) {
     act(link, {Action::Kind::kReply, "421 4.7.0 Too many connections from your host"});
@@ -280,7 +292,7 @@ class SimStream final : public net::Stream {
   ~SimStream() override {
     link_->handler = nullptr;
     link_->world.loop.after(link_->receiver.latency, [link = link_] {
-      if (std::exchange(link->server_open, false)) --link->receiver.connections;
+      if (link->server_open) server_ends(*link);
     });
   }
 

@@ -72,6 +72,10 @@ struct Receiver {
     TimePoint at{};
   };
   std::vector<Mail> mails;
+  // Instead of the script: the reply to RCPT. And instead of keeping them in `mails`: what becomes of a message.
+  std::function<std::string(const std::string& client, const std::string& to)> judge;
+  std::function<void(const Mail&)> take;
+  std::map<std::string, int> open_from;         // Connections open now, by client.
   int connections = 0;                          // Open now.
   int connections_seen = 0;
   std::set<std::string> commands_seen;          // Verbs, for "never sent" checks.

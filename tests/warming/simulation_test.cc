@@ -64,7 +64,7 @@ using namespace std::chrono_literals;
 constexpr TimePoint kStart{std::chrono::days(20'800)};
 
 BOOST_AUTO_TEST_CASE(volume_is_granted_by_history) {
-  Receiver receiver(receiver_presets()[0], 1, 1);
+  ReceiverModel receiver(receiver_presets()[0], 1, 1);
   double before = receiver.allowance(0);
   for (int day = 0; day < 5; ++day) {
     for (int hour = 0; hour < 24; ++hour) {
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(volume_is_granted_by_history) {
 }
 
 BOOST_AUTO_TEST_CASE(too_much_is_deferred_and_more_is_blocked) {
-  Receiver receiver(receiver_presets()[0], 1, 1);
+  ReceiverModel receiver(receiver_presets()[0], 1, 1);
   const auto allowed = static_cast<std::uint64_t>(receiver.allowance(0));
   const BatchResult first = receiver.send(0, allowed * 2, false, 1, kStart);
   BOOST_TEST(first.of(Answer::kAccepted) <= allowed);
@@ -88,13 +88,13 @@ BOOST_AUTO_TEST_CASE(too_much_is_deferred_and_more_is_blocked) {
 }
 
 BOOST_AUTO_TEST_CASE(small_houses_greylist_until_they_know_the_ip) {
-  Receiver receiver(receiver_presets()[4], 1, 1);
+  ReceiverModel receiver(receiver_presets()[4], 1, 1);
   BOOST_TEST(receiver.send(0, 100, true, 1, kStart).of(Answer::kGreylisted) > 20U);
   BOOST_TEST(receiver.send(0, 100, false, 1, kStart).of(Answer::kGreylisted) == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(too_many_connections_are_refused) {
-  Receiver receiver(receiver_presets()[4], 1, 1);
+  ReceiverModel receiver(receiver_presets()[4], 1, 1);
   BOOST_TEST(receiver.send(0, 100, false, 5, kStart).of(Answer::kTooManyConnections) == 0U);
   BOOST_TEST(receiver.send(0, 100, false, 10, kStart).of(Answer::kTooManyConnections) >= 50U);
 }

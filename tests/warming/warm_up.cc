@@ -54,7 +54,7 @@ struct Queue {
 
 struct Provider {
   const ReceiverPreset* preset = nullptr;
-  std::unique_ptr<Receiver> receiver;
+  std::unique_ptr<ReceiverModel> receiver;
   std::array<warming::Signal, kAnswers> signals{};  // What each answer's text means to us.
   std::array<bool, kAnswers> permanent{};
   Queue queue;
@@ -98,7 +98,7 @@ class World {
   void add(const ReceiverPreset& preset, std::size_t index) {
     const auto ips = static_cast<std::size_t>(options_.ips);
     Provider provider{.preset = &preset,
-                      .receiver = std::make_unique<Receiver>(preset, ips, options_.seed * 1'000 + index)};
+                      .receiver = std::make_unique<ReceiverModel>(preset, ips, options_.seed * 1'000 + index)};
     provider.queue.fresh = static_cast<std::uint64_t>(kMix[index] * static_cast<double>(options_.messages));
     provider.blocked_steps.assign(ips, 0);
     const ProviderId id{std::string(preset.provider)};

@@ -1,0 +1,196 @@
+// Warming as the engine does it, where a scenario file can not show it: a second engine on the spool of the first, threads,
+// and what options are refused.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+#include <map>
+#include <thread>
+
+#include "mailsbuddy/engine.h"
+#include "tests/sim/sim.h"
+
+using namespace mailsbuddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+class Rows final : public RowSource {
+ public:
+  explicit Rows(int count) : count_(count) {}
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == count_) return std::optional<RowView>();
+    address_ = fmt::format("u{}@d.test", at_++);
+    return std::optional<RowView>({.number = static_cast<std::uint64_t>(at_), .address = address_, .values = {}});
+  }
+
+ private:
+  int count_;
+  int at_ = 0;
+  std::string address_;
+};
+
+// One receiver, and engines one after the other on one spool.
+struct World {
+  World() {
+    world.mx["d.test"] = {{10, "mx.d.test"}};
+    world.addresses["mx.d.test"] = {*net::IpAddress::parse("198.51.100.1")};
+    world.receivers["198.51.100.1"].judge = [this](const std::string&, const std::string&) {
+      ++by_day[std::chrono::floor<std::chrono::days>((world.loop.now() - sim::kLatency).time_since_epoch()).count()];
+      return std::string(says);
+    };
+    world.receivers["198.51.100.1"].take = [](const sim::Receiver::Mail&) {};
+  }
+
+  void open(std::string_view curve) {
+    engine.reset();
+    engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse(curve)}},
+                            .runtime = sim::make_runtime(world, 1),
+                            .spool = spool});
+  }
+
+  void campaign(int rows) {
+    const auto content = make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
+                                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+    Rows source(rows);
+    BOOST_REQUIRE(engine->start({.id = fmt::format("c{}", ++campaigns), .account = "a", .content = *content,
+                                 .from = *NamedAddress::parse("n@s.test"), .return_path_domain = "b.s.test"},
+                                source).has_value());
+  }
+
+  std::uint64_t on(int day) {
+    return by_day[std::chrono::floor<std::chrono::days>(sim::kStart.time_since_epoch()).count() + day];
+  }
+
+  sim::World world;
+  std::map<std::int64_t, std::uint64_t> by_day;
+  std::string_view says = "250 2.1.5 Ok";
+  std::shared_ptr<spool::Spool> spool = spool::make_memory_spool();
+  int campaigns = 0;
+  std::unique_ptr<Engine> engine;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_second_engine_does_not_grant_the_day_again, World) {
+  open("100,200 hour=1");
+  campaign(60);
+  world.loop.run_until(world.loop.now() + 1min);
+  BOOST_TEST(on(0) == 60U);
+  open("100,200 hour=1");
+  const auto explained = engine->explain("192.0.2.1", "d.test");
+  BOOST_REQUIRE(explained.has_value());
+  BOOST_TEST(explained->used >= 60U);  // Some more: what a snapshot covers counts as sent.
+  BOOST_TEST(explained->used <= 70U);
+  campaign(500);
+  world.loop.run_until(world.loop.now() + 15h);
+  BOOST_TEST(on(0) <= 100U);
+  BOOST_TEST(on(0) >= 90U);  // What a crash may cost.
+  world.loop.run_until(world.loop.now() + 24h);
+  BOOST_TEST(on(1) <= 200U);
+  BOOST_TEST(on(1) >= 150U);
+}
+
+// Wherever it ends: between a snapshot and its claim, or with messages on the wire.
+BOOST_FIXTURE_TEST_CASE(restarts_at_any_moment_stay_within_the_day, World) {
+  Random random(7);
+  open("300,600 hour=1");
+  for (int restart = 0; restart < 40; ++restart) {
+    campaign(50);
+    world.loop.run_until(world.loop.now() + std::chrono::microseconds(random.below(400'000)));
+    open("300,600 hour=1");
+  }
+  world.loop.run_until(world.loop.now() + 1h);
+  BOOST_TEST(on(0) <= 300U);
+  BOOST_TEST(on(0) > 50U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_suspension_outlives_the_engine, World) {
+  open("100,200");
+  says = "550 5.7.1 Service unavailable, client host 192.0.2.1 blocked using Spamhaus";
+  campaign(10);
+  world.loop.run_until(world.loop.now() + 1min);
+  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) == static_cast<int>(warming::PaceState::kSuspended));
+  open("100,200");
+  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) == static_cast<int>(warming::PaceState::kSuspended));
+}
+
+BOOST_FIXTURE_TEST_CASE(paces_lists_what_is_sent_to, World) {
+  open("100,200");
+  BOOST_TEST(engine->paces().empty());
+  campaign(5);
+  world.loop.run_until(world.loop.now() + 1min);
+  const auto paces = engine->paces();
+  BOOST_REQUIRE(paces.size() == 1U);
+  BOOST_TEST(paces[0].provider == "d.test");
+  BOOST_TEST(paces[0].used == 5U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_no_ip_is_an_error, World) {
+  open("100,200");
+  BOOST_TEST(int(engine->explain("192.0.2.9", "d.test").error().code) == int(ErrorCode::kNotFound));
+  BOOST_TEST(int(engine->command("192.0.2.9", "d.test", warming::Command::kPause).error().code) == int(ErrorCode::kNotFound));
+  BOOST_TEST(int(engine->command("192.0.2.1", "d.test", warming::Command::kPin, warming::kNoCap).error().code) ==
+             int(ErrorCode::kInvalidArgument));
+}
+
+// Real threads: many ask at once, of the threads that own the providers.
+BOOST_AUTO_TEST_CASE(any_thread_may_ask_and_tell) {
+  auto engine = *Engine::open({.egress = {{.address = "127.0.0.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse("10,20")}},
+                               .runtime_options = {.workers = 2}});
+  std::vector<std::thread> threads;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string provider = fmt::format("p{}.test", i);
+      for (int round = 0; round < 50; ++round) {
+        const bool told = engine->command("127.0.0.1", provider, warming::Command::kPin, 5).has_value();
+        const auto explained = engine->explain("127.0.0.1", provider);
+        if (told && explained && explained->cap == 5) ++good;
+        if (round % 10 == 0) engine->change(nullptr);
+        static_cast<void>(engine->paces());
+      }
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  BOOST_TEST(good == 200);
+  BOOST_TEST(engine->paces().size() == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(pools_that_would_strand_mail_are_refused) {
+  using warming::Overflow;
+  struct Case {
+    std::string_view name;
+    std::string pool = "cold";
+    PoolOptions options{};
+    std::string_view error;  // Empty: it is good.
+  };
+  const Case kCases[] = {
+      {.name = "defaults", .error = ""},
+      {.name = "no such pool", .pool = "none", .error = "no egress IP is in pool 'none'"},
+      {.name = "to another pool", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "warm"}}, .error = ""},
+      {.name = "to none", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "moon"}}, .error = "no egress IP's"},
+      {.name = "to itself", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "cold"}}, .error = "itself"},
+      {.name = "after the hold to none",
+       .options = {.overflow = {.when = Overflow::kWait, .hold_max = 1h, .then = Overflow::kNamedPool}},
+       .error = "no egress IP's"},
+      {.name = "a negative hold", .options = {.overflow = {.hold_max = -1h}}, .error = "negative"},
+      {.name = "engaged ones alone", .options = {.engaged_only = warming::EngagedOnly{}}, .error = "no IP is for the others"},
+      {.name = "engaged ones, the others anyway after a while",
+       .options = {.overflow = {.hold_max = 1h, .then = Overflow::kSendAnyway}, .engaged_only = warming::EngagedOnly{}},
+       .error = ""},
+      {.name = "engaged ones beside a warm IP", .pool = "warm", .options = {.engaged_only = warming::EngagedOnly{}}, .error = ""},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      sim::World world;
+      const auto opened = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .pool = "cold",
+                                                    .curve = *warming::Curve::parse("1,2")},
+                                                   {.address = "192.0.2.2", .ehlo_name = "b.test", .pool = "warm"}},
+                                        .pools = {{c.pool, c.options}},
+                                        .runtime = sim::make_runtime(world, 1)});
+      BOOST_TEST(opened.has_value() == c.error.empty());
+      if (!opened) BOOST_TEST(opened.error().detail.find(c.error) != std::string::npos, opened.error().detail);
+    }
+  }
+}

@@ -1,0 +1,145 @@
+// What a sender that looks ahead asks a Pacer for: places under the limits of names, what is above a cap, whether it may be
+// forgotten, and snapshots in two steps.
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <climits>
+
+#include "mailsbuddy/warming.h"
+
+namespace mailsbuddy::warming {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr TimePoint kMidnight{std::chrono::days(20'800)};
+const std::string kIp = "192.0.2.1";
+
+std::shared_ptr<const Settings> settings_of(std::string_view text) {
+  auto settings = std::make_shared<Settings>();
+  const auto added = settings->add(text, "test");
+  BOOST_REQUIRE_MESSAGE(added.has_value(), (added ? "" : added.error().detail));
+  return settings;
+}
+
+Pacer pacer_of(std::string_view settings, std::string_view curve = {}) {
+  PacedIp ip{.address = kIp};
+  if (!curve.empty()) ip.curve = *Curve::parse(curve);
+  return Pacer({.provider = {"google"}, .ips = {ip}, .settings = settings_of(settings)});
+}
+
+BOOST_AUTO_TEST_CASE(no_more_have_a_place_than_may_go) {
+  Pacer pacer = pacer_of("* campaign messages_per_second=1 burst=3\n");
+  const Draw spring{.campaign = "spring"};
+  BOOST_TEST(pacer.any_names(kMidnight));
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight));
+    pacer.hold(spring, kMidnight);
+  }
+  BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight + 1s));  // The fourth goes a second after the third.
+  BOOST_TEST((pacer.next_named({.campaign = "autumn"}, kMidnight) == kMidnight));
+  // Sent: its place becomes a permit.
+  pacer.let_go(spring, kMidnight);
+  pacer.take(0, spring, kMidnight);
+  BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight + 1s));
+  // Given back: another may have it.
+  pacer.let_go(spring, kMidnight);
+  BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight));
+  // Given back twice by mistake, it is no more than a place.
+  for (int i = 0; i < 5; ++i) pacer.let_go(spring, kMidnight);
+  BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight));
+  BOOST_TEST((pacer.blocked_until(spring, kMidnight) == kMidnight));
+}
+
+BOOST_AUTO_TEST_CASE(a_paused_domain_is_a_name) {
+  Pacer pacer = pacer_of("* ip connections=1\n");
+  BOOST_TEST(!pacer.any_names(kMidnight));
+  pacer.learn(0,
+              {.kind = SignalKind::kRejected,
+               .scope = SignalScope::kSenderDomain,
+               .slow_restart = true,
+               .sender_domain = "bad.example"},
+              kMidnight);
+  BOOST_TEST(pacer.any_names(kMidnight));
+  BOOST_TEST((pacer.next_named({.sender_domain = "bad.example"}, kMidnight) == kMidnight + 10min));
+  BOOST_TEST((pacer.blocked_until({.sender_domain = "good.example"}, kMidnight) == kMidnight));
+  BOOST_TEST((pacer.next(0, {}, kMidnight) == kMidnight));
+  BOOST_TEST(!pacer.any_names(kMidnight + 10min));
+}
+
+BOOST_AUTO_TEST_CASE(above_the_cap_limits_still_stand) {
+  Pacer pacer = pacer_of("* ip messages_per_second=10 burst=1\n* control smoothing=24\n", "2,4");
+  for (int i = 0; i < 2; ++i) pacer.take(0, {}, kMidnight + i * 1s);
+  BOOST_TEST(pacer.exhausted(0, kMidnight + 1s));
+  BOOST_TEST((pacer.next(0, {}, kMidnight + 1s) == kMidnight + 24h));
+  BOOST_TEST((pacer.next_over_cap(0, {}, kMidnight + 1s) == kMidnight + 1100ms));
+  BOOST_REQUIRE(pacer.command(kIp, Command::kPause, kMidnight + 1s).has_value());
+  BOOST_TEST((pacer.next_over_cap(0, {}, kMidnight + 2s) == kNever));
+}
+
+BOOST_AUTO_TEST_CASE(connections_of_all_ips_and_of_a_site) {
+  const Pacer pacer = pacer_of("* total connections=20\ngoogle site:mx1.example connections=2\n");
+  BOOST_TEST(pacer.connections_max(Subject::kTotal, {}) == 20);
+  BOOST_TEST(pacer.connections_max(Subject::kSite, "mx1.example") == 2);
+  BOOST_TEST(pacer.connections_max(Subject::kSite, "mx2.example") == INT_MAX);
+}
+
+BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
+  struct Case {
+    std::string_view name;
+    void (*happens)(Pacer& pacer);
+    bool at_rest = false;
+  };
+  const Case kCases[] = {
+      {.name = "nothing", .happens = [](Pacer&) {}, .at_rest = true},
+      {.name = "a message, ten minutes ago", .happens = [](Pacer& p) { p.take(0, {}, kMidnight); }, .at_rest = true},
+      {.name = "a message of a daily limit", .happens = [](Pacer& p) { p.take(0, {.account = "a"}, kMidnight); }},
+      {.name = "a place", .happens = [](Pacer& p) { p.hold({.account = "a"}, kMidnight); }},
+      {.name = "a pin",
+       .happens = [](Pacer& p) { static_cast<void>(p.command(kIp, Command::kPin, kMidnight, 5)), p.take_decisions(); }},
+      {.name = "a decision that nobody was told", .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
+      {.name = "a reply that counts",
+       .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight); }},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Pacer pacer = pacer_of("* account messages_per_day=100\n");
+      c.happens(pacer);
+      BOOST_TEST(pacer.at_rest(kMidnight + 10min) == c.at_rest);
+    }
+  }
+  BOOST_TEST(!pacer_of("", "1,2").at_rest(kMidnight));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_snapshot_covers_goes_when_it_is_stored) {
+  Pacer pacer = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+  pacer.require_snapshots();
+  BOOST_TEST(pacer.left(0, kMidnight) == 0U);
+  BOOST_TEST(!pacer.exhausted(0, kMidnight));  // The cap is not used up: nothing overflows for want of a snapshot.
+  BOOST_TEST(pacer.snapshot_due());
+  const std::string first = pacer.stage_snapshot(kMidnight);
+  BOOST_TEST(pacer.left(0, kMidnight) == 0U);
+  pacer.snapshot_stored();
+  BOOST_TEST(pacer.left(0, kMidnight) == 10U);
+  pacer.take(0, {}, kMidnight, 10);
+  // A crash before the second is stored finds the first.
+  const std::string second = pacer.stage_snapshot(kMidnight);
+  Pacer after = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+  BOOST_REQUIRE(after.restore(first, kMidnight).has_value());
+  BOOST_TEST(after.used(kMidnight) == 10U);
+  Pacer later = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+  BOOST_REQUIRE(later.restore(second, kMidnight).has_value());
+  BOOST_TEST(later.used(kMidnight) == 20U);
+}
+
+// What was staged on one day says nothing of the next.
+BOOST_AUTO_TEST_CASE(a_snapshot_of_yesterday_covers_nothing) {
+  Pacer pacer = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+  pacer.require_snapshots();
+  static_cast<void>(pacer.stage_snapshot(kMidnight));
+  BOOST_TEST(pacer.left(0, kMidnight + 24h) == 0U);
+  pacer.snapshot_stored();
+  BOOST_TEST(pacer.left(0, kMidnight + 24h) == 0U);
+}
+
+}  // namespace
+}  // namespace mailsbuddy::warming
