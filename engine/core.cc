@@ -213,6 +213,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
               .stopping = stopping_},
       random_(runtime().seed() ^ 0x6a6f6273) {
   settings_ = options_.settings;
+  tls_reported_ = now();
   for (const EgressIp& ip : options_.egress) curves_ |= ip.curve.has_value();
   for (int i = 0; i < runtime().workers(); ++i) workers_.push_back(std::make_unique<engine::Worker>(shared_, i));
 }

@@ -38,6 +38,7 @@ class Engine::Core {
   void change(std::shared_ptr<const warming::Settings> settings);
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   std::unique_ptr<Tracing> trace(TraceFilter filter);
+  std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
@@ -97,6 +98,9 @@ class Engine::Core {
     std::string bound;
   };
   mutable std::map<std::string, Finish, std::less<>> finishes_;  // Of jobs that were asked about lately.
+
+  std::mutex tls_mutex_;
+  TimePoint tls_reported_;                         // Until when take_tls_reports() has reported.
 
   mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
   std::map<std::string, engine::JobPtr, std::less<>> jobs_;

@@ -112,6 +112,7 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
               .egress = std::string(carrier.egress),
               .mx_host = std::string(carrier.mx_host),
               .tls = carrier.tls,
+              .tls_verified = carrier.tls_verified,
               .due = next.due};
   event.verdict.matched = {};  // A view into the caller's outcome, which the event outlives.
   if (!job.campaign) messages_.push_back(attempted.job);

@@ -20,6 +20,7 @@ struct Carrier {
   std::string_view egress{};
   std::string_view mx_host{};
   bool tls = false;
+  net::TlsVerify tls_verified = net::TlsVerify::kNone;
 };
 
 // A recipient as delivery sees it.

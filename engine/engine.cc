@@ -49,6 +49,7 @@ std::vector<warming::Explanation> Engine::paces() const { return core_->paces();
 void Engine::change(std::shared_ptr<const warming::Settings> settings) { core_->change(std::move(settings)); }
 void Engine::set_keys(std::shared_ptr<const dkim::KeyRing> keys) { core_->set_keys(std::move(keys)); }
 std::unique_ptr<Tracing> Engine::trace(TraceFilter filter) { return core_->trace(std::move(filter)); }
+std::vector<smtp::TlsReport> Engine::take_tls_reports() { return core_->take_tls_reports(); }
 void Engine::subscribe(std::shared_ptr<EventSink> sink) { core_->subscribe(std::move(sink)); }
 bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit); }
 

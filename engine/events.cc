@@ -24,7 +24,8 @@ void each_part(Codec& codec, E& event) {
   codec(event.outcome.stage), codec(event.outcome.cause), codec(event.outcome.reply.code);
   codec(event.outcome.reply.enhanced), codec(event.outcome.reply.text), codec(event.outcome.detail);
   codec(event.verdict.klass), codec(event.verdict.permanence), codec(event.verdict.scope), codec(event.verdict.reaction);
-  codec(event.rule), codec(event.provider), codec(event.egress), codec(event.mx_host), codec(event.tls), codec(event.due);
+  codec(event.rule), codec(event.provider), codec(event.egress), codec(event.mx_host), codec(event.tls);
+  codec(event.tls_verified), codec(event.due);
 }
 
 // Where an Event has its kind.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <climits>
+#include <utility>
 
 #include "engine/signal_of.h"
 #include "engine/site.h"
@@ -110,7 +111,9 @@ bool Lane::may_open(TimePoint now, bool above_cap) {
 
 void Lane::open() {
   site_.provider().pacer.take_connection(egress_.number, worker_.now());
-  if (pool_ == nullptr) pool_ = worker_.make_pool(egress_, site_, *this, tracer_);
+  if (pool_ == nullptr) {
+    pool_ = worker_.make_pool(egress_, site_, *this, tracer_, [this](const smtp::TlsResult& result) { on_tls(result); });
+  }
   pool_->set_messages_in_flight(window(worker_.now()));
   ++egress_.connections;
   worker_.count_connections(1);
@@ -124,6 +127,10 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   site_.let_go(*prepared, now);
   site_.provider().pacer.take(egress_.number, site_.draw(*prepared), now);
   Connection& connection = connections_[id];
+  if (connection.tls) {
+    const std::string_view to = std::string_view(prepared->recipient);
+    if (connection.tls_counted.emplace(to.substr(to.rfind('@') + 1)).second) site_.count_tls(to, &*connection.tls);
+  }
   const bool ahead = !connection.carries.empty();
   Sending& sending = connection.carries.emplace_back(
       Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .turn_at = now, .ahead = ahead, .started = !ahead});
@@ -162,11 +169,21 @@ void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
 }
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
-  connections_.try_emplace(connection);
+  Connection& ready = connections_[connection];
+  if (opened_) ready.tls = std::exchange(opened_, std::nullopt);
   hopeless_ = false;
   if (too_many(worker_.now())) pool.quit_idle();  // Fewer are allowed than when it was opened.
   site_.pump();
   follow(pool, connection);
+}
+
+// The pool tells of a session just before it is ready, and of each that came to nothing.
+void Lane::on_tls(const smtp::TlsResult& result) {
+  if (result.usable) {
+    opened_ = result;
+  } else {
+    site_.tls_failed(result);
+  }
 }
 
 // The last look at a message whose envelope was sent early. Its content has not been: dropping the connection is all
@@ -216,7 +233,8 @@ void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::Con
   Sending& sending = connection.carries.front();
   if (tracer_.active()) tracer_.ended(id, traced(*sending.message), outcome, worker_.now());
   const Carrier carrier{
-      .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls};
+      .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls,
+      .tls_verified = info.verified};
   if (outcome.stage < Stage::kRcptTo) refund(sending);
   const bool minds = learn_to_wait(connection, outcome) && !outcome.unknown();
   if (!sending.started && outcome.stage <= Stage::kMailFrom) {  // The connection ended before its turn came.

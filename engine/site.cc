@@ -27,8 +27,8 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
     : worker_(worker),
       provider_(provider),
       key_(std::move(key)),
-      hosts_(route.hosts),
       tls_(route.tls),
+      hosts_(route.hosts),
       relay_(route.relay),
       pool_(pool),
       rules_(worker.pool_options(pool)),
@@ -256,6 +256,27 @@ void Site::give_up(const Outcome& outcome) {
   }
 }
 
+void Site::know_tls(const std::string& domain, const smtp::RouteTls& tls) {
+  if (tls.sts != nullptr || !tls.sts_failure.empty()) {
+    tls_of_domains_.insert_or_assign(domain, tls);
+  } else {
+    tls_of_domains_.erase(domain);
+  }
+}
+
+void Site::tls_failed(const smtp::TlsResult& result) {
+  if (tls_failures_.size() < kTlsFailuresMax) tls_failures_.push_back(result);
+}
+
+void Site::count_tls(std::string_view recipient, const smtp::TlsResult* session) {
+  if (session == nullptr && tls_failures_.empty()) return;
+  const std::string domain(recipient.substr(recipient.rfind('@') + 1));
+  const auto own = tls_of_domains_.find(domain);
+  const smtp::RouteTls& tls = own != tls_of_domains_.end() ? own->second : tls_;
+  for (const smtp::TlsResult& failure : std::exchange(tls_failures_, {})) worker_.tls_reports().record(domain, tls, failure);
+  if (session != nullptr) worker_.tls_reports().record(domain, tls, *session);
+}
+
 // With every lane set aside, the rest of the queue waits where it is: rows are not churned through retries that would
 // fail alike. The one that bears the failure tells people what is wrong, and is tried again like any deferred one.
 void Site::charge() {
@@ -270,6 +291,7 @@ void Site::charge() {
         continue;
       }
       let_go(*prepared, now);
+      count_tls(prepared->recipient, nullptr);
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
                                 *failure_, {.provider = provider_.id.name});
       failure_.reset();
@@ -281,6 +303,7 @@ void Site::charge() {
     std::size_t rest_wanted = 1;
     const auto pulled = pull(priority, rest_wanted, now);
     if (!pulled) continue;
+    count_tls(pulled->domain, nullptr);
     worker_.delivery().settle(
         {.job = pulled->job, .row = pulled->row, .recipient = pulled->row.local + "@" + pulled->domain}, *failure_,
         {.provider = provider_.id.name});

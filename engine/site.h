@@ -78,6 +78,8 @@ class Lane final : public smtp::PoolHandler {
   };
   struct Connection {
     std::deque<Sending> carries;  // Empty: idle.
+    std::optional<smtp::TlsResult> tls{};  // If TLS reports are wanted.
+    std::set<std::string, std::less<>> tls_counted{};  // The domains that it was counted for.
     int completed = 0;            // Transactions that ended with a reply.
     int completed_ahead = 0;      // Those among them that were begun behind another.
   };
@@ -92,6 +94,7 @@ class Lane final : public smtp::PoolHandler {
   bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
+  void on_tls(const smtp::TlsResult& result);
   bool proven() const;  // One of the connections has completed a transaction.
 
   Site& site_;
@@ -101,6 +104,7 @@ class Lane final : public smtp::PoolHandler {
   LaneTracer tracer_;
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
+  std::optional<smtp::TlsResult> opened_;  // Of the one that is about to be ready.
   TimePoint set_aside_until_{};
   TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
@@ -131,6 +135,10 @@ class Site {
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   const smtp::RouteTls& tls() const noexcept { return tls_; }
   const smtp::Relay* relay() const noexcept { return relay_.get(); }  // Null: its hosts are MX hosts.
+  // For TLS reports. A failure counts for the domain whose mail it keeps back: that of the next row that is sent or charged.
+  void know_tls(const std::string& domain, const smtp::RouteTls& tls);
+  void tls_failed(const smtp::TlsResult& result);
+  void count_tls(std::string_view recipient, const smtp::TlsResult* session);  // Null: there was none.
   Provider& provider() noexcept { return provider_; }
   std::uint64_t waiting() const;  // Rows and messages that want to go.
   std::uint64_t waiting(const Job& job) const;
@@ -214,9 +222,13 @@ class Site {
 
   Worker& worker_;
   Provider& provider_;
+  static constexpr std::size_t kTlsFailuresMax = 20;  // Not counted yet: of one round of the hosts.
+
   std::string key_;
-  std::vector<smtp::RouteHost> hosts_;
   smtp::RouteTls tls_;
+  std::unordered_map<std::string, smtp::RouteTls> tls_of_domains_;  // Of those that have more to say than tls_.
+  std::vector<smtp::TlsResult> tls_failures_;
+  std::vector<smtp::RouteHost> hosts_;
   std::shared_ptr<const smtp::Relay> relay_;
   std::string pool_;
   const PoolOptions& rules_;

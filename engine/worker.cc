@@ -21,7 +21,8 @@ Worker::Worker(const Shared& shared, int index)
       retries_(shared.options.first_retry),
       delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed,
                 shared.gate),
-      router_(smtp::Router::make(resolver_, router_options(shared.options), {.policy = shared.options.tls})
+      tls_(shared.options, shared.runtime, index),
+      router_(smtp::Router::make(resolver_, router_options(shared.options), tls_.sources())
                   .value()),  // Core::open() has tried it.
       aside_timer_([this] { wake_aside(); }),
       due_timer_([this] { hand_out_due(); }),
@@ -32,6 +33,7 @@ Worker::Worker(const Shared& shared, int index)
       proxied_[i] = {smtp::make_proxied_transport(transport_, *proxy), std::make_unique<smtp::BadHosts>()};
     }
   }
+  if (shared.snapshots) tls_.load(shared.spool);
 }
 
 Worker::~Worker() = default;
@@ -67,13 +69,18 @@ void Worker::route_next() {
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
+  if (shared_.snapshots) {
+    if (auto policies = tls_.save(now())) delivery_.keep(*std::move(policies), [] {});
+  }
   // Also what expired is routed: its event says at whom.
   if (feed->job->expires <= now()) {
     return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
                        answer.route ? answer.route->provider.name : std::string());
   }
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
-  if (answer.failure.cause != Cause::kDnsFailure) return settle_feed(std::move(feed), answer.failure, {});
+  const bool passes = answer.failure.cause == Cause::kDnsFailure || answer.failure.cause == Cause::kTlsFailed;
+  if (!passes) return settle_feed(std::move(feed), answer.failure, {});
+  count_unroutable(feed->domain, answer);
   charge(*feed, answer.failure);
   if (feed->size() == 0) return;
   const TimePoint again = std::min(now() + retries_.after_failures(++feed->route_failures), feed->job->expires);
@@ -89,6 +96,11 @@ void Worker::charge(Feed& feed, const Outcome& outcome) {
   if (feed.job->paused || !feed.fill(spool(), 1)) return;
   const spool::Row row = feed.take();
   delivery_.settle({.job = feed.job, .row = row, .recipient = row.local + "@" + feed.domain}, outcome, {});
+}
+
+void Worker::count_unroutable(const std::string& domain, const smtp::RouteAnswer& answer) {
+  if (shared_.options.tls_reports && answer.failure.cause == Cause::kTlsFailed)
+    tls_.reports.record(domain, answer.tls, {.detail = answer.failure.detail});
 }
 
 void Worker::wake_aside() {
@@ -143,12 +155,14 @@ void Worker::deliver(FeedPtr feed, smtp::Route route) {
   if (site == nullptr) {
     site = std::make_unique<Site>(*this, provider(route.provider), key, route, feed->job->pool);
   }
+  if (shared_.options.tls_reports) site->know_tls(feed->domain, route.tls);
   site->push(std::move(feed), route.ttl);
   site->pump();
 }
 
 std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler,
-                                              smtp::Tracer& tracer) {
+                                              smtp::Tracer& tracer,
+                                              std::function<void(const smtp::TlsResult&)> on_tls) {
   warming::Pacer& pacer = site.provider().pacer;
   const auto proxied = proxied_.find(egress.number);
   const bool direct = proxied == proxied_.end();
@@ -159,9 +173,11 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
       .connections_max = std::max(1, pacer.connections(egress.number, now())),
       .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
       .tls = site.tls(),
+      .secure = tls_.secure(),
       .targets = shared_.targets,
       .tracer = &tracer,
       .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
+  if (shared_.options.tls_reports) options.on_tls = std::move(on_tls);
   if (const smtp::Relay* relay = site.relay()) {
     options.relay = true;
     options.session.implicit_tls = relay->implicit_tls;

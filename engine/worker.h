@@ -18,6 +18,7 @@
 #include "engine/provider.h"
 #include "engine/site.h"
 #include "engine/trace.h"
+#include "engine/worker_tls.h"
 
 namespace mailsbuddy::engine {
 
@@ -83,9 +84,11 @@ class Worker {
   spool::Spool& spool() noexcept { return shared_.spool; }
   Delivery& delivery() noexcept { return delivery_; }
   const RetrySchedule& retries() const noexcept { return retries_; }
-  std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler,
-                                        smtp::Tracer& tracer);
+  // `on_tls` as PoolOptions::on_tls, if TLS reports are wanted.
+  std::unique_ptr<smtp::Pool> make_pool(const Egress& egress, Site& site, smtp::PoolHandler& handler, smtp::Tracer& tracer,
+                                        std::function<void(const smtp::TlsResult&)> on_tls);
   Traces& traces() noexcept { return shared_.traces; }
+  smtp::TlsReports& tls_reports() noexcept { return tls_.reports; }
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
   void report(Provider& provider);         // The controller's new decisions.
   void keep_snapshot(Provider& provider);  // If one is due.
@@ -116,6 +119,7 @@ class Worker {
   void route_next();
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
+  void count_unroutable(const std::string& domain, const smtp::RouteAnswer& answer);  // For its MTA-STS policy.
   void set_aside(FeedPtr feed, TimePoint until);
   void wake_aside();
   void cancel_waiting(const JobPtr& job);
@@ -132,6 +136,7 @@ class Worker {
   Random random_;
   RetrySchedule retries_;
   Delivery delivery_;
+  WorkerTls tls_;
   smtp::Router router_;
   smtp::BadHosts bad_hosts_;                       // Of all pools that connect from this host.
   // Behind a proxy the world may look different: what fails there says nothing to others.

@@ -86,15 +86,29 @@ class Key:
         return f"{self.domain}:{self.selector}:{self.file}"
 
 
-class NameServer:
-    """NSD, serving one zone, `example`. Its records are lines of a zone file."""
+def sign_zone(folder):
+    """Signs example.zone in its place; the file with the keys to trust."""
+    def run(*command):
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    make = ["ldns-keygen", "-r", "/dev/urandom", "-a", "ECDSAP256SHA256"]
+    key, zone_key = run(*make, "-k", "example"), run(*make, "example")
+    run("ldns-signzone", "-f", "signed.zone", "example.zone", zone_key, key)
+    (folder / "signed.zone").rename(folder / "example.zone")
+    return folder / f"{key}.key"
 
-    def __init__(self, children, folder, records):
+
+class NameServer:
+    """NSD, serving one zone, `example`. Its records are lines of a zone file. With `sign` the zone is signed by DNSSEC
+    (ldnsutils), and `anchors` is the file with its keys."""
+
+    def __init__(self, children, folder, records, sign=False):
         self.port = free_port(["127.0.0.1"])
         self.endpoint = f"127.0.0.1:{self.port}"
         start = ["$ORIGIN example.", "$TTL 300", "@ SOA ns.example. admin.example. 1 3600 900 86400 60",
                  "@ NS ns", "ns A 127.0.0.1"]
         (folder / "example.zone").write_text("\n".join([*start, *records]) + "\n")
+        if sign:
+            self.anchors = sign_zone(folder)
         (folder / "nsd.conf").write_text(
             f"""server:
   ip-address: 127.0.0.1@{self.port}

@@ -157,6 +157,7 @@ void Pool::State::report_tls(const Slot& slot, const Outcome* failure) const {
   TlsResult result{.mx_host = slot.target.host,
                    .local = options.local,
                    .remote = slot.target.remote.address,
+                   .usable = failure == nullptr,
                    .tls = slot.connection->tls(),
                    .dane = slot.tls.dane,
                    .tlsa = slot.tls.options.tlsa};

@@ -51,7 +51,9 @@ struct EngineOptions {
   std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
   std::chrono::seconds first_retry{600};        // The wait after a first deferral; it doubles up to twelve times this.
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
-  smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;
+  smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;  // What every domain gets, at least. kNone: and nothing more.
+  smtp::TlsPolicies tls_policies{};             // What domains publish, and what is said of single ones here. docs/tls.md.
+  bool tls_reports = false;                     // Count sessions for Engine::take_tls_reports().
   smtp::Timeouts timeouts{};
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
@@ -206,6 +208,7 @@ struct Event {
   std::string egress;           // IP address; empty: no connection.
   std::string mx_host;
   bool tls = false;
+  net::TlsVerify tls_verified = net::TlsVerify::kNone;  // What the host's certificate had to be, and was, verified by.
   TimePoint due{};              // When kDeferred.
 };
 
@@ -373,6 +376,9 @@ class Engine {
   // begins with no other under way. What never comes to a connection has no lines: its events say why. Costs nothing when
   // nobody does it, else some microseconds a line on the sending threads.
   std::unique_ptr<Tracing> trace(TraceFilter filter);
+  // The TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. Sending them is the
+  // caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
+  std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
   std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.

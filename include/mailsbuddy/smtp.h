@@ -253,7 +253,8 @@ struct TlsResult {
   std::string mx_host;
   net::IpAddress local;
   net::IpAddress remote;           // Unspecified: it did not come to a connection.
-  bool tls = false;                // Mail may have gone, under TLS.
+  bool usable = false;             // Mail may go this way, also in clear.
+  bool tls = false;
   bool verified = false;
   bool dane = false;               // It was TLSA records that it was verified by, or failed.
   net::TlsFailure failure = net::TlsFailure::kNone;

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "services/cli/key_records.h"
+#include "services/cli/tls_options.h"
 
 namespace mailsbuddy::cli {
 
@@ -91,13 +92,15 @@ Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given
   return ips;
 }
 
-Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads) {
+Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads,
+                                                   const TlsArguments& tls) {
   net::RuntimeOptions options{.workers = workers, .cpu_threads = cpu_threads};
   for (const std::string& server : dns) {
     auto endpoint = net::Endpoint::parse(server, 53);
     if (!endpoint) return about("--dns " + server, endpoint.error());
     options.resolver.servers.push_back(*endpoint);
   }
+  if (auto set = set_trust(tls, options); !set) return std::move(set).error();
   auto runtime = net::make_runtime(std::move(options));
   if (!runtime) return std::move(runtime).error();
   return std::shared_ptr<net::Runtime>(*std::move(runtime));

@@ -14,6 +14,8 @@ class App;
 
 namespace mailsbuddy::cli {
 
+struct TlsArguments;
+
 Result<std::string> read_file(const std::string& path);
 Result<void> write_whole(const std::string& path, std::string_view text);  // Or not at all: a script can wait for it.
 Error about(std::string_view what, const Error& error);                    // "what" in front of the error's detail.
@@ -40,6 +42,7 @@ struct PaceOptions {
 void add_pace_options(CLI::App& app, PaceOptions& options);
 // Into `engine`, whose egress IPs are there. `said`: settings of every one of them, before which the file's stand back.
 Result<void> apply_pace(const PaceOptions& options, const std::string& said, EngineOptions& engine);
-Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads);
+Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads,
+                                                   const TlsArguments& tls);
 
 }  // namespace mailsbuddy::cli

@@ -64,6 +64,8 @@ std::string to_json(const Event& event) {
   if (!event.mx_host.empty()) {
     json["mx"] = event.mx_host;
     json["tls"] = event.tls;
+    if (event.tls_verified != net::TlsVerify::kNone)
+      json["tls_verified"] = event.tls_verified == net::TlsVerify::kDane ? "dane" : "webpki";
   }
   if (event.kind == EventKind::kDeferred) json["due"] = iso_time(event.due);
   return dump(json);

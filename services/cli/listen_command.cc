@@ -17,6 +17,7 @@
 #include "services/cli/send_command.h"
 #include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
+#include "services/cli/tls_options.h"
 #include "services/cli/users_file.h"
 #include "services/cli/way_options.h"
 
@@ -33,7 +34,7 @@ struct ListenArguments {
   bool allow_short_rsa = false;
   std::string users_file, certificate_file, key_file, inbound_maildir, events_file, port_file, duration;
   std::string bare_line_ends = "refuse";
-  std::string tls = "opportunistic";
+  TlsArguments tls;
   std::uint16_t port = 25;
   std::int64_t first_retry_seconds = 600;
   std::int64_t max_age_seconds = 5 * 86'400;
@@ -157,20 +158,18 @@ class Listen {
     auto egress = parse_egress(arguments_.egress);
     if (!egress) return egress.error();
     if (auto opened = events_->open(arguments_.events_file); !opened) return about("--events", opened.error());
-    auto runtime = make_runtime(arguments_.dns, arguments_.workers, 0);
+    auto runtime = make_runtime(arguments_.dns, arguments_.workers, 0, arguments_.tls);
     if (!runtime) return runtime.error();
     runtime_ = *std::move(runtime);
     EngineOptions engine_options{.egress = *std::move(egress),
-                                .keys = *std::move(keys),
-                                .max_age = std::chrono::seconds(arguments_.max_age_seconds),
-                                .first_retry = std::chrono::seconds(arguments_.first_retry_seconds),
-                                .max_message_bytes = arguments_.options.limits.message_bytes_max + (64u << 10),
-                                .tls = arguments_.tls == "none"       ? smtp::TlsPolicy::kNone
-                                       : arguments_.tls == "required" ? smtp::TlsPolicy::kRequired
-                                                                      : smtp::TlsPolicy::kOpportunistic,
-                                .port = arguments_.port,
-                                .runtime = runtime_};
+                                 .keys = *std::move(keys),
+                                 .max_age = std::chrono::seconds(arguments_.max_age_seconds),
+                                 .first_retry = std::chrono::seconds(arguments_.first_retry_seconds),
+                                 .max_message_bytes = arguments_.options.limits.message_bytes_max + (64u << 10),
+                                 .port = arguments_.port,
+                                 .runtime = runtime_};
     if (auto applied = apply(arguments_.ways, engine_options); !applied) return applied;
+    if (auto set = set_policies(arguments_.tls, engine_options); !set) return set;
     auto engine = Engine::open(std::move(engine_options));
     if (!engine) return engine.error();
     engine_ = *std::move(engine);
@@ -369,10 +368,7 @@ void add_delivery(CLI::App& listen, ListenArguments& arguments) {
   listen.add_option("--dkim", arguments.dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM); repeatable. Without: unsigned")
       ->group("Delivery");
   listen.add_flag("--allow-short-rsa", arguments.allow_short_rsa, "Sign with RSA keys of fewer than 2048 bits too");
-  listen.add_option("--tls", arguments.tls, "none, opportunistic or required")
-      ->check(CLI::IsMember({"none", "opportunistic", "required"}))
-      ->capture_default_str()
-      ->group("Delivery");
+  add_tls_options(listen, arguments.tls);
   listen
       .add_option("--first-retry", arguments.first_retry_seconds, "Wait after a first deferral, for example 90s or 10m")
       ->transform(seconds)

@@ -10,6 +10,7 @@
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
+#include "services/cli/tls_command.h"
 #include "services/cli/warm_command.h"
 
 int main(int argc, char** argv) {
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_warm_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);
+  mailsbuddy::cli::add_tls_command(app, run);
   mailsbuddy::cli::add_address_command(app, run);
   mailsbuddy::cli::add_bounce_command(app, run);
   mailsbuddy::cli::add_completion_command(app, run);

@@ -17,6 +17,7 @@
 #include "services/cli/return_watch.h"
 #include "services/cli/way_options.h"
 #include "services/cli/progress.h"
+#include "services/cli/tls_options.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -49,7 +50,7 @@ struct SendOptions {
   std::string suppress_file;
   std::string inbound_maildir;
   std::int64_t inbound_linger_seconds = 0;
-  std::string tls = "opportunistic";
+  TlsArguments tls;
   std::string on_unknown = "resend";
   PaceOptions pace;
   int connections = 0;
@@ -149,7 +150,7 @@ class Send {
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
     if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
-    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads);
+    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
     if (!runtime) return std::move(runtime).error();
     for (const std::string& server : options_.dns) {
       if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
@@ -159,12 +160,10 @@ class Send {
                       .keys = *std::move(keys),
                       .max_age = std::chrono::seconds(options_.max_age_seconds),
                       .first_retry = std::chrono::seconds(options_.first_retry_seconds),
-                      .tls = options_.tls == "none"       ? smtp::TlsPolicy::kNone
-                             : options_.tls == "required" ? smtp::TlsPolicy::kRequired
-                                                          : smtp::TlsPolicy::kOpportunistic,
                       .port = options_.port,
                       .runtime = *std::move(runtime)};
     if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
+    if (auto set = set_policies(options_.tls, how); !set) return set;
     if (auto applied = apply(options_.ways, how); !applied) return applied;
     auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
     if (!filter) return about("--trace", filter.error());
@@ -362,8 +361,7 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
       ->transform(seconds)->group("Campaign");
 
-  send->add_option("--tls", options->tls, "none, opportunistic or required")
-      ->check(CLI::IsMember({"none", "opportunistic", "required"}))->capture_default_str()->group("Delivery");
+  add_tls_options(*send, options->tls);
   send->add_option("--connections", options->connections, "Connections per IP and provider. Default: the provider's own limits")
       ->check(CLI::Range(1, 10'000))->group("Delivery");
   send->add_option("--rate", options->rate, "Messages per second per IP and provider; 0: unlimited")->check(CLI::NonNegativeNumber)->group("Delivery");

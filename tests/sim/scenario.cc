@@ -153,7 +153,8 @@ class Runner {
         {"suppressed", &Runner::suppressed}, {"inbound", &Runner::inbound}, {"returned", &Runner::returned},
         {"forget", &Runner::control},    {"limits", &Runner::limits},     {"pool", &Runner::pool},
         {"warm", &Runner::warm},         {"decision", &Runner::decision}, {"explain", &Runner::explain},
-        {"finish", &Runner::finish}};
+        {"finish", &Runner::finish},      {"sts", &Runner::sts},
+        {"tls-report", &Runner::tls_report}, {"tls-override", &Runner::tls_override}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -193,6 +194,7 @@ class Runner {
       if (options_.egress.empty()) options_.egress.push_back({.address = "192.0.2.1", .ehlo_name = "mail.sender.example"});
       if (auto added = settings_->add(limits_, "scenario"); !added) fail(added.error().detail);
       options_.settings = settings_;
+      options_.tls_reports = world_.policies;
       options_.runtime = make_runtime(world_, seed_);
       auto opened = Engine::open(options_);
       if (!opened) fail(opened.error().detail);
@@ -222,7 +224,8 @@ class Runner {
                                                             {"burst", "burst"}};
     for (const auto& [name, value] : attributes(words, 1)) {
       if (name == "tls") {
-        options_.tls = value == "required" ? smtp::TlsPolicy::kRequired
+        options_.tls = value == "verified"   ? smtp::TlsPolicy::kVerified
+                       : value == "required" ? smtp::TlsPolicy::kRequired
                        : value == "none"   ? smtp::TlsPolicy::kNone
                                            : smtp::TlsPolicy::kOpportunistic;
       } else if (const auto limit = kLimits.find(name); limit != kLimits.end()) {
@@ -284,6 +287,48 @@ class Runner {
     }
   }
 
+  // sts DOMAIN MODE MX...: publishes an MTA-STS policy under a new id; sts DOMAIN gone: its page is. Before the first mail
+  // for the first time.
+  void sts(const Words& words, const std::string&) {
+    world_.policies = true;
+    const std::string& domain = words.at(1);
+    if (words.at(2) == "gone") {
+      world_.pages.erase("mta-sts." + domain);
+    } else {
+      std::string policy = fmt::format("version: STSv1\nmode: {}\nmax_age: 604800\n", words[2]);
+      for (std::size_t i = 3; i < words.size(); ++i) policy += "mx: " + words[i] + "\n";
+      world_.pages["mta-sts." + domain] = {.status = 200, .content_type = "text/plain", .body = policy};
+    }
+    world_.texts["_mta-sts." + domain] = {fmt::format("v=STSv1; id={}", ++sts_id_)};
+  }
+
+  // tls-override DOMAIN none|opportunistic|required|verified
+  void tls_override(const Words& words, const std::string&) {
+    static const std::map<std::string, smtp::TlsPolicy> kPolicies{{"none", smtp::TlsPolicy::kNone},
+                                                                  {"opportunistic", smtp::TlsPolicy::kOpportunistic},
+                                                                  {"required", smtp::TlsPolicy::kRequired},
+                                                                  {"verified", smtp::TlsPolicy::kVerified}};
+    options_.tls_policies.overrides[words.at(1)] = {.policy = kPolicies.at(words.at(2))};
+  }
+
+  // tls-report DOMAIN policy=sts successful=N failed=N [type=certificate-expired]: the report since the last such line.
+  void tls_report(const Words& words, const std::string&) {
+    auto given = attributes(words, 2);
+    for (const smtp::TlsReport& report : engine().take_tls_reports()) reports_.insert_or_assign(report.domain, report);
+    const auto found = reports_.find(words.at(1));
+    if (found == reports_.end()) fail(fmt::format("no TLS report about {}", words[1]));
+    for (const smtp::TlsReportPolicy& policy : found->second.policies) {
+      if (policy.type != given["policy"]) continue;
+      const std::string type = policy.details.empty() ? "" : std::string(to_string(policy.details.front().type));
+      if (policy.successful != static_cast<std::uint64_t>(number(given["successful"])) ||
+          policy.failed != static_cast<std::uint64_t>(number(given["failed"])) || type != given["type"]) {
+        fail(fmt::format("successful={} failed={} type={}", policy.successful, policy.failed, type));
+      }
+      return;
+    }
+    fail(fmt::format("its report has no policy of type {}", given["policy"]));
+  }
+
   void egress(const Words& words, const std::string&) {
     EgressIp ip{.address = words.at(1), .ehlo_name = words.at(2)};
     for (const auto& [name, value] : attributes(words, 3)) {
@@ -316,6 +361,12 @@ class Runner {
         world_.broken[name] = net::DnsStatus::kFailed;
       } else if (type == "MOVES") {
         world_.mx[name] = {{10, words.at(2)}};
+      } else if (type == "SECURE" || type == "BOGUS") {
+        world_.policies = true;
+        (type == "SECURE" ? world_.secure : world_.bogus).insert(name);
+      } else if (type == "TLSA") {  // Of a host: about its certificate (right), or not.
+        world_.policies = true;
+        world_.tlsa["_25._tcp." + name] = {{3, 1, 1, words.at(2) == "right" ? kRightKey : std::string(32, 'w')}};
       } else if (type == "WORKS") {
         world_.broken.erase(name);
       } else {
@@ -341,6 +392,12 @@ class Runner {
         }
       } else if (words[0] == "starttls") {
         host.start_tls = true;
+      } else if (words[0] == "certificate") {
+        static const std::map<std::string, net::TlsFailure> kFailures{{"good", net::TlsFailure::kNone},
+                                                                      {"expired", net::TlsFailure::kExpired},
+                                                                      {"wrong-name", net::TlsFailure::kNameMismatch},
+                                                                      {"self-signed", net::TlsFailure::kSelfSigned}};
+        host.certificate = kFailures.at(words.at(1));
       } else if (words[0] == "no-pipelining") {
         host.pipelining = false;
       } else if (words[0] == "chunking") {
@@ -573,6 +630,9 @@ class Runner {
     if (name == "egress") return event.egress;
     if (name == "mx") return event.mx_host;
     if (name == "tls") return event.tls ? "yes" : "no";
+    if (name == "verified") {
+      return event.tls_verified == net::TlsVerify::kDane ? "dane" : event.tls_verified == net::TlsVerify::kWebPki ? "web" : "no";
+    }
     if (name == "provider") return event.provider;
     fail(fmt::format("an event has no '{}'", name));
   }
@@ -682,6 +742,8 @@ class Runner {
   OnUnknown on_unknown_ = OnUnknown::kResend;
   std::shared_ptr<warming::Settings> settings_ = std::make_shared<warming::Settings>();
   std::string limits_;  // Lines for it.
+  int sts_id_ = 0;
+  std::map<std::string, smtp::TlsReport> reports_;
   std::shared_ptr<Collector> collector_ = std::make_shared<Collector>();
   std::unique_ptr<Engine> engine_;
   std::map<std::string, std::string> jobs_{{"nobody", ""}};   // Name -> id. "nobody" has the events of no campaign.

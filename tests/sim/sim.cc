@@ -310,21 +310,36 @@ class SimStream final : public net::Stream {
     return bytes.size();
   }
 
-  void start_tls(const net::TlsOptions&) override {
-    link_->world.loop.after(2 * link_->receiver.latency, [link = link_] {
+  void start_tls(const net::TlsOptions& options) override {
+    link_->world.loop.after(2 * link_->receiver.latency, [link = link_, options] {
       if (link->handler == nullptr) return;
       if (link->receiver.next("TLS", "ok").kind == Action::Kind::kFailTls) {
         server_closed(link, ErrorCode::kIo, "tls: handshake failure");
         return;
       }
+      const net::TlsFailure failure = verdict(options, link->receiver);
+      if (options.verify != net::TlsVerify::kNone && failure != net::TlsFailure::kNone) {
+        link->handler->on_tls_failed(failure);
+        server_closed(link, ErrorCode::kIo, "tls: certificate not verified");
+        return;
+      }
       link->tls = true;
-      link->handler->on_tls({.version = "TLSv1.3", .cipher = "TLS_AES_256_GCM_SHA384"});
+      link->handler->on_tls({.version = "TLSv1.3",
+                             .cipher = "TLS_AES_256_GCM_SHA384",
+                             .verified = failure == net::TlsFailure::kNone,
+                             .failure = failure});
     });
   }
 
   net::Endpoint remote() const override { return remote_; }
 
  private:
+  static net::TlsFailure verdict(const net::TlsOptions& options, const Receiver& receiver) {
+    if (options.verify != net::TlsVerify::kDane) return receiver.certificate;
+    const bool right = std::ranges::any_of(options.tlsa, [](const auto& record) { return record.data == kRightKey; });
+    return right ? net::TlsFailure::kNone : net::TlsFailure::kTlsaMismatch;
+  }
+
   LinkPtr link_;
   net::Endpoint remote_;
 };
@@ -383,7 +398,7 @@ class SimResolver final : public net::Resolver {
     answer(world_.addresses, host, std::move(done));
   }
   void txt(std::string_view name, Callback<std::string> done) override {
-    answer(std::map<std::string, std::vector<std::string>>{}, name, std::move(done));
+    answer(world_.texts, name, std::move(done));
   }
 
  private:
@@ -411,13 +426,70 @@ class SimResolver final : public net::Resolver {
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 };
 
+// What SimResolver says, and how secure that is.
+class SimSecureResolver final : public net::SecureResolver {
+ public:
+  SimSecureResolver(World& world, net::Resolver& plain) : world_(world), plain_(plain) {}
+  void mx(std::string_view domain, Callback<net::MxRecord> done) override {
+    plain_.mx(domain, judge(std::string(domain), std::move(done)));
+  }
+  void addresses(std::string_view host, Callback<net::IpAddress> done) override {
+    plain_.addresses(host, judge(std::string(host), std::move(done)));
+  }
+  void tlsa(std::string_view asked, Callback<net::TlsaRecord> done) override {
+    const std::string name(asked);
+    net::DnsAnswer<net::TlsaRecord> answer{.status = net::DnsStatus::kNoData};
+    if (const auto found = world_.tlsa.find(name); found != world_.tlsa.end())
+      answer = {.status = net::DnsStatus::kOk, .records = found->second};
+    const bool bogus = world_.bogus.contains(name);
+    if (bogus) answer = {.detail = "signature does not verify"};
+    const auto security = bogus ? net::DnsSecurity::kBogus : net::DnsSecurity::kSecure;
+    world_.loop.after(kLatency, [=, done = std::move(done)]() mutable {
+      done({.answer = answer, .security = security, .owner = name});
+    });
+  }
+  void validates(UniqueFunction<void(bool)> done) override {
+    world_.loop.after(kLatency, [done = std::move(done)]() mutable { done(true); });
+  }
+
+ private:
+  template <class Record>
+  net::Resolver::Callback<Record> judge(std::string name, Callback<Record> done) {
+    return [this, name = std::move(name), done = std::move(done)](const net::DnsAnswer<Record>& answer) mutable {
+      if (world_.bogus.contains(name))
+        return done({.answer = {.detail = "signature does not verify"}, .security = net::DnsSecurity::kBogus, .owner = name});
+      const auto security = world_.secure.contains(name) ? net::DnsSecurity::kSecure : net::DnsSecurity::kInsecure;
+      done({.answer = answer, .security = security, .owner = name});
+    };
+  }
+
+  World& world_;
+  net::Resolver& plain_;
+};
+
+class SimHttps final : public net::HttpsClient {
+ public:
+  explicit SimHttps(World& world) : world_(world) {}
+  void send(net::HttpsRequest request, Done done) override {
+    net::HttpsReply reply{.failure = net::HttpsFailure::kConnect, .detail = "connection refused"};
+    if (const auto found = world_.pages.find(request.host); found != world_.pages.end()) reply = found->second;
+    world_.loop.after(3 * kLatency, [reply, done = std::move(done)]() mutable { done(reply); });
+  }
+
+ private:
+  World& world_;
+};
+
 class SimRuntime final : public net::Runtime {
  public:
-  SimRuntime(World& world, std::uint64_t seed) : world_(world), transport_(world), resolver_(world), seed_(seed) {}
+  SimRuntime(World& world, std::uint64_t seed)
+      : world_(world), transport_(world), resolver_(world), secure_(world, resolver_), https_(world), seed_(seed) {}
   int workers() const noexcept override { return 1; }
   net::Loop& loop(int) noexcept override { return world_.loop; }
   net::Transport& transport(int) noexcept override { return transport_; }
   net::Resolver& resolver(int) noexcept override { return resolver_; }
+  net::SecureResolver* secure_resolver(int) noexcept override { return world_.policies ? &secure_ : nullptr; }
+  net::HttpsClient* https(int) noexcept override { return world_.policies ? &https_ : nullptr; }
   Executor& cpu() noexcept override { return world_.loop; }
   Executor& events() noexcept override { return world_.loop; }
   const Clock& clock() const noexcept override { return world_.loop; }
@@ -428,6 +500,8 @@ class SimRuntime final : public net::Runtime {
   World& world_;
   SimTransport transport_;
   SimResolver resolver_;
+  SimSecureResolver secure_;
+  SimHttps https_;
   std::uint64_t seed_;
 };
 

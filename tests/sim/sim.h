@@ -62,6 +62,7 @@ struct Receiver {
   bool splits_replies = false;                  // Each in a packet of its own, also those to commands that came together.
   bool hates_overlap = false;                   // 503 to a MAIL that was there before the reply to the message.
   Duration latency = kLatency;
+  net::TlsFailure certificate = net::TlsFailure::kNone;  // What is wrong with it, for the web's roots.
   int connections_max = 0;                      // 0: no limit; beyond it 421 at the greeting.
   int messages_per_connection = 0;              // 0: no limit; beyond it 421 at MAIL.
 
@@ -86,11 +87,21 @@ struct Receiver {
   Action next(const std::string& stage, std::string_view fallback);
 };
 
+// The data of TLSA records that are about a receiver's certificate.
+inline const std::string kRightKey(32, 'r');
+
 struct World {
   SimLoop loop;
   std::map<std::string, std::vector<net::MxRecord>> mx;
   std::map<std::string, std::vector<net::IpAddress>> addresses;
   std::map<std::string, net::DnsStatus> broken;       // Names that answer with a failure.
+  // Transport security; without `policies` the runtime has neither DNSSEC nor HTTPS.
+  bool policies = false;
+  std::set<std::string> secure;                       // Names whose MX and address records are signed.
+  std::set<std::string> bogus;                        // Names whose records are signed, and forged.
+  std::map<std::string, std::vector<net::TlsaRecord>> tlsa;    // "_25._tcp.HOST"; signed.
+  std::map<std::string, std::vector<std::string>> texts;
+  std::map<std::string, net::HttpsReply> pages;       // By host. Others cannot be connected to.
   std::map<std::string, Receiver> receivers;          // By IP address as text.
   std::function<void(const std::string&)> trace;      // Told of every line on every wire, when set.
 };

@@ -221,3 +221,95 @@ BOOST_FIXTURE_TEST_CASE(dane_against_signed_zones, World) {
       runtime->stop();
     }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// MTA-STS, from the TXT record to the handshake
+
+namespace {
+
+// The policy host: HTTPS with one page.
+class PolicyHost {
+ public:
+  PolicyHost(const Identity& identity, std::string page)
+      : page_(std::move(page)), context_(SSL_CTX_new(TLS_server_method())), server_([this](Fd fd) { serve(fd); }) {
+    SSL_CTX_use_certificate(context_.get(), identity.certificate.get());
+    SSL_CTX_use_PrivateKey(context_.get(), identity.key.get());
+  }
+  std::uint16_t port() const { return server_.endpoint().port; }
+
+ private:
+  void serve(const Fd& fd) const {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    const net::SslPtr ssl(SSL_new(context_.get()));
+    SSL_set_fd(ssl.get(), fd.get());
+    if (SSL_accept(ssl.get()) != 1) return;
+    char request[4096];
+    SSL_read(ssl.get(), request, sizeof request);
+    const std::string reply =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(page_.size()) + "\r\n\r\n" +
+        page_;
+    SSL_write(ssl.get(), reply.data(), static_cast<int>(reply.size()));
+    SSL_shutdown(ssl.get());
+  }
+
+  std::string page_;
+  net::SslCtxPtr context_;
+  Server server_;
+};
+
+struct Sts {
+  const char* name;
+  const char* mode;
+  const char* mx;
+  Shows shows;
+  bool policy_host_trusted;
+  const char* says;
+};
+
+constexpr Sts kSts[] = {
+    {"enforced", "enforce", "mx.secure.example", Shows::kGood, true, "tls verified"},
+    {"enforced, expired", "enforce", "*.secure.example", Shows::kExpired, true, "certificate has expired"},
+    {"enforced, no TLS", "enforce", "mx.secure.example", Shows::kNothing, true, "STARTTLS is not offered"},
+    {"enforced, another host", "enforce", "mx.elsewhere.example", Shows::kGood, true, "no MX host of secure.example"},
+    {"tested, expired", "testing", "mx.secure.example", Shows::kExpired, true, "tls"},
+    {"tested, no TLS", "testing", "mx.secure.example", Shows::kNothing, true, "clear"},
+    {"its host is not trusted", "enforce", "mx.secure.example", Shows::kNothing, false, "clear"},
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(sts_from_the_record_to_the_handshake, World) {
+  if (!SignedZones::can()) return;
+  const SignedZones zones(std::vector<ZoneText>{{.name = "secure.example",
+                                                 .records = "@ MX 10 mx\nmx A 127.0.0.1\nmta-sts A 127.0.0.1\n"
+                                                            "_mta-sts TXT \"v=STSv1; id=1\"\n",
+                                                 .sign = false}});
+  for (const Sts& c : kSts) BOOST_TEST_CONTEXT(c.name) {
+      const Receiver receiver(shows(c.shows));
+      const PolicyHost host(
+          make_identity("mta-sts.secure.example", c.policy_host_trusted ? &ours.identity : &other.identity),
+          std::string("version: STSv1\nmode: ") + c.mode + "\nmx: " + c.mx + "\nmax_age: 86400\n");
+      net::RuntimeOptions options{
+          .workers = 1, .cpu_threads = 1, .resolver = {.servers = {zones.endpoint()}}, .tls_ca = ours.file};
+      options.https = {.ca = ours.file, .port = host.port(), .allow_private = true};
+      const auto runtime = std::move(net::make_runtime(std::move(options)).value());
+      smtp::StsFinder sts(runtime->loop(0), runtime->resolver(0), *runtime->https(0));
+      smtp::Router router(runtime->resolver(0), {.sts = &sts});
+      std::promise<smtp::RouteAnswer> routed;
+      auto future = routed.get_future();
+      runtime->loop(0).post(
+          [&] { router.route("secure.example", [&](const smtp::RouteAnswer& answer) { routed.set_value(answer); }); });
+      wait_for(future);
+      const smtp::RouteAnswer answer = future.get();
+      std::string said = answer.failure.detail;
+      if (answer.route) {
+        Opening opening(*runtime, nullptr, answer.route->tls, receiver.port());
+        said = opening.open(answer.route->hosts);
+      }
+      BOOST_TEST(says(said, c.says), said);
+      runtime->stop();
+    }
+}
