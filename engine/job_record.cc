@@ -39,6 +39,7 @@ class Reading {
   void operator()(TimePoint& value) { value = reader_.time(); }
   void operator()(Priority& value) { value = static_cast<Priority>(below(2)); }
   void operator()(OnUnknown& value) { value = static_cast<OnUnknown>(below(3)); }
+  void operator()(smtp::DsnReturn& value) { value = static_cast<smtp::DsnReturn>(below(3)); }
   template <class T, class Each>
   void list(std::vector<T>& items, Each each) {
     const std::uint64_t count = reader_.u64();
@@ -82,6 +83,7 @@ void each_part(Codec& codec, JobT& job) {
     codec.list(job.columns, [&codec](auto& column) { codec(column); });
   } else {
     codec(job.tag), codec(job.not_before), codec(job.sender), codec(job.data);
+    codec(job.require_tls), codec(job.ret), codec(job.envid);
   }
 }
 

@@ -11,7 +11,7 @@ namespace mailsbuddy::engine {
 // spool::JobRecord::content. Two encodings of one campaign differ in `uid` alone, which each process draws anew.
 //   record  = version(u64, 1) kind(u64: 0 message, 1 campaign) uid(2 u64) id account pool from_domain(texts)
 //             priority(u64) on_unknown(u64) smtputf8(u64) (message / campaign) check-sum(u64)
-//   message = tag(text) not_before(i64, nanoseconds) sender data(texts)
+//   message = tag(text) not_before(i64, nanoseconds) sender data(texts) require_tls ret(u64) envid(text)
 //   campaign= from_header return_path_domain(texts) row_columns(u64) columns(list of texts) template
 //   template= limits(3 u64) headers(list of name value) text html attachments(list of filename type data content-id)
 //   text    = octets(u64) that many octets;  list = count(u64) that many;  u64: little-endian

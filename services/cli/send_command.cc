@@ -48,6 +48,8 @@ struct SendOptions {
   std::string bad_rows_file;
   std::string unsent_file;
   std::string suppress_file;
+  std::string spool_dir;
+  std::string durability = "power-loss";
   std::string inbound_maildir;
   std::int64_t inbound_linger_seconds = 0;
   TlsArguments tls;
@@ -124,6 +126,15 @@ Result<void> suppress_from(const std::string& path, const std::string& account, 
   return {};
 }
 
+Result<std::shared_ptr<spool::Spool>> open_spool(const std::string& directory, const std::string& durability) {
+  auto opened = spool::open_rocks_spool({.directory = directory,
+                                         .durability = durability == "process-crash" ? spool::Durability::kProcessCrash
+                                                                                     : spool::Durability::kPowerLoss});
+  if (!opened) return about("--spool " + directory, opened.error());
+  for (const spool::Defect& each : (*opened)->defects()) fmt::print(stderr, "warning: --spool: {}\n", each.what);
+  return std::shared_ptr<spool::Spool>(*std::move(opened));
+}
+
 class Send {
  public:
   explicit Send(SendOptions options) : options_(std::move(options)) {}
@@ -167,6 +178,11 @@ class Send {
     if (auto applied = apply(options_.ways, how); !applied) return applied;
     auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
     if (!filter) return about("--trace", filter.error());
+    if (!options_.spool_dir.empty()) {
+      auto spool = open_spool(options_.spool_dir, options_.durability);
+      if (!spool) return std::move(spool).error();
+      how.spool = *std::move(spool);
+    }
     auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
@@ -180,9 +196,13 @@ class Send {
     }
     campaign_ = campaign->id;
     started_ = std::chrono::steady_clock::now();
+    if (!options_.spool_dir.empty() && go_on()) return {};
     auto imported = engine_->start(*std::move(campaign), **rows);
     if (!imported) return about(options_.recipients_file, imported.error());
     import_ = *imported;
+    if (import_.resumed > 0) {
+      fmt::print(stderr, "an interrupted import goes on: {} recipients were there\n", import_.resumed);
+    }
     fmt::print(stderr, "campaign '{}': {} recipients at {} domains", campaign_, import_.accepted, import_.domains);
     if (import_.refused > 0) {
       fmt::print(stderr, "; {} bad rows are in {}", import_.refused,
@@ -193,6 +213,19 @@ class Send {
       fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://DOMAIN/unsubscribe/TOKEN\n");
     }
     return {};
+  }
+
+  // The campaign is in the spool, of a run before this one. False: it is not.
+  bool go_on() {
+    const auto known = engine_->status(campaign_);
+    if (!known) return false;
+    settled_before_ = final_rows(*known);
+    came_back_before_ = came_back(*known);
+    import_.accepted = known->total;
+    fmt::print(stderr, "campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
+               options_.spool_dir, settled_before_, known->total);
+    static_cast<void>(engine_->resume(campaign_));  // An interrupt paused it.
+    return true;
   }
 
   CampaignStatus status() const { return *engine_->status(campaign_); }
@@ -265,9 +298,12 @@ class Send {
   }
   static std::uint64_t final_rows(const CampaignStatus& now) { return now.total - open_rows(now); }
 
+  static std::uint64_t came_back(const CampaignStatus& now) {
+    return now.late_bounces + now.complaints + now.unsubscribed + now.auto_replies;
+  }
+
   bool all_logged(const CampaignStatus& now) const {
-    const std::uint64_t came_back = now.late_bounces + now.complaints + now.unsubscribed + now.auto_replies;
-    return log_settled() >= final_rows(now) && log_->came_back() >= came_back;
+    return settled_before_ + log_settled() >= final_rows(now) && came_back_before_ + log_->came_back() >= came_back(now);
   }
 
   std::uint64_t log_settled() const {
@@ -288,6 +324,9 @@ class Send {
     }
     if (now.settled()) return kDone;
     write_unsent();
+    if (!options_.spool_dir.empty()) {
+      fmt::print(stderr, "they are kept in {}: the same command goes on with them\n", options_.spool_dir);
+    }
     return kUnsettled;
   }
 
@@ -314,6 +353,8 @@ class Send {
   std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
   std::string campaign_;
   ImportReport import_;
+  std::uint64_t settled_before_ = 0;    // In runs before this one.
+  std::uint64_t came_back_before_ = 0;
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point pace_report_at_{};
 };
@@ -357,6 +398,11 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--feedback-id", options->feedback_id, "Feedback-ID header")->group("Campaign");
   send->add_option("--suppress", options->suppress_file, "Addresses never to mail, one a line")->group("Campaign");
 
+  send->add_option("--spool", options->spool_dir,
+                   "Keep the campaign in this directory: after a crash or an interrupt the same command goes on with it. Default: in memory")
+      ->group("Campaign");
+  send->add_option("--durability", options->durability, "What an accepted recipient survives in --spool: power-loss or process-crash")
+      ->check(CLI::IsMember({"power-loss", "process-crash"}))->capture_default_str()->group("Campaign");
   send->add_option("--inbound-maildir", options->inbound_maildir, "Take bounces, complaints and unsubscribes from this maildir meanwhile")->group("Campaign");
   send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
       ->transform(seconds)->group("Campaign");

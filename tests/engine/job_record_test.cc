@@ -43,6 +43,9 @@ JobPtr message() {
   job->sender = "b@brand.example";
   job->data = "From: <a@brand.example>\r\n\r\nbody\r\n";
   job->smtputf8 = true;
+  job->require_tls = true;
+  job->ret = smtp::DsnReturn::kHeaders;
+  job->envid = "E1";
   return job;
 }
 
