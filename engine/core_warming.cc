@@ -12,7 +12,8 @@ namespace {
 using engine::JobPtr;
 using engine::Worker;
 
-constexpr Duration kFinishBelieved = std::chrono::seconds(5);  // A plan costs a look at every site of the job's providers.
+constexpr Duration kFinishBelieved =
+    std::chrono::seconds(5);  // A plan costs a look at every site of the job's providers.
 constexpr std::size_t kFinishesMax = 1'000;
 
 Error stopping() { return {ErrorCode::kUnavailable, "the engine is stopping"}; }
@@ -98,8 +99,9 @@ void Engine::Core::learn_late(const JobPtr& job, const std::string& domain, cons
 
 namespace {
 
-// What waits elsewhere, deferred or not routed yet, goes where the rest goes, in proportion. The rows of others share the
-// permits: with k jobs that take turns the campaign needs k turns a row at most, and no more than all rows that wait.
+// What waits elsewhere, deferred or not routed yet, goes where the rest goes, in proportion. The rows of others share
+// the permits: with k jobs that take turns the campaign needs k turns a row at most, and no more than all rows that
+// wait.
 std::uint64_t turns_needed(const Worker::Backlog& at, double scale) {
   const auto rows = static_cast<std::uint64_t>(static_cast<double>(at.rows) * scale + 0.5);
   return std::min(rows + at.others, rows * at.jobs);

@@ -11,6 +11,9 @@ namespace {
 // How long a number of connections that a host showed to be its most is believed.
 constexpr Duration kCapBelieved = std::chrono::minutes(10);
 
+// What waits is not for this lane after all, for a reason that opening another connection does not change.
+constexpr Duration kRest = std::chrono::minutes(1);
+
 // How long a provider that does not like messages that overlap gets one after the other.
 constexpr Duration kOneByOne = std::chrono::hours(24);
 
@@ -46,7 +49,7 @@ TimePoint Lane::wakes_at(TimePoint now, bool above_cap) const {
   const TimePoint permit = ready_at(now, above_cap);
   if (permit == warming::kNever || open_connections() > 0) return permit;
   const TimePoint connection =
-      std::max(site_.provider().pacer.next_connection(egress_.number, now), set_aside_until_);
+      std::max({site_.provider().pacer.next_connection(egress_.number, now), set_aside_until_, rests_until_});
   if (permit > now + kOpenAhead) return std::max(permit - kOpenAhead, connection);
   return connection > now ? connection : permit;
 }
@@ -81,7 +84,7 @@ void Lane::quit_idle() {
 // ten times at once. While one idles, what is missing is a permit and not a connection.
 bool Lane::may_open(TimePoint now, bool above_cap) {
   if (open_connections() > 0 && (idle() != 0 || !proven())) return false;
-  if (set_aside_until_ > now || full(now)) return false;
+  if (std::max(set_aside_until_, rests_until_) > now || full(now)) return false;
   warming::Pacer& pacer = site_.provider().pacer;
   const int most = pacer.connections(egress_.number, now);
   if (most == 0 || ready_at(now, above_cap) > now + (open_connections() > 0 ? Duration(0) : kOpenAhead)) return false;
@@ -213,12 +216,16 @@ void Lane::finish(Connection& connection, const Outcome& outcome, const smtp::Co
     return;
   }
   const Prepared& prepared = *sending.message;
-  Outcome known = outcome;
-  if (outcome.cause == Cause::kEightBitUnavailable) known.detail += "; " + prepared.stays_eight_bit;
-  learn(known,
-        worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
-                                  carrier),
-        &sending);
+  const auto settle = [&](const Outcome& known) {
+    learn(known,
+          worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
+                                    carrier),
+          &sending);
+  };
+  if (outcome.cause != Cause::kEightBitUnavailable) return settle(outcome);
+  Outcome explained = outcome;
+  explained.detail += "; " + prepared.stays_eight_bit;
+  settle(explained);
 }
 
 void Lane::refund(const Sending& sending) {
@@ -252,7 +259,9 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   const auto found = connections_.find(connection);
   const bool useless = found != connections_.end() && found->second.completed == 0 &&
                        !(reason.cause == Cause::kReply && reason.reply.positive());
+  const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
   if (found != connections_.end()) connections_.erase(found);
+  if (unused && site_.waiting() > 0) rests_until_ = worker_.now() + kRest;
   // A host that takes connections and drops them before it has answered once must not be called again and again.
   if (useless && !proven() && site_.waiting() > 0) set_aside(worker_.now());
   released();

@@ -15,21 +15,22 @@ class Site;
 struct Egress {
   const EgressIp* ip = nullptr;  // Lives in the engine's options.
   net::IpAddress address;
-  std::size_t number = 0;        // Its place in EngineOptions::egress, and in the pacer.
-  int connections = 0;           // Open or opening, over all sites of the provider.
+  std::size_t number = 0;  // Its place in EngineOptions::egress, and in the pacer.
+  int connections = 0;     // Open or opening, over all sites of the provider.
 };
 
-// Threads: one worker's. Invariants: all sites of a provider live on that worker, so its limits are exact without locks.
+// Threads: one worker's. Invariants: all sites of a provider live on that worker, so its limits are exact without
+// locks.
 struct Provider {
   ProviderId id;
-  std::vector<Egress> egress;      // As in EngineOptions::egress.
-  warming::Pacer pacer;            // Permits, budgets and what replies make of them.
-  bool curves = false;             // Some IP has one.
-  bool snapshot_staged = false;    // Under way to the spool.
-  TimePoint one_by_one_until{};    // It does not like messages that overlap.
-  std::deque<Site*> waiting{};     // Sites that found every connection of an egress IP taken, first come first.
+  std::vector<Egress> egress;    // As in EngineOptions::egress.
+  warming::Pacer pacer;          // Permits, budgets and what replies make of them.
+  bool curves = false;           // Some IP has one.
+  bool snapshot_staged = false;  // Under way to the spool.
+  TimePoint one_by_one_until{};  // It does not like messages that overlap.
+  std::deque<Site*> waiting{};   // Sites that found every connection of an egress IP taken, first come first.
   std::vector<Site*> sites{};
-  std::size_t complained = 0;      // Whose turn it is to bear a complaint, where nobody knows which IP sent the message.
+  std::size_t complained = 0;  // Whose turn it is to bear a complaint, where nobody knows which IP sent the message.
 
   int connections() const {
     int sum = 0;

@@ -97,6 +97,7 @@ class Lane final : public smtp::PoolHandler {
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   TimePoint set_aside_until_{};
+  TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
 };
@@ -157,7 +158,8 @@ class Site {
 
   // What the IPs of the pool may still take, as of now.
   struct Ways {
-    bool warm_left = false;  // A warm one has something left.
+    bool warm_left = false;  // A warm one has something left,
+    bool warm_able = false;  // and is not set aside.
     bool cold_left = false;
     bool guest_permit = false;
   };

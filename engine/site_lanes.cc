@@ -19,6 +19,7 @@ Site::Ways Site::ways(TimePoint now) const {
   for (const auto& lane : lanes_) {
     if (lane->exhausted(now)) continue;
     (lane->guest() ? found.guest_permit : lane->cold() ? found.cold_left : found.warm_left) = true;
+    found.warm_able |= !lane->guest() && !lane->cold() && lane->reachable(now);
   }
   return found;
 }
@@ -45,9 +46,8 @@ bool Site::for_cold(const Lane& lane, const Job& job, const spool::Row& row) con
 }
 
 bool Site::for_cold(const Job& job, const spool::Row& row) const {
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
-    return !lane->guest() && lane->cold() && for_cold(*lane, job, row);
-  });
+  return std::any_of(lanes_.begin(), lanes_.end(),
+                     [&](const auto& lane) { return !lane->guest() && lane->cold() && for_cold(*lane, job, row); });
 }
 
 bool Site::may_carry(const Lane& lane, const Prepared& each, const Ways& left, TimePoint now) const {
@@ -56,7 +56,7 @@ bool Site::may_carry(const Lane& lane, const Prepared& each, const Ways& left, T
   if (!lane.guest() && !cold && (ready || !lane.capped())) return ready;
   const bool retry = each.row.attempts > 0;
   const bool admitted = !cold || for_cold(lane, *each.job, each.row);
-  if (!lane.guest() && ready && admitted && !(retry && left.warm_left)) return true;
+  if (!lane.guest() && ready && admitted && !(retry && left.warm_able)) return true;
   const bool any_admits = admitted || for_cold(*each.job, each.row);
   const Way by_policy = way(left, any_admits, retry, each.since, now);
   return lane.guest() ? ready && by_policy == Way::kNamedPool
@@ -92,8 +92,7 @@ bool Site::has_work(const Lane& lane, TimePoint now) const {
   if (lane.guest()) return overflow_way(now) == Way::kNamedPool;
   if (!lane.cold() || !rules_.engaged_only) return true;
   const auto is_for = [&](const PreparedPtr& each) { return for_cold(lane, *each->job, each->row); };
-  return !engaged_.empty() ||
-         std::any_of(ahead_[0].ready.begin(), ahead_[0].ready.end(), is_for) ||
+  return !engaged_.empty() || std::any_of(ahead_[0].ready.begin(), ahead_[0].ready.end(), is_for) ||
          std::any_of(ahead_[1].ready.begin(), ahead_[1].ready.end(), is_for) || above_cap(now);
 }
 
@@ -130,9 +129,8 @@ std::size_t Site::rest_target(TimePoint now) const {
   std::size_t made = 0;
   for (const LookAhead& ahead : ahead_) {
     made += ahead.preparing;
-    made += static_cast<std::size_t>(std::count_if(ahead.ready.begin(), ahead.ready.end(), [this](const auto& each) {
-      return !for_cold(*each->job, each->row);
-    }));
+    made += static_cast<std::size_t>(std::count_if(
+        ahead.ready.begin(), ahead.ready.end(), [this](const auto& each) { return !for_cold(*each->job, each->row); }));
   }
   return kAheadPerConnection * ready - std::min(kAheadPerConnection * ready, made);
 }
@@ -233,7 +231,8 @@ void Site::open_connections(TimePoint now) {
 void Site::wait_for_connection() {
   if (waits_in != nullptr || waiting() == 0) return;
   const TimePoint now = worker_.now();
-  const bool full = std::any_of(lanes_.begin(), lanes_.end(), [this, now](const auto& each) { return each->full(now) && has_work(*each, now); });
+  const bool full = std::any_of(lanes_.begin(), lanes_.end(),
+                                [this, now](const auto& each) { return each->full(now) && has_work(*each, now); });
   if (worker_.connections_full()) {
     worker_.wait(*this, worker_.waiting_sites());
   } else if (full) {

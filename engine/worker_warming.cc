@@ -7,7 +7,8 @@
 namespace mailsbuddy::engine {
 namespace {
 
-constexpr std::string_view kSnapshotPrefix = "warming/";  // Then the provider's name: part of what a durable spool keeps.
+constexpr std::string_view kSnapshotPrefix =
+    "warming/";  // Then the provider's name: part of what a durable spool keeps.
 
 bool is_trouble(warming::DecisionKind kind) {
   using warming::DecisionKind;
@@ -81,16 +82,17 @@ void Worker::keep_snapshot(Provider& provider) {
 // One at a time: what is stored is then what snapshot_stored() speaks of.
 void Worker::stage_snapshot(Provider& provider) {
   if (std::exchange(provider.snapshot_staged, true)) return;
-  delivery_.keep({.name = std::string(kSnapshotPrefix) + provider.id.name, .bytes = provider.pacer.stage_snapshot(now())},
-                 [this, id = provider.id] {
-                   loop_.post([this, id] {
-                     const auto found = providers_.find(id);
-                     if (stopped_ || found == providers_.end()) return;
-                     found->second->snapshot_staged = false;
-                     found->second->pacer.snapshot_stored();
-                     wake(*found->second);
-                   });
-                 });
+  delivery_.keep(
+      {.name = std::string(kSnapshotPrefix) + provider.id.name, .bytes = provider.pacer.stage_snapshot(now())},
+      [this, id = provider.id] {
+        loop_.post([this, id] {
+          const auto found = providers_.find(id);
+          if (stopped_ || found == providers_.end()) return;
+          found->second->snapshot_staged = false;
+          found->second->pacer.snapshot_stored();
+          wake(*found->second);
+        });
+      });
 }
 
 void Worker::wake(Provider& provider) {
@@ -144,8 +146,9 @@ void Worker::change(const std::shared_ptr<const warming::Settings>& settings) {
   }
 }
 
-// The row does not say which IP carried it, and the token in its return path has no room for it: the pool's IPs bear what
-// comes back in turns. With one IP that is exact; with several their shares are about right, since a campaign goes over all.
+// The row does not say which IP carried it, and the token in its return path has no room for it: the pool's IPs bear
+// what comes back in turns. With one IP that is exact; with several their shares are about right, since a campaign goes
+// over all.
 void Worker::learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& told) {
   if (stopped_) return;
   warming::Signal signal = told;

@@ -53,8 +53,8 @@ struct Pacer::State {
   Throttle total;
   int total_connections = INT_MAX;
   std::array<ByName<Named>, kSubjectCount> named;  // By Subject; those with limits of their own.
-  ByName<Domain> domains;                             // Paused, or about to be.
-  TimePoint domains_until{};                          // None is paused longer.
+  ByName<Domain> domains;                          // Paused, or about to be.
+  TimePoint domains_until{};                       // None is paused longer.
   bool any_named = false;
 
   void read_settings() {
@@ -70,7 +70,8 @@ struct Pacer::State {
     auto& map = named[static_cast<std::size_t>(subject)];
     if (const auto found = map.find(name); found != map.end()) return &found->second;
     if (map.size() >= kSubjectsMax)
-      std::erase_if(map, [now](const auto& each) { return each.second.held == 0 && each.second.throttle.at_rest(now); });
+      std::erase_if(map,
+                    [now](const auto& each) { return each.second.held == 0 && each.second.throttle.at_rest(now); });
     if (map.size() >= kSubjectsMax) map.erase(map.begin());
     const Limits limits = settings->limits(options.provider, subject, name);
     return &map.emplace(std::string(name), Named{.throttle = Throttle(limits)}).first->second;

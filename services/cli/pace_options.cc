@@ -39,27 +39,38 @@ Result<warming::OverflowPolicy> overflow_policy(const PaceOptions& options) {
     policy.when = each;
     return policy;
   }
-  return invalid(fmt::format("--overflow {}: warm, wait, send_anyway, fail or pool:NAME is expected", options.overflow));
+  return invalid(
+      fmt::format("--overflow {}: warm, wait, send_anyway, fail or pool:NAME is expected", options.overflow));
 }
 
 }  // namespace
 
 void add_pace_options(CLI::App& app, PaceOptions& options) {
-  const auto seconds = CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
-                                             CLI::AsNumberWithUnit::CASE_SENSITIVE);
-  app.add_option("--warm", options.warm, "A new IP and its warm-up curve, IP=CURVE (see mailsbuddy warm presets); may be given again")
+  const auto seconds =
+      CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
+                            CLI::AsNumberWithUnit::CASE_SENSITIVE);
+  app.add_option("--warm", options.warm,
+                 "A new IP and its warm-up curve, IP=CURVE (see mailsbuddy warm presets); may be given again")
       ->group("Pace");
-  app.add_option("--limits", options.limits_file, "Limits and thresholds besides the shipped ones (docs/limits.md)")->group("Pace");
-  app.add_option("--overflow", options.overflow, "What cold IPs do not take: warm (the pool's warm IPs), wait, send_anyway, fail, pool:NAME")
-      ->capture_default_str()->group("Pace");
-  app.add_option("--hold", options.hold_seconds, "The longest wait for that, for example 12h; then it is sent anyway. Default: until it expires")
-      ->transform(seconds)->group("Pace");
-  app.add_option("--engaged", options.engaged_field, "Cold IPs are for recipients who clicked lately: the column with the days since")
+  app.add_option("--limits", options.limits_file, "Limits and thresholds besides the shipped ones (docs/limits.md)")
+      ->group("Pace");
+  app.add_option("--overflow", options.overflow,
+                 "What cold IPs do not take: warm (the pool's warm IPs), wait, send_anyway, fail, pool:NAME")
+      ->capture_default_str()
+      ->group("Pace");
+  app.add_option("--hold", options.hold_seconds,
+                 "The longest wait for that, for example 12h; then it is sent anyway. Default: until it expires")
+      ->transform(seconds)
+      ->group("Pace");
+  app.add_option("--engaged", options.engaged_field,
+                 "Cold IPs are for recipients who clicked lately: the column with the days since")
       ->group("Pace");
   app.add_option("--day-begins", options.utc_offset_minutes, "Where days of warm-up begin: minutes east of UTC")
-      ->check(CLI::Range(-18 * 60, 18 * 60))->group("Pace");
+      ->check(CLI::Range(-18 * 60, 18 * 60))
+      ->group("Pace");
   app.add_flag("--fixed-pace", options.fixed, "Keep to limits and curves alone, whatever comes back")->group("Pace");
-  app.add_option("--pace-report", options.report_file, "Keep in this file how each IP stands at each provider, and why")->group("Pace");
+  app.add_option("--pace-report", options.report_file, "Keep in this file how each IP stands at each provider, and why")
+      ->group("Pace");
 }
 
 Result<void> apply_pace(const PaceOptions& options, const std::string& said, EngineOptions& engine) {

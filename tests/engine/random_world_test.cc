@@ -97,16 +97,38 @@ std::uint64_t sum_of(const std::map<std::string, int>& counts) {
   });
 }
 
+// Curves, limits of names and overflow policies at random: whatever they hold up, fail or let by.
+EngineOptions random_options(Random& random) {
+  using warming::Overflow;
+  std::string limits = fmt::format(
+      "* ip connections=3 messages_per_connection=7 messages_per_second=20 messages_in_flight={}\n", 1 + random.below(4));
+  if (random.below(2) == 0) limits += fmt::format("* account:a messages_per_minute={}\n", 1 + random.below(40));
+  if (random.below(3) == 0) limits += fmt::format("* domain messages_per_second={} burst=2\n", 1 + random.below(3));
+  if (random.below(3) == 0) limits += "d1.test site:mx.d1.test connections=1\nd2.test total connections=1\n";
+  auto settings = std::make_shared<warming::Settings>();
+  BOOST_REQUIRE(settings->add(limits, "test").has_value());
+  EngineOptions options{.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"},
+                                   {.address = "192.0.2.2", .ehlo_name = "b.test"},
+                                   {.address = "192.0.2.3", .ehlo_name = "c.test", .pool = "other"}},
+                        .settings = settings};
+  for (std::size_t ip = 0; ip < 2; ++ip) {
+    if (random.below(3) == 0) options.egress[ip].curve = *warming::Curve::parse("5,10,20,40,80");
+  }
+  const Overflow policies[] = {Overflow::kWarmIps, Overflow::kNamedPool, Overflow::kWait, Overflow::kSendAnyway, Overflow::kFail};
+  PoolOptions& pool = options.pools["default"];
+  pool.overflow = {.when = policies[random.below(5)], .pool = "other", .hold_max = std::chrono::hours(random.below(3)),
+                   .then = policies[random.below(5)]};
+  if (random.below(2) == 0) options.spool = spool::make_memory_spool();  // With snapshots.
+  return options;
+}
+
 void run(std::uint64_t seed) {
   Random random(seed);
   sim::World world;
   fill_with_trouble(world, random, 5);
-  auto settings = std::make_shared<warming::Settings>();
-  BOOST_REQUIRE(settings->add(fmt::format("* ip connections=3 messages_per_connection=7 messages_per_second=20 messages_in_flight={}",
-                                          1 + random.below(4)), "test").has_value());
-  auto engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
-                               .settings = settings,
-                               .runtime = sim::make_runtime(world, seed)});
+  EngineOptions options = random_options(random);
+  options.runtime = sim::make_runtime(world, seed);
+  auto engine = *Engine::open(std::move(options));
   auto collector = std::make_shared<Collector>();
   engine->subscribe(collector);
 
@@ -127,6 +149,8 @@ void run(std::uint64_t seed) {
       BOOST_TEST(engine->resume("c").has_value());
     }
     if (cancels && step == 20) BOOST_TEST(engine->cancel("c").has_value());
+    if (random.below(10) == 0) engine->change(random_options(random).settings);
+    if (random.below(20) == 0) static_cast<void>(engine->command("192.0.2.1", "d1.test", warming::Command::kResume));
     bounce_something(world, random, *engine);
   }
   world.loop.run_until(world.loop.now() + 6 * 24h);

@@ -1,6 +1,7 @@
 // The real engine warms new IPs up: a million messages over days of simulated time to models of mailbox providers
-// (tests/sim/receivers.h), which say what they think of it in their real words. Whatever they say: no IP sends more in a day
-// or an hour than its curve allows, counted at the receiver; every recipient ends exactly once; nothing is stranded.
+// (tests/sim/receivers.h), which say what they think of it in their real words. Whatever they say: no IP sends more in
+// a day or an hour than its curve allows, counted at the receiver; every recipient ends exactly once; nothing is
+// stranded.
 #include <fmt/format.h>
 
 #include <array>
@@ -117,7 +118,8 @@ struct Counts final : EventSink {
 struct World {
   World(std::size_t messages, std::uint64_t seed) : counts(std::make_shared<Counts>(messages)) {
     for (const House& house : kHouses) {
-      Provider& provider = *providers.emplace_back(std::make_unique<Provider>(house, messages, seed * 100 + house.preset));
+      Provider& provider =
+          *providers.emplace_back(std::make_unique<Provider>(house, messages, seed * 100 + house.preset));
       world.mx[std::string(house.domain)] = {{10, std::string(house.mx)}};
       world.addresses[std::string(house.mx)] = {*net::IpAddress::parse(house.address)};
       provider.host = &world.receivers[std::string(house.address)];
@@ -138,11 +140,16 @@ struct World {
   }
 
   void start(std::size_t messages) {
-    const auto content = make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
-                                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+    const auto content =
+        make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
+                              {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
     Rows rows(messages);
-    const auto started = engine->start({.id = "c", .account = "a", .content = *content, .from = *NamedAddress::parse("n@s.test"),
-                                        .return_path_domain = "b.s.test"}, rows);
+    const auto started = engine->start({.id = "c",
+                                        .account = "a",
+                                        .content = *content,
+                                        .from = *NamedAddress::parse("n@s.test"),
+                                        .return_path_domain = "b.s.test"},
+                                       rows);
     BOOST_REQUIRE(started.has_value());
     BOOST_TEST(started->accepted == messages);
   }
@@ -153,7 +160,8 @@ struct World {
     for (const auto& provider : providers) {
       for (std::size_t ip = 0; ip < kIps; ++ip) {
         auto& lately = provider->lately[ip];
-        for (std::uint64_t left = provider->model.complaints(ip, world.loop.now()); left > 0 && !lately.empty(); --left) {
+        for (std::uint64_t left = provider->model.complaints(ip, world.loop.now()); left > 0 && !lately.empty();
+             --left) {
           const auto mail = sim::make_returned("arf", {.to = lately.back().to, .return_path = lately.back().from});
           lately.pop_back();
           const auto report = engine->inbound(mail.data, {.recipient = mail.recipient});
@@ -177,7 +185,8 @@ void check_caps(const World& w) {
     const warming::Curve curve = warming::Curve::parse(kCurve)->times(provider->house.multiplier);
     for (std::size_t ip = 0; ip < kIps; ++ip) {
       for (const auto& [day, messages] : provider->by_day[ip]) {
-        BOOST_TEST(messages <= curve.at(static_cast<std::uint64_t>(day - first)), provider->house.domain << " day " << day - first);
+        BOOST_TEST(messages <= curve.at(static_cast<std::uint64_t>(day - first)),
+                   provider->house.domain << " day " << day - first);
       }
       for (const auto& [hour, messages] : provider->by_hour[ip]) {
         const std::uint64_t cap = curve.at(static_cast<std::uint64_t>(hour / 24 - first));
@@ -200,6 +209,7 @@ void run(std::size_t messages, std::uint64_t seed) {
     BOOST_TEST(status->finish_bound != "");
     BOOST_TEST_MESSAGE("after 30 h it expects to end in " << (*status->finish - w.world.loop.now()) / 1h << " h");
   }
+  w.world.loop.run_until(w.world.loop.now() + 1s);  // The last complaints are reported.
   check_caps(w);
   std::uint64_t taken = 0;
   for (const auto& provider : w.providers) taken += provider->taken;
@@ -208,19 +218,21 @@ void run(std::size_t messages, std::uint64_t seed) {
   BOOST_TEST(counts.repeated == 0U);
   BOOST_TEST(static_cast<std::size_t>(std::count(counts.ended.begin(), counts.ended.end(), true)) == messages);
   BOOST_TEST(counts.of(EventKind::kDelivered) == taken);
-  BOOST_TEST(counts.of(EventKind::kDelivered) + counts.of(EventKind::kBounced) + counts.of(EventKind::kSuppressed) == messages);
+  BOOST_TEST(counts.of(EventKind::kDelivered) + counts.of(EventKind::kBounced) + counts.of(EventKind::kSuppressed) ==
+             messages);
   BOOST_TEST(counts.of(EventKind::kComplaint) == w.complaints);
   BOOST_TEST(counts.decisions.contains(warming::DecisionKind::kAdvance));
   std::string decisions;
   for (const auto& [kind, n] : counts.decisions) decisions += fmt::format(" {} {}", n, warming::to_string(kind));
-  BOOST_TEST_MESSAGE(fmt::format("{} messages in {} h: {} delivered, {} bounced, {} deferrals, {} complaints; decisions:{}", messages,
-                                 hours, counts.of(EventKind::kDelivered), counts.of(EventKind::kBounced),
-                                 counts.of(EventKind::kDeferred), w.complaints, decisions));
+  BOOST_TEST_MESSAGE(
+      fmt::format("{} messages in {} h: {} delivered, {} bounced, {} deferrals, {} complaints; decisions:{}", messages,
+                  hours, counts.of(EventKind::kDelivered), counts.of(EventKind::kBounced),
+                  counts.of(EventKind::kDeferred), w.complaints, decisions));
 }
 
 }  // namespace
 
-// More with `-- MESSAGES SEED`: docs/warming.md has a million.
+// More with `-- MESSAGES SEED`: docs/warming.md has a million, which is for an optimised build.
 BOOST_AUTO_TEST_CASE(new_ips_are_warmed_up) {
   const auto& suite = boost::unit_test::framework::master_test_suite();
   const auto argument = [&suite](int i, std::size_t otherwise) {

@@ -1,5 +1,5 @@
-// Warming as the engine does it, where a scenario file can not show it: a second engine on the spool of the first, threads,
-// and what options are refused.
+// Warming as the engine does it, where a scenario file can not show it: a second engine on the spool of the first,
+// threads, and what options are refused.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -44,18 +44,25 @@ struct World {
 
   void open(std::string_view curve) {
     engine.reset();
-    engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse(curve)}},
-                            .runtime = sim::make_runtime(world, 1),
-                            .spool = spool});
+    engine = *Engine::open(
+        {.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse(curve)}},
+         .runtime = sim::make_runtime(world, 1),
+         .spool = spool});
   }
 
   void campaign(int rows) {
-    const auto content = make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
-                                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+    const auto content =
+        make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
+                              {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
     Rows source(rows);
-    BOOST_REQUIRE(engine->start({.id = fmt::format("c{}", ++campaigns), .account = "a", .content = *content,
-                                 .from = *NamedAddress::parse("n@s.test"), .return_path_domain = "b.s.test"},
-                                source).has_value());
+    BOOST_REQUIRE(engine
+                      ->start({.id = fmt::format("c{}", ++campaigns),
+                               .account = "a",
+                               .content = *content,
+                               .from = *NamedAddress::parse("n@s.test"),
+                               .return_path_domain = "b.s.test"},
+                              source)
+                      .has_value());
   }
 
   std::uint64_t on(int day) {
@@ -110,9 +117,11 @@ BOOST_FIXTURE_TEST_CASE(a_suspension_outlives_the_engine, World) {
   says = "550 5.7.1 Service unavailable, client host 192.0.2.1 blocked using Spamhaus";
   campaign(10);
   world.loop.run_until(world.loop.now() + 1min);
-  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) == static_cast<int>(warming::PaceState::kSuspended));
+  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) ==
+             static_cast<int>(warming::PaceState::kSuspended));
   open("100,200");
-  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) == static_cast<int>(warming::PaceState::kSuspended));
+  BOOST_TEST(static_cast<int>(engine->explain("192.0.2.1", "d.test")->state) ==
+             static_cast<int>(warming::PaceState::kSuspended));
 }
 
 BOOST_FIXTURE_TEST_CASE(paces_lists_what_is_sent_to, World) {
@@ -129,15 +138,17 @@ BOOST_FIXTURE_TEST_CASE(paces_lists_what_is_sent_to, World) {
 BOOST_FIXTURE_TEST_CASE(what_is_no_ip_is_an_error, World) {
   open("100,200");
   BOOST_TEST(int(engine->explain("192.0.2.9", "d.test").error().code) == int(ErrorCode::kNotFound));
-  BOOST_TEST(int(engine->command("192.0.2.9", "d.test", warming::Command::kPause).error().code) == int(ErrorCode::kNotFound));
+  BOOST_TEST(int(engine->command("192.0.2.9", "d.test", warming::Command::kPause).error().code) ==
+             int(ErrorCode::kNotFound));
   BOOST_TEST(int(engine->command("192.0.2.1", "d.test", warming::Command::kPin, warming::kNoCap).error().code) ==
              int(ErrorCode::kInvalidArgument));
 }
 
 // Real threads: many ask at once, of the threads that own the providers.
 BOOST_AUTO_TEST_CASE(any_thread_may_ask_and_tell) {
-  auto engine = *Engine::open({.egress = {{.address = "127.0.0.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse("10,20")}},
-                               .runtime_options = {.workers = 2}});
+  auto engine = *Engine::open(
+      {.egress = {{.address = "127.0.0.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse("10,20")}},
+       .runtime_options = {.workers = 2}});
   std::vector<std::thread> threads;
   std::atomic<int> good{0};
   for (int i = 0; i < 4; ++i) {
@@ -169,26 +180,34 @@ BOOST_AUTO_TEST_CASE(pools_that_would_strand_mail_are_refused) {
       {.name = "defaults", .error = ""},
       {.name = "no such pool", .pool = "none", .error = "no egress IP is in pool 'none'"},
       {.name = "to another pool", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "warm"}}, .error = ""},
-      {.name = "to none", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "moon"}}, .error = "no egress IP's"},
+      {.name = "to none",
+       .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "moon"}},
+       .error = "no egress IP's"},
       {.name = "to itself", .options = {.overflow = {.when = Overflow::kNamedPool, .pool = "cold"}}, .error = "itself"},
       {.name = "after the hold to none",
        .options = {.overflow = {.when = Overflow::kWait, .hold_max = 1h, .then = Overflow::kNamedPool}},
        .error = "no egress IP's"},
       {.name = "a negative hold", .options = {.overflow = {.hold_max = -1h}}, .error = "negative"},
-      {.name = "engaged ones alone", .options = {.engaged_only = warming::EngagedOnly{}}, .error = "no IP is for the others"},
+      {.name = "engaged ones alone",
+       .options = {.engaged_only = warming::EngagedOnly{}},
+       .error = "no IP is for the others"},
       {.name = "engaged ones, the others anyway after a while",
        .options = {.overflow = {.hold_max = 1h, .then = Overflow::kSendAnyway}, .engaged_only = warming::EngagedOnly{}},
        .error = ""},
-      {.name = "engaged ones beside a warm IP", .pool = "warm", .options = {.engaged_only = warming::EngagedOnly{}}, .error = ""},
+      {.name = "engaged ones beside a warm IP",
+       .pool = "warm",
+       .options = {.engaged_only = warming::EngagedOnly{}},
+       .error = ""},
   };
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.name) {
       sim::World world;
-      const auto opened = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .pool = "cold",
-                                                    .curve = *warming::Curve::parse("1,2")},
-                                                   {.address = "192.0.2.2", .ehlo_name = "b.test", .pool = "warm"}},
-                                        .pools = {{c.pool, c.options}},
-                                        .runtime = sim::make_runtime(world, 1)});
+      const auto opened = Engine::open(
+          {.egress =
+               {{.address = "192.0.2.1", .ehlo_name = "a.test", .pool = "cold", .curve = *warming::Curve::parse("1,2")},
+                {.address = "192.0.2.2", .ehlo_name = "b.test", .pool = "warm"}},
+           .pools = {{c.pool, c.options}},
+           .runtime = sim::make_runtime(world, 1)});
       BOOST_TEST(opened.has_value() == c.error.empty());
       if (!opened) BOOST_TEST(opened.error().detail.find(c.error) != std::string::npos, opened.error().detail);
     }

@@ -127,6 +127,12 @@ class Refused(support.TestCase):
             "no address in From": ({"from": "News"}, "--from", "News"),
             "two in From": ({"from": "a@brand.example, b@brand.example"}, "--from"),
             "nothing behind the name": ({"from": "News <>"}, "--from"),
+            "a curve of none of our IPs": ({"warm": "192.0.2.9=sparkpost"}, "--warm", "192.0.2.9", "--egress"),
+            "no curve": ({"warm": "127.0.0.2"}, "--warm", "IP=CURVE"),
+            "no such curve": ({"warm": "127.0.0.2=steep"}, "--warm", "steep"),
+            "no such overflow": ({"overflow": "sideways"}, "--overflow", "sideways", "pool:NAME"),
+            "overflow to no pool": ({"overflow": "pool:moon"}, "moon"),
+            "limits in no file": ({"limits": folder / "none.txt"}, "--limits", "No such"),
             "events in no folder": ({"events": folder / "none/all.jsonl"}, "--events", "none/all.jsonl", "No such"),
         })
 
@@ -214,6 +220,20 @@ class Partly(support.TestCase):
         (sender,) = received.message["From"].addresses
         self.assertEqual((sender.display_name, sender.addr_spec), ("News Bcc: x@y.example", "news@brand.example"))
         self.assertNotIn("Bcc", received.message)
+
+    def test_what_a_cold_ip_does_not_take(self):
+        self.world.write("template.eml", support.TEMPLATE)
+        self.world.write_rows("rows.csv", ["email", "name"], [[f"u{i}@quick.example", "Ann"] for i in range(12)])
+        sinks = self.world.sinks({"127.0.0.31": "quick"}, {"quick": ""})
+        report = self.world.folder / "pace.txt"
+        run = self.world.send(port=sinks.port, egress="127.0.0.2=mx1.brand.example", warm="127.0.0.2=5,10", overflow="fail",
+                              pace_report=report)
+        self.assertEqual(run.status, 0, run.stderr)
+        self.assertEqual(len(run.recipients("delivered")), 5)
+        self.assertEqual({event["cause"] for event in run.finals.values() if event["kind"] == "failed"}, {"over_cap"})
+        self.assertEqual(len(self.world.mail()), 5)
+        self.assertIn("127.0.0.2 at quick.example: warming", report.read_text(encoding="utf-8"))
+        self.assertIn("5 sent of 5", report.read_text(encoding="utf-8"))
 
     def test_every_kind_of_outcome_is_reported(self):
         self.world.write("template.eml", support.TEMPLATE)

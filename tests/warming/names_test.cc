@@ -1,5 +1,5 @@
-// What a sender that looks ahead asks a Pacer for: places under the limits of names, what is above a cap, whether it may be
-// forgotten, and snapshots in two steps.
+// What a sender that looks ahead asks a Pacer for: places under the limits of names, what is above a cap, whether it
+// may be forgotten, and snapshots in two steps.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <climits>
@@ -96,7 +96,8 @@ BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
       {.name = "a place", .happens = [](Pacer& p) { p.hold({.account = "a"}, kMidnight); }},
       {.name = "a pin",
        .happens = [](Pacer& p) { static_cast<void>(p.command(kIp, Command::kPin, kMidnight, 5)), p.take_decisions(); }},
-      {.name = "a decision that nobody was told", .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
+      {.name = "a decision that nobody was told",
+       .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
       {.name = "a reply that counts",
        .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight); }},
   };

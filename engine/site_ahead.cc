@@ -1,0 +1,167 @@
+// What a site has made ahead: pulled from its queue, on its way to be made, ready to be sent.
+#include <algorithm>
+
+#include "engine/site.h"
+#include "engine/worker.h"
+
+namespace mailsbuddy::engine {
+namespace {
+
+constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
+
+}  // namespace
+
+// Idle connections pull: those of cold IPs first, which are for some of the mail alone, the others by turns.
+void Site::send_ready(TimePoint now) {
+  ready_opens_ = TimePoint::max();
+  for (const bool cold : {true, false}) {
+    if (cold && !mixed_) continue;
+    for (std::size_t passed = 0; passed < lanes_.size(); ++passed) {
+      if (ahead_[0].ready.empty() && ahead_[1].ready.empty()) return;
+      Lane& lane = *lanes_[turn_];
+      turn_ = (turn_ + 1) % lanes_.size();
+      if (lane.idle() == 0 || (mixed_ && lane.cold() != cold)) continue;
+      PreparedPtr prepared = next_for(lane, now);
+      if (prepared == nullptr) continue;
+      lane.send(lane.idle(), std::move(prepared));
+      passed = 0;
+    }
+  }
+}
+
+// Most often the first that is ready. Others are looked at where names or cold IPs hold some of them up.
+PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
+  if (!mixed_ && lane.ready_at(now) > now) return nullptr;
+  warming::Pacer& pacer = provider_.pacer;
+  const bool names = pacer.any_names(now);
+  const Ways left = mixed_ ? ways(now) : Ways{};
+  for (LookAhead& ahead : ahead_) {
+    for (std::size_t i = 0; i < ahead.ready.size();) {
+      const Prepared& each = *ahead.ready[i];
+      const TimePoint open = names ? pacer.blocked_until(draw(each), now) : now;
+      if (open > now) ready_opens_ = std::min(ready_opens_, open);
+      if (open > now || (mixed_ && !may_carry(lane, each, left, now))) {
+        ++i;
+        continue;
+      }
+      PreparedPtr prepared = take_ready(ahead, i);
+      if (stopped(*prepared, now)) continue;
+      if (prepared->job->paused) {
+        push_front(*prepared);
+        continue;
+      }
+      return prepared;
+    }
+  }
+  return nullptr;
+}
+
+PreparedPtr Site::take_ready(LookAhead& ahead, std::size_t index) {
+  PreparedPtr prepared = std::move(ahead.ready[index]);
+  ahead.ready.erase(ahead.ready.begin() + static_cast<std::ptrdiff_t>(index));
+  ready_bytes_ -= prepared->wire.size();
+  return prepared;
+}
+
+// Made too soon for its names: a domain was paused, or an account's octets are used up.
+void Site::give_back_blocked(TimePoint now) {
+  if (!provider_.pacer.any_names(now)) return;
+  for (LookAhead& ahead : ahead_) {
+    for (std::size_t i = 0; i < ahead.ready.size();) {
+      if (provider_.pacer.blocked_until(draw(*ahead.ready[i]), now) <= now + kHeldBackMax) {
+        ++i;
+      } else {
+        push_front(*take_ready(ahead, i));
+      }
+    }
+  }
+}
+
+void Site::give_back_ready() {
+  for (LookAhead& ahead : ahead_) {
+    for (; !ahead.ready.empty(); ahead.ready.pop_back()) {
+      ready_bytes_ -= ahead.ready.back()->wire.size();
+      push_front(*ahead.ready.back());
+    }
+  }
+}
+
+int Site::ready_connections() const {
+  int ready = 0;
+  for (const auto& lane : lanes_) ready += lane->ready_connections();
+  return ready;
+}
+
+// Rows for the connections of warm IPs come from those that no cold one is for, as long as there are any.
+std::optional<Pulled> Site::pull(Priority priority, std::size_t& rest_wanted, TimePoint now) {
+  if (!rules_.engaged_only) return queue_.pull(priority, now, gate());
+  if (rest_wanted > 0) {
+    if (auto pulled = rest_.pull(priority, now, gate())) {
+      --rest_wanted;
+      sifted_ -= std::min<std::uint64_t>(sifted_, 1);
+      return pulled;
+    }
+  }
+  return engaged_.pull(priority, now, gate());
+}
+
+// Only what a ready connection will soon carry is expanded: thousands of sites that are still connecting, or never
+// will, hold rows and no messages.
+void Site::refill(TimePoint now) {
+  const auto ready = static_cast<std::size_t>(ready_connections());
+  if (ready == 0) return;
+  const std::size_t target = std::min(kLookAheadMax, kAheadPerConnection * ready);
+  for (const Priority priority : kPriorities) refill(priority, target, now);
+}
+
+// Pulls, claims and sends to the CPU pool. Waits until half of the look-ahead is used, so that tasks are not tiny.
+void Site::refill(Priority priority, std::size_t target, TimePoint now) {
+  LookAhead& ahead = ahead_[static_cast<std::size_t>(priority)];
+  if (ahead.size() * 2 > target) return;
+  std::vector<PreparedPtr> batch;
+  std::size_t rest_wanted = rest_target(now);
+  const auto bytes = [&] {
+    return ready_bytes_ + (ahead_[0].preparing + ahead_[1].preparing + batch.size()) * message_bytes_;
+  };
+  while (ahead.size() + batch.size() < target && (bytes() < kLookAheadBytesMax || ahead.size() + batch.size() == 0)) {
+    auto pulled = pull(priority, rest_wanted, now);
+    if (!pulled) break;
+    PreparedPtr prepared = prepare(*std::move(pulled), now);
+    if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
+  }
+  if (batch.empty()) return;
+  ahead.preparing += batch.size();
+  worker_.make(key_, std::move(batch), kMakeBatch);
+}
+
+PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
+  auto prepared = std::make_unique<Prepared>();
+  prepared->recipient = pulled.row.local + "@" + pulled.domain;
+  prepared->job = std::move(pulled.job);
+  prepared->row = std::move(pulled.row);
+  prepared->since = pulled.since;
+  prepared->seven_bit = seven_bit_until_ > now;
+  prepared->holds = provider_.pacer.any_names(now);
+  if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
+  return prepared;
+}
+
+void Site::made(std::vector<PreparedPtr> batch) {
+  const TimePoint now = worker_.now();
+  for (PreparedPtr& prepared : batch) {
+    LookAhead& ahead = ahead_[static_cast<std::size_t>(prepared->job->priority)];
+    --ahead.preparing;
+    if (stopped(*prepared, now)) continue;
+    if (prepared->job->paused) {
+      push_front(*prepared);
+      continue;
+    }
+    message_bytes_ = prepared->wire.size();
+    ready_bytes_ += prepared->wire.size();
+    ahead.ready.push_back(std::move(prepared));
+  }
+  charge();
+  pump();
+}
+
+}  // namespace mailsbuddy::engine
