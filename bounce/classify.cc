@@ -30,7 +30,7 @@ constexpr CauseRow kCauses[] = {
     {Cause::kTooLarge, "cause.too_large", Class::kTooLarge},
     {Cause::kEightBitUnavailable, "cause.eight_bit_unavailable", Class::kRfcNoncompliant},
     {Cause::kRequireTlsUnavailable, "cause.require_tls_unavailable", Class::kTlsRequired},
-    {Cause::kAuthUnavailable, "cause.auth_unavailable", Class::kRemoteConfig},
+    {Cause::kAuthUnavailable, "cause.auth_unavailable", Class::kRelayDenied},
     {Cause::kTransactionFull, "cause.transaction_full", Class::kTooManyRecipients},
     {Cause::kNoSuchDomain, "cause.no_such_domain", Class::kDomainUnknown},
     {Cause::kNullMx, "cause.null_mx", Class::kNullMx},

@@ -253,12 +253,16 @@ void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::Con
     return;
   }
   const Prepared& prepared = *sending.message;
-  Outcome known = outcome;
-  if (outcome.cause == Cause::kEightBitUnavailable) known.detail += "; " + prepared.stays_eight_bit;
-  learn(known,
-        worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
-                                  carrier),
-        &sending);
+  const auto settle = [&](const Outcome& known) {
+    learn(known,
+          worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
+                                    carrier),
+          &sending);
+  };
+  if (outcome.cause != Cause::kEightBitUnavailable) return settle(outcome);
+  Outcome explained = outcome;
+  explained.detail += "; " + prepared.stays_eight_bit;
+  settle(explained);
 }
 
 void Lane::refund(const Sending& sending) {

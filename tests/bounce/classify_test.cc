@@ -260,7 +260,7 @@ constexpr CauseCase kCauses[] = {
      .cause = Cause::kEightBitUnavailable,
      .verdict = "rfc_noncompliant hard fail_message"},
     {.name = "REQUIRETLS not offered", .cause = Cause::kRequireTlsUnavailable, .verdict = "tls_required soft retry"},
-    {.name = "AUTH not offered", .cause = Cause::kAuthUnavailable, .verdict = "remote_config soft retry"},
+    {.name = "AUTH not offered", .cause = Cause::kAuthUnavailable, .verdict = "relay_denied admin alert"},
     {.name = "no more recipients", .cause = Cause::kTransactionFull, .verdict = "too_many_recipients soft split"},
     {.name = "no such domain", .cause = Cause::kNoSuchDomain, .verdict = "domain_unknown hard suppress"},
     {.name = "null MX", .cause = Cause::kNullMx, .verdict = "null_mx hard suppress"},
