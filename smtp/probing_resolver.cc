@@ -10,6 +10,7 @@ namespace mailsbuddy::smtp {
 namespace {
 
 constexpr Duration kProbeAgain = std::chrono::minutes(5);
+constexpr Duration kProbeWait = std::chrono::seconds(5);  // Mail does not wait longer to know.
 
 class ProbingResolver final : public net::SecureResolver {
  public:
@@ -62,11 +63,17 @@ class ProbingResolver final : public net::SecureResolver {
     secure_.validates([this, guard = std::weak_ptr(alive_)](bool yes) {
       if (guard.expired()) return;
       probing_ = false;
-      known_ = true;
       validates_ = yes;
-      probe_at_ = loop_.now() + kProbeAgain;
-      for (Task& task : std::exchange(waiting_, {})) task();  // They ask; none is answered from inside.
+      known();
     });
+    loop_.timers().arm(patience_, loop_.now() + kProbeWait);
+  }
+
+  void known() {
+    loop_.timers().cancel(patience_);
+    known_ = true;
+    probe_at_ = loop_.now() + kProbeAgain;
+    for (Task& task : std::exchange(waiting_, {})) task();  // They ask; none is answered from inside.
   }
 
   net::Loop& loop_;
@@ -76,6 +83,7 @@ class ProbingResolver final : public net::SecureResolver {
   bool validates_ = false;
   bool probing_ = false;
   TimePoint probe_at_{};
+  Timer patience_{[this] { known(); }};
   std::deque<Task> waiting_;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };

@@ -57,6 +57,8 @@ class RealRuntime final : public Runtime {
 };
 
 Result<void> RealRuntime::open(const RuntimeOptions& options) {
+  SecureResolverOptions secure_options = options.secure_resolver;
+  if (secure_options.servers.empty()) secure_options.servers = options.resolver.servers;
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int count = options.workers == 0 ? cores : options.workers;
   curl_ = std::make_unique<CurlThread>(options.https);
@@ -70,7 +72,7 @@ Result<void> RealRuntime::open(const RuntimeOptions& options) {
     if (!source) return source.error();
     worker.resolver =
         std::make_unique<CachingResolver>(*worker.loop, std::move(*source), options.resolver.cache_entries_max);
-    auto secure = UnboundResolver::make(*worker.loop, options.secure_resolver);
+    auto secure = UnboundResolver::make(*worker.loop, secure_options);
     if (!secure) return secure.error();
     worker.secure_resolver = std::move(*secure);
     worker.https = std::make_unique<UvHttps>(*worker.loop, *worker.resolver, *curl_);

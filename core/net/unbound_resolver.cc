@@ -214,6 +214,7 @@ void UnboundResolver::post_finish(Question& question, int error) {
 // the resolver, which must not happen inside ub_process().
 void UnboundResolver::finish(Question& question, int error, ub_result* result) {
   auto owned = std::move(asked_.extract(&question).mapped());
+  loop_.timers().cancel(owned->timer);
   if (owned->id >= 0) ub_cancel(context_, owned->id);
   std::shared_ptr<ub_result> kept(result, ub_resolve_free);
   loop_.post([this, alive = std::weak_ptr(alive_), asked = std::move(owned), error, kept] {

@@ -225,7 +225,7 @@ class SecureResolver {
 };
 
 struct SecureResolverOptions {
-  std::vector<Endpoint> servers{};  // Recursive servers that pass signatures on; empty: the system's (resolv.conf).
+  std::vector<Endpoint> servers{};  // Recursive ones that pass signatures on. Empty: the Runtime's resolver's, or the system's.
   std::string trust_anchors{};      // DS or DNSKEY records as in zone files, a line each; empty: the root's of 2017 and 2024.
   Duration timeout = std::chrono::seconds(20);  // For a question with all that it takes to validate.
 };

@@ -465,3 +465,35 @@ BOOST_AUTO_TEST_CASE(destroyed_during_a_look_up) {
   lane.loop.run();
   BOOST_TEST(lane.transport.peers.empty());
 }
+
+namespace {
+
+// Never says whether it validates.
+class Undecided final : public net::SecureResolver {
+ public:
+  void mx(std::string_view, Callback<net::MxRecord>) override { BOOST_ERROR("asked"); }
+  void addresses(std::string_view, Callback<net::IpAddress>) override { BOOST_ERROR("asked"); }
+  void tlsa(std::string_view, Callback<net::TlsaRecord>) override { BOOST_ERROR("asked"); }
+  void validates(UniqueFunction<void(bool)> done) override { waiting.push_back(std::move(done)); }
+  std::vector<UniqueFunction<void(bool)>> waiting;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(mail_waits_for_dnssec_a_few_seconds_only) {
+  FakeLoop loop;
+  FakeResolver dns{loop};
+  Undecided secure;
+  dns.mxs["example.net"] = {.status = net::DnsStatus::kOk, .records = {{10, "plain"}}};
+  const auto probing = smtp::make_probing_resolver(loop, secure, dns);
+  int answers = 0;
+  probing->mx("example.net", [&](const auto&) { ++answers; });
+  loop.advance(4s);
+  BOOST_TEST(answers == 0);
+  loop.advance(2s);
+  BOOST_TEST(answers == 1);
+  probing->mx("example.net", [&](const auto&) { ++answers; });
+  loop.run();
+  BOOST_TEST(answers == 2);
+  BOOST_TEST(secure.waiting.size() == 1U);
+}
