@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_disk_that_refuses_is_said_and_nothing_is_stored_by_half) 
       Machine machine;
       const JobNumber job = machine.job_with(10);
       machine.files->set_fault(c.fault);
-      const auto refused = machine.append(job, 500, "y.test", "lost");
+      const auto refused = machine.append(job, 3000, "y.test", "lost");  // Several chunks.
       BOOST_REQUIRE(!refused.has_value());
       BOOST_TEST((refused.error().code == c.code));
       BOOST_TEST(refused.error().detail.find(c.words) != std::string::npos, refused.error().detail);
@@ -101,11 +101,15 @@ BOOST_AUTO_TEST_CASE(a_disk_that_refuses_is_said_and_nothing_is_stored_by_half) 
       BOOST_TEST((machine.spool->pressure().kind == Pressure::Kind::kNone));
       BOOST_TEST(machine.append(job, 3, "y.test", "taken").has_value());
       BOOST_TEST(machine.spool->create({.id = "new", .content = {}}).has_value());
-      for (int opened = 0; opened < 2; ++opened) {
+      for (int i = 0; i < 30; ++i) BOOST_REQUIRE(machine.append(job, 100, "y.test", "later").has_value());
+      for (int opened = 0; opened < 2; ++opened) {  // No chunk of what was refused stands between the others.
         if (opened == 1) machine.open();
         const auto rows = machine.read_all(job);
-        BOOST_REQUIRE(rows.size() == 13U);
-        BOOST_TEST(rows.back().local == "taken2");
+        BOOST_REQUIRE(rows.size() == 3013U);
+        BOOST_TEST(rows[12].local == "taken2");
+        for (std::size_t i = 13; i < rows.size(); ++i) {
+          BOOST_REQUIRE(rows[i].local == "later" + std::to_string((i - 13) % 100));
+        }
         BOOST_TEST(machine.spool->defects().empty());
       }
     }
@@ -380,7 +384,7 @@ BOOST_AUTO_TEST_CASE(an_erased_address_is_in_no_file) {
                          .tallies = {{{"brand", address}, 3, TimePoint(1h), TimePoint(99h)}},
                          .events = {"event about " + address}},
                         nullptr);
-  BOOST_REQUIRE(machine.spool->sync().has_value());
+  BOOST_REQUIRE(machine.spool->scrub().has_value());  // Into files that are not only appended to.
   BOOST_TEST(in_files(machine.options.directory, local));
   BOOST_TEST(in_files(machine.options.directory, "her secret fields"));
   AddressErasure erasure{.local = local, .domain = "x.test", .suppressions = true};
@@ -408,6 +412,7 @@ BOOST_AUTO_TEST_CASE(an_erased_job_is_in_no_file_once_it_is_scrubbed) {
     const JobNumber job = *machine.spool->create({.id = "secret.campaign", .content = "secret content"}, rows);
     if (more > 0) BOOST_REQUIRE(machine.append(job, more, "x.test", "hidden.user").has_value());
     machine.job_with(10, "kept.campaign");
+    BOOST_REQUIRE(machine.spool->scrub().has_value());
     machine.spool->erase(job);
     BOOST_REQUIRE(machine.spool->scrub().has_value());
     for (const char* octets : {"very.personal", "her secret", "secret content", "secret.campaign", "hidden.user"}) {
