@@ -86,6 +86,10 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
   while (!queue.feeds.empty()) {
     Feed& feed = *queue.feeds.front();
     if (!feed.fill(spool_, kReadRows)) {
+      if (feed.size() > 0) {  // The disk gives nothing just now: again when the site is routed anew, at the latest.
+        rotate(queue.feeds);
+        return std::nullopt;
+      }
       queue.feeds.pop_front();
       continue;
     }
