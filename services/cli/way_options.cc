@@ -52,14 +52,12 @@ std::string line_of(const TraceRecord& record, bool json, bool colours) {
 }  // namespace
 
 void add_way_options(CLI::App& app, WayOptions& options) {
-  app.add_option(
-         "--proxy", options.proxies,
-         "An egress IP is behind a proxy: IP=socks5://[USER:PASSWORD@]IP:PORT or IP=proxy://IP:PORT (PROXY version 2)")
+  app.add_option("--proxy", options.proxies,
+                 "An egress IP is behind a proxy: IP=socks5://[USER:PASSWORD@]IP:PORT or proxy://IP:PORT")
       ->group("Delivery");
   app.add_option(
          "--relay", options.relays,
-         "A domain's mail goes to this host instead of its MX: DOMAIN=smtp://HOST[:PORT], smtps:// or lmtp://, with "
-         "USER:PASSWORD@; .DOMAIN is all below it, * all")
+         "Host of a domain instead of its MX: DOMAIN=smtp://[USER:PASSWORD@]HOST[:PORT], smtps://, lmtp://; *: all")
       ->group("Delivery");
   app.add_option("--allow-target", options.allowed_targets,
                  "A range that MX hosts may be in although it is loopback or private, for example 127.0.0.0/8")
