@@ -56,6 +56,7 @@ class ProxiedStream final : public net::Stream, private net::StreamHandler {
 
   void on_writable() override { open_ ? handler_.on_writable() : static_cast<void>(talk()); }
   void on_tls(const net::TlsInfo& info) override { handler_.on_tls(info); }
+  void on_tls_failed(net::TlsFailure failure) override { handler_.on_tls_failed(failure); }
 
   void on_closed(const Error& reason) override {
     if (std::exchange(open_, false)) return handler_.on_closed(reason);

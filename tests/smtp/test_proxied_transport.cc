@@ -162,6 +162,7 @@ class Through final : public net::StreamHandler {
   void on_data(std::string_view bytes) override { note("data " + std::string(bytes)); }
   void on_writable() override { note("writable"); }
   void on_tls(const net::TlsInfo&) override { note("tls"); }
+  void on_tls_failed(net::TlsFailure failure) override { note("tls failed " + std::string(to_string(failure))); }
   void on_closed(const Error& reason) override { note("closed " + reason.detail); }
 
   FakePeer& proxy() { return direct.last(); }
@@ -207,6 +208,14 @@ BOOST_AUTO_TEST_CASE(through_socks5) {
   through.proxy().shakes_hands();
   through.proxy().closes("gone");
   through.expect({"tls", "closed gone"});
+}
+
+BOOST_AUTO_TEST_CASE(why_a_handshake_failed_is_heard_through_a_proxy) {
+  Through through(kHeader);
+  through.proxy().connected();
+  through.stream->start_tls({.server_name = "mx"});
+  through.proxy().refuses_hands(net::TlsFailure::kExpired);
+  through.expect({"connected", "tls failed expired", "closed certificate verify failed"});
 }
 
 BOOST_AUTO_TEST_CASE(through_a_proxy_header) {
