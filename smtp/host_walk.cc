@@ -43,6 +43,9 @@ std::vector<net::IpAddress> in_turns(const std::vector<net::IpAddress>& addresse
   return mixed;
 }
 
+// In BadHosts. A label may hold any octet: "192.0.2.1:25" as a name must not stand for somebody else's address.
+std::string name_key(std::string_view host) { return fmt::format("name {}", host); }
+
 }  // namespace
 
 std::optional<net::IpAddress> parse_address_literal(std::string_view host) {
@@ -95,7 +98,7 @@ bool HostWalk::resolve(const Candidate& candidate, Found& found) {
     found_addresses(host, {.status = net::DnsStatus::kOk, .records = {*literal}, .ttl = {}, .detail = {}});
     return false;
   }
-  if (put_off(candidate, name)) return false;
+  if (put_off(candidate, name_key(name))) return false;
   resolver_.addresses(name, [this, host, alive = std::weak_ptr(alive_),
                              found = std::move(found)](const net::DnsAnswer<net::IpAddress>& answer) mutable {
     if (alive.expired()) return;
@@ -109,7 +112,7 @@ void HostWalk::found_addresses(std::size_t host, const net::DnsAnswer<net::IpAdd
   const std::string& name = hosts_[host].host;
   switch (answer.status) {
     case net::DnsStatus::kFailed:
-      if (options_.bad_hosts != nullptr) options_.bad_hosts->failed(name, loop_.now());
+      if (options_.bad_hosts != nullptr) options_.bad_hosts->failed(name_key(name), loop_.now());
       note({Stage::kRoute, Cause::kDnsFailure, {}, name + ": " + answer.detail});
       break;
     case net::DnsStatus::kNoData:
@@ -117,7 +120,7 @@ void HostWalk::found_addresses(std::size_t host, const net::DnsAnswer<net::IpAdd
       note({Stage::kRoute, Cause::kNoSuchDomain, {}, name + " has no address"});
       break;
     case net::DnsStatus::kOk:
-      if (options_.bad_hosts != nullptr) options_.bad_hosts->worked(name);
+      if (options_.bad_hosts != nullptr) options_.bad_hosts->worked(name_key(name));
       take_usable(host, answer.records);
       break;
   }

@@ -126,6 +126,19 @@ BOOST_AUTO_TEST_CASE(ports_of_one_address_are_two_hosts) {
   BOOST_TEST(walks.next(*walk)->remote.str() == "192.0.2.1:25");
 }
 
+// Labels may hold colons: whoever publishes such an MX sets aside himself alone.
+BOOST_AUTO_TEST_CASE(a_name_that_looks_like_an_address_sets_aside_nobody) {
+  Walks walks;
+  walks.hosts = {{10, "192.0.2.1:25"}};
+  walks.dns.hosts["192.0.2.1:25"].status = net::DnsStatus::kFailed;
+  BOOST_TEST(walks.open("nobody") == "");
+  BOOST_TEST(walks.bad.size() == 1U);
+  walks.hosts = {{10, "a"}, {20, "b"}};
+  walks.dns.host("a", {"192.0.2.1"});
+  walks.dns.host("b", {"192.0.2.2"});
+  BOOST_TEST(walks.open("a") == "a 192.0.2.1");
+}
+
 BOOST_AUTO_TEST_CASE(a_name_that_dns_fails_for_is_asked_for_last) {
   Walks walks;
   walks.hosts = {{10, "a"}, {20, "b"}};
