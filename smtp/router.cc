@@ -138,6 +138,8 @@ Result<Route> relay_route(const RelayRule& rule) {
   if (rule.domain.empty()) return bad("no domain; \"*\" is all of them");
   if (rule.relay.hosts.empty()) return bad("no host");
   Relay relay = rule.relay;
+  // Whoever answers to unverified TLS would have the password.
+  if (!relay.tls && !relay.login.user.empty() && !relay.login.in_clear) relay.tls = TlsPolicy::kVerified;
   for (RouteHost& host : relay.hosts) {
     if (host.host.empty()) return bad("a host without a name");
     if (const auto address = net::IpAddress::parse(host.host)) host.host = "[" + address->str() + "]";

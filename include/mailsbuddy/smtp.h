@@ -412,7 +412,7 @@ struct RouteHost {
 // What it says of TLS holds for its hosts alone.
 struct Relay {
   std::vector<RouteHost> hosts;      // Names, whose addresses count and not their MX, or addresses. At least one. Required.
-  std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts.
+  std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts; with a login that is not `in_clear`, kVerified.
   bool implicit_tls = false;         // TLS before the greeting (RFC 8314 3.3), port 465. Never falls back to clear text.
   Protocol protocol = Protocol::kSmtp;
   Login login{};

@@ -319,6 +319,29 @@ BOOST_AUTO_TEST_CASE(relays_that_differ_are_sites_of_their_own) {
   }
 }
 
+// Also of relays that were not written as a URL.
+BOOST_AUTO_TEST_CASE(a_password_goes_over_verified_tls_unless_the_operator_says_otherwise) {
+  struct Case {
+    std::optional<smtp::TlsPolicy> given;
+    smtp::Login login;
+    smtp::TlsPolicy policy;
+  };
+  const Case cases[] = {
+      {{}, {}, smtp::TlsPolicy::kOpportunistic},
+      {{}, {.user = "ann", .password = "secret"}, smtp::TlsPolicy::kVerified},
+      {{}, {.user = "ann", .password = "secret", .in_clear = true}, smtp::TlsPolicy::kOpportunistic},
+      {smtp::TlsPolicy::kRequired, {.user = "ann", .password = "secret"}, smtp::TlsPolicy::kRequired},
+  };
+  for (const Case& c : cases) {
+    Routed routed;
+    smtp::Relay given = relay("mx");
+    given.tls = c.given;
+    given.login = c.login;
+    routed.router = smtp::Router::make(routed.dns, {.relays = {{"*", given}}}).value();
+    BOOST_TEST((routed.route("example.net").route->tls.policy == c.policy));
+  }
+}
+
 namespace {
 
 struct BadRelays {
