@@ -84,7 +84,8 @@ bool prepare(Transfer& transfer, const HttpsOptions& options) {
   std::string addresses;
   for (const IpAddress& address : transfer.job.addresses)
     addresses += (addresses.empty() ? "" : ",") + bracketed(address);
-  const std::string pinned = fmt::format("{}:{}:{}", request.host, options.port, addresses);
+  // "+": for this request, which looks it up at once. Without, libcurl keeps every host for good.
+  const std::string pinned = fmt::format("+{}:{}:{}", request.host, options.port, addresses);
   transfer.resolve.reset(curl_slist_append(nullptr, pinned.c_str()));
   const std::string url = fmt::format("https://{}:{}{}", request.host, options.port, request.path);
   set(transfer, CURLOPT_URL, url.c_str());
