@@ -8,6 +8,8 @@
 #include <memory>
 #include <utility>
 
+#include "smtp/host_walk.h"
+
 namespace mailsbuddy::smtp {
 namespace {
 
@@ -16,10 +18,12 @@ using net::DnsStatus;
 
 HostTls by_policy(const RouteTls& route, std::string_view host) {
   HostTls tls{.policy = route.policy};
+  const auto literal = parse_address_literal(host);
   if (!host.starts_with('[')) tls.options.server_name = host;  // SNI is for names (RFC 6066 3).
   if (route.policy != TlsPolicy::kVerified) return tls;
   tls.options.verify = net::TlsVerify::kWebPki;
   tls.options.names = route.names;
+  if (literal && route.names.empty()) tls.options.names = {literal->str()};  // Certificates have addresses, too.
   return tls;
 }
 
@@ -67,9 +71,10 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   void on_addresses(const net::SecureAnswer<net::IpAddress>& answer) {
     if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
       return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
-    // Without an address, nothing depends on what is asked: who tries to connect sees it.
-    if (answer.security == DnsSecurity::kInsecure || answer.answer.status != DnsStatus::kOk)
-      return found(by_policy(route, host));
+    if (answer.security == DnsSecurity::kInsecure) return found(by_policy(route, host));
+    // It is proved that the host has no address: where the address came from that is about to be called, nobody knows.
+    if (answer.answer.status != DnsStatus::kOk)
+      return found(unusable(host, host, "no address, as DNSSEC proves", true));
     if (answer.owner != host && !answer.owner.empty()) bases.push_back(answer.owner);
     bases.push_back(host);
     next_base();

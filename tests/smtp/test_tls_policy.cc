@@ -222,8 +222,8 @@ namespace {
 
 struct Host {
   std::string_view name;
-  DnsSecurity address = DnsSecurity::kSecure;
-  std::string owner{};  // What the host's CNAME leads to.
+  std::optional<DnsSecurity> address = DnsSecurity::kSecure;  // Empty: a proof that there is none.
+  std::string owner{};                                        // What the host's CNAME leads to.
   std::map<std::string, net::SecureAnswer<net::TlsaRecord>> records{};
   std::string_view says;  // "verified dane mx.example.net", "unusable"
 };
@@ -257,6 +257,7 @@ const Host kHosts[] = {
      .address = DnsSecurity::kBogus,
      .records = {{kAtHost, kUsable}},
      .says = "unusable: dnssec"},
+    {.name = "no address, proved", .address = {}, .says = "unusable: dnssec"},
     {.name = "at the alias's target",
      .owner = "target.example.net",
      .records = {{kAtTarget, kUsable}},
@@ -277,10 +278,11 @@ BOOST_AUTO_TEST_CASE(tlsa_records) {
   for (const Host& c : kHosts) BOOST_TEST_CONTEXT(c.name) {
       FakeLoop loop;
       FakeSecureResolver secure{loop};
-      secure.hosts["mx.example.net"] =
-          c.address == DnsSecurity::kBogus
-              ? Secure::fails<net::IpAddress>(DnsSecurity::kBogus)
-              : Secure::is<net::IpAddress>({*net::IpAddress::parse("192.0.2.1")}, c.address, c.owner);
+      if (c.address)
+        secure.hosts["mx.example.net"] =
+            c.address == DnsSecurity::kBogus
+                ? Secure::fails<net::IpAddress>(DnsSecurity::kBogus)
+                : Secure::is<net::IpAddress>({*net::IpAddress::parse("192.0.2.1")}, *c.address, c.owner);
       for (const auto& [name, answer] : c.records) secure.tlsas[name] = answer;
       std::string said;
       smtp::find_host_tls({.dane = true}, "mx.example.net", 25, &secure, [&](smtp::HostTls tls) {
@@ -294,6 +296,26 @@ BOOST_AUTO_TEST_CASE(tlsa_records) {
       });
       loop.run();
       BOOST_TEST(said == c.says);
+    }
+}
+
+// A relay that is named by its address: a certificate may be good for one.
+BOOST_AUTO_TEST_CASE(an_address_is_what_its_certificate_must_be_for) {
+  struct Case {
+    std::string_view host;
+    std::vector<std::string> names, asked;
+  };
+  const Case cases[] = {
+      {"[192.0.2.1]", {}, {"192.0.2.1"}},
+      {"[2001:db8::1]", {}, {"2001:db8::1"}},
+      {"[192.0.2.1]", {"mx.example.net"}, {"mx.example.net"}},
+      {"mx.example.net", {}, {}},
+  };
+  for (const Case& c : cases) BOOST_TEST_CONTEXT(c.host) {
+      std::vector<std::string> asked{"none"};
+      smtp::find_host_tls({.policy = TlsPolicy::kVerified, .names = c.names}, c.host, 465, nullptr,
+                          [&](const smtp::HostTls& tls) { asked = tls.options.names; });
+      BOOST_TEST(asked == c.asked, boost::test_tools::per_element());
     }
 }
 
