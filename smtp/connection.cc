@@ -26,6 +26,7 @@ Connection::Connection(net::Loop& loop, net::Transport& transport, Options optio
       handshake_timeout_(options.session.timeouts.start_tls),
       deadline_(loop.now() + connect_timeout_),
       implicit_tls_(options.session.implicit_tls),
+      named_(options.named),
       transcript_(std::move(options.transcript)),
       session_(std::move(options.session)),
       timer_([this] { on_timer(); }),
@@ -88,9 +89,9 @@ void Connection::on_tls(const net::TlsInfo& info) {
   tls_info_ = info;
   link_ = Link::kUp;
   if (implicit_tls_) {
-    session_.connected(loop_.now(), info.verified);
+    session_.connected(loop_.now(), info.verified && named_);
   } else {
-    session_.tls_started(loop_.now(), info.verified);
+    session_.tls_started(loop_.now(), info.verified && named_);
   }
   run();
 }

@@ -28,6 +28,7 @@ class Connection final : public net::StreamHandler {
     net::Endpoint remote;
     net::TlsOptions tls;  // For STARTTLS.
     SessionOptions session;
+    bool named = true;  // The server's name is no stranger's: a certificate that is good for it says who is there.
     std::unique_ptr<Transcript> transcript{};  // Null: not traced.
   };
 
@@ -79,6 +80,7 @@ class Connection final : public net::StreamHandler {
   Duration handshake_timeout_;
   TimePoint deadline_;  // Before the session has one.
   const bool implicit_tls_;
+  const bool named_;
   Link link_ = Link::kConnecting;
   bool* destroyed_ = nullptr;  // While in run().
   std::unique_ptr<Transcript> transcript_;

@@ -39,6 +39,7 @@ struct Pool::State {
   void find_tls(Slot& slot);
   void found_tls(Slot& slot);
   void connect(Slot& slot);
+  bool named() const;
   std::unique_ptr<Transcript> transcript(const Slot& slot);
   void report_tls(const Slot& slot, const Outcome* failure) const;
   void attempt_failed(Slot& slot, const Outcome& outcome);
@@ -122,9 +123,18 @@ void Pool::State::found_tls(Slot& slot) {
 void Pool::State::connect(Slot& slot) {
   Connection::Options how{
       .local = options.local, .remote = slot.target.remote, .tls = slot.tls.options, .session = options.session};
+  how.named = named();
   how.session.tls = slot.in_clear ? TlsPolicy::kNone : slot.tls.policy;
   if (options.tracer != nullptr) how.transcript = transcript(slot);
   slot.connection = std::make_unique<Connection>(loop, transport, std::move(how), slot);
+}
+
+// RFC 8689 4.2.1: the host's name is from a signed zone, in an MTA-STS policy, or the operator's. Anybody has a
+// certificate that is good for his own name, and MX records that are not signed may be anybody's.
+bool Pool::State::named() const {
+  if (!options.tls || options.relay || options.tls->dane) return true;
+  const RouteTls& tls = *options.tls;
+  return tls.source == TlsSource::kSts || (tls.policy == TlsPolicy::kVerified && !tls.names.empty());
 }
 
 std::unique_ptr<Transcript> Pool::State::transcript(const Slot& slot) {

@@ -159,10 +159,9 @@ std::optional<Outcome> ClientSession::State::fault_of(const Mailing& mailing) co
   if (transaction.eight_bit && !capabilities_.eight_bit_mime && !mailing.smtputf8)
     return fault(Cause::kEightBitUnavailable, "8BITMIME is not offered");
   if (transaction.require_tls && !(tls_ && verified_ && capabilities_.require_tls)) {
-    return fault(Cause::kRequireTlsUnavailable, !tls_ ? "there is no TLS"
-                                                : !capabilities_.require_tls
-                                                    ? "REQUIRETLS is not offered"
-                                                    : "the server's certificate is not verified");
+    return fault(Cause::kRequireTlsUnavailable, !tls_                        ? "there is no TLS"
+                                                : !capabilities_.require_tls ? "REQUIRETLS is not offered"
+                                                                             : "the server is not verified");
   }
   if (const auto why = envid_fault(transaction.envid); !why.empty())
     return fault(Cause::kProtocolError, std::string(why));

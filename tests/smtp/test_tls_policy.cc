@@ -340,7 +340,9 @@ class Lane final : public smtp::PoolHandler {
     said = std::string("ready") + (from.info(id).tls ? " tls " : " clear ") +
            kVerify[static_cast<int>(from.info(id).verified)];
   }
-  void on_recipient(smtp::Pool&, smtp::ConnectionId, std::size_t, const Outcome&) override {}
+  void on_recipient(smtp::Pool&, smtp::ConnectionId, std::size_t, const Outcome& outcome) override {
+    settled = words(outcome);
+  }
   void on_transaction_done(smtp::Pool&, smtp::ConnectionId) override {}
   void on_closed(smtp::Pool&, smtp::ConnectionId, const Outcome&) override {}
   void on_open_failed(smtp::Pool&, smtp::ConnectionId, const Outcome& reason) override { said = words(reason); }
@@ -374,7 +376,7 @@ class Lane final : public smtp::PoolHandler {
   Random random{1};
   std::optional<smtp::Pool> pool;
   std::vector<TlsResult> results;
-  std::string said;
+  std::string said, settled;
 };
 
 smtp::RouteTls asks(TlsPolicy policy) { return {.policy = policy}; }
@@ -478,6 +480,46 @@ BOOST_AUTO_TEST_CASE(with_all_hosts_bogus_the_mail_waits) {
   lane.open();
   BOOST_TEST(lane.transport.peers.empty());
   BOOST_TEST(lane.said == "route dns_failure (mx: SERVFAIL)");
+}
+
+// RFC 8689 4.2.1: a good certificate of a name that a stranger may have put into DNS is none.
+BOOST_AUTO_TEST_CASE(require_tls_wants_a_name_that_is_no_strangers) {
+  using Source = smtp::TlsSource;
+  struct Case {
+    std::string_view name;
+    smtp::RouteTls tls;
+    bool sent;
+  };
+  const Case cases[] = {
+      {"unsigned MX records", {}, false},
+      {"verified by default", {.policy = TlsPolicy::kVerified}, false},
+      {"an override without names", {.policy = TlsPolicy::kVerified, .source = Source::kOverride}, false},
+      {"names that are not looked at", {.source = Source::kOverride, .names = {"mx"}}, false},
+      {"an override with names", {.policy = TlsPolicy::kVerified, .source = Source::kOverride, .names = {"mx"}}, true},
+      {"MTA-STS", {.policy = TlsPolicy::kVerified, .source = Source::kSts}, true},
+      {"a signed zone", {.source = Source::kDane, .dane = true}, true},
+  };
+  for (const Case& c : cases) BOOST_TEST_CONTEXT(c.name) {
+      Lane lane(c.tls);
+      lane.open();
+      lane.greet();
+      lane.transport.last().shakes_hands(net::TlsFailure::kNone);
+      lane.transport.last().says("250-mx\r\n250 REQUIRETLS\r\n");
+      const std::string_view to[] = {"ann@example.net"};
+      lane.transport.last().heard();
+      lane.pool->send(lane.pool->idle(), {.mail_from = "me@example.org",
+                                          .rcpt_to = to,
+                                          .data = "Hi\r\n.\r\n",
+                                          .message_bytes = 4,
+                                          .require_tls = true});
+      lane.loop.run();
+      if (c.sent) {
+        BOOST_TEST(lane.transport.last().heard() == "MAIL FROM:<me@example.org> REQUIRETLS\r\n");
+      } else {
+        BOOST_TEST(lane.transport.last().heard() == "");
+        BOOST_TEST(lane.settled == "mail_from require_tls_unavailable (the server is not verified)");
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(destroyed_during_a_look_up) {
