@@ -181,6 +181,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
   if (options.verp_key.empty()) options.verp_key = kept_key(*options.spool);
   std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), *std::move(targets), snapshots));
+  for (const auto& sink : core->options_.sinks) core->subscribe(sink);
   core->recover();
   return core;
 }
@@ -457,7 +458,8 @@ Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancel
 void Engine::Core::release(const JobPtr& job) {
   add(job);
   for (auto& domain : spool().domains(job->number)) {
-    route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.rows));
+    // No look-up and no connection for what was settled by the process before.
+    if (domain.queued > 0) route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.queued));
   }
 }
 

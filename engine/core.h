@@ -63,7 +63,7 @@ class Engine::Core {
 
   // core_recovery.cc: what the process before left in the spool.
   void recover();
-  void recover(const spool::Spool::StoredJob& stored);
+  engine::JobPtr recover(const spool::Spool::StoredJob& stored);
   void recover_unsettled();
   engine::JobPtr find(std::string_view id) const;  // Null: none.
   engine::JobPtr find(spool::JobNumber number) const;

@@ -275,6 +275,12 @@ void RocksSpool::put_back(const RowKey& key) {
   job.waiting_from = std::min(job.waiting_from, key);
 }
 
+void RocksSpool::hand_out_anew() {
+  const Lock lock(mutex_);
+  unsettled_.clear();
+  for (const RowKey& key : due_.taken()) put_back(key);
+}
+
 void RocksSpool::take_unsettled(std::size_t max, std::vector<Row>& out) {
   std::vector<Row> rows;
   {
@@ -330,7 +336,11 @@ std::vector<Spool::DomainRows> RocksSpool::domains(JobNumber number) const {
   if (job == nullptr) return out;
   out.reserve(job->domains().size());
   for (const DomainLedger& domain : job->domains()) {
-    out.push_back({domain.domain, std::string(names_.name(domain.domain)), domain.rows()});
+    const auto queued = std::count_if(domain.octets.begin(), domain.octets.end(), [](char octet) {
+      return static_cast<State>(static_cast<std::uint8_t>(octet) & row_octet::kStateMask) == State::kQueued;
+    });
+    out.push_back({domain.domain, std::string(names_.name(domain.domain)), domain.rows(),
+                   static_cast<std::uint32_t>(queued)});
   }
   std::sort(out.begin(), out.end(), [](const DomainRows& a, const DomainRows& b) { return a.domain < b.domain; });
   return out;

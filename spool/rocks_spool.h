@@ -50,6 +50,7 @@ class RocksSpool final : public Spool {
   void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) override;
   TimePoint next_due() const override;
   void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) override;
+  void hand_out_anew() override;
   void take_unsettled(std::size_t max, std::vector<Row>& out) override;
   void commit(Batch batch, Task durable) override;
   Result<void> sync() override;

@@ -26,6 +26,8 @@
 
 namespace mailsbuddy {
 
+class EventSink;
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 
@@ -77,6 +79,9 @@ struct EngineOptions {
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
   std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
   std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
+  // As by subscribe(), before anything goes: they also have the events that the engine before did not hand over. What
+  // comes while there is no sink at all is dropped.
+  std::vector<std::shared_ptr<EventSink>> sinks{};
   std::shared_ptr<LogSink> log{};               // Null: silent.
 };
 
