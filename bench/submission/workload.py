@@ -1,7 +1,7 @@
-"""10 KB messages from smtp-source over 50 connections, each answered when it is durable: our listener in front of an
-append-only log synced once for many messages, and Postfix's smtpd with its queue, on the same disk.
+"""10 KB messages from smtp-source over 50 connections, each answered when it is durable: our listener in front of the
+durable spool, which syncs once for many messages, and Postfix's smtpd with its queue, on the same disk.
 
-The log stands in for the engine's durable spool. Both are asked for the same: after a loss of power what was answered 250 is
+Both are asked for the same: after a loss of power what was answered 250 is
 there. The load takes a core for itself, so on a machine of few cores it is a bound for whoever is faster.
 """
 
@@ -28,7 +28,7 @@ OURS = "mailsbuddy listener"
 
 class Listener:
     def __init__(self, programs, folder):
-        self.process = Process([programs / "bench_submission_mailsbuddy", folder / "log", THREADS], stdin=subprocess.PIPE)
+        self.process = Process([programs / "bench_submission_mailsbuddy", folder / "spool", THREADS], stdin=subprocess.PIPE)
         self.port = int(wait_for(lambda: re.match(r"port (\d+)\n", self.process.read_output()), self.process)[1])
 
     def stop(self):
@@ -49,7 +49,7 @@ def measure(programs, messages, rounds, progress):
         listener = Listener(programs, folder)
         seconds = load(listener.port)
         count, digest, _ = listener.stop()
-        check(f"{OURS}: messages in the log", count, messages)
+        check(f"{OURS}: messages in the spool", count, messages)
         check(f"{OURS}: digest of recipients and bodies", digest, smtp_source.expected_digest(messages, BODY_BYTES, RECIPIENT))
         return seconds
 

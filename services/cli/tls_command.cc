@@ -21,6 +21,7 @@ struct Options {
   bool connect = false;
   std::string ehlo = "localhost.localdomain";
   std::uint16_t port = 25;
+  std::vector<std::string> allowed_targets;
 };
 
 // What a stranger's DNS or server wrote; a terminal obeys some octets.
@@ -111,6 +112,9 @@ class Check {
  private:
   Result<void> prepare() {
     if (auto set = set_policies(options_.tls, engine_); !set) return set;
+    auto targets = smtp::TargetRules::make({.allowed = options_.allowed_targets});
+    if (!targets) return about("--allow-target", targets.error());
+    targets_ = *std::move(targets);
     net::RuntimeOptions options{.workers = 1, .cpu_threads = 1};
     for (const std::string& server : options_.dns) {
       auto endpoint = net::Endpoint::parse(server, 53);
@@ -186,7 +190,8 @@ class Check {
     smtp::PoolOptions options{.session = {.ehlo_name = options_.ehlo, .tls = engine_.tls},
                               .port = options_.port,
                               .tls = route.tls,
-                              .secure = secure_.get()};
+                              .secure = secure_.get(),
+                              .targets = targets_};
     std::string said;
     Visit visit;
     const auto result = visit.open(*runtime_, std::move(options), host, said);
@@ -225,6 +230,7 @@ class Check {
   std::unique_ptr<net::SecureResolver> secure_;
   std::unique_ptr<smtp::StsFinder> sts_;
   std::unique_ptr<smtp::Router> router_;
+  smtp::TargetRules targets_;
   int status_ = kDone;
 };
 
@@ -241,6 +247,8 @@ void add_tls_command(CLI::App& app, std::function<int()>& run) {
   check->add_flag("--connect", options->connect, "Connect to each MX host, say EHLO and STARTTLS, and leave");
   check->add_option("--ehlo", options->ehlo, "The name to say then")->capture_default_str();
   check->add_option("--port", options->port, "Port of every MX host")->capture_default_str();
+  check->add_option("--allow-target", options->allowed_targets,
+                    "A range that MX hosts may be in although it is loopback or private, for example 127.0.0.0/8");
   add_tls_options(*check, options->tls);
   check->footer(
       "Lines out, each \"NAME: good|note|bad|policy|host: what\".\n\n"

@@ -7,9 +7,11 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <charconv>
+#include <fstream>
 #include <map>
 
 #include "mailsbuddy/engine.h"
+#include "services/cli/svg_chart.h"
 #include "tests/sim/receivers.h"
 #include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
@@ -196,7 +198,25 @@ void check_caps(const World& w) {
   }
 }
 
-void run(std::size_t messages, std::uint64_t seed) {
+// What each provider saw a day, over all IPs.
+void draw(const World& w, const std::string& file) {
+  const auto first = std::chrono::floor<std::chrono::days>(sim::kStart.time_since_epoch()).count();
+  cli::Chart chart{"Attempts at each provider, four new IPs (models)", "day", "messages a day", true, {}};
+  for (const auto& provider : w.providers) {
+    cli::Chart::Line line{std::string(provider->house.domain), {}};
+    for (const auto& ip : provider->by_day) {
+      for (const auto& [day, messages] : ip) {
+        const auto at = static_cast<std::size_t>(day - first);
+        line.values.resize(std::max(line.values.size(), at + 1));
+        line.values[at] += static_cast<double>(messages);
+      }
+    }
+    chart.lines.push_back(std::move(line));
+  }
+  std::ofstream(file) << cli::svg(chart);
+}
+
+void run(std::size_t messages, std::uint64_t seed, const std::string& chart) {
   World w(messages, seed);
   w.start(messages);
   int hours = 0;
@@ -224,6 +244,7 @@ void run(std::size_t messages, std::uint64_t seed) {
   BOOST_TEST(counts.decisions.contains(warming::DecisionKind::kAdvance));
   std::string decisions;
   for (const auto& [kind, n] : counts.decisions) decisions += fmt::format(" {} {}", n, warming::to_string(kind));
+  if (!chart.empty()) draw(w, chart);
   BOOST_TEST_MESSAGE(
       fmt::format("{} messages in {} h: {} delivered, {} bounced, {} deferrals, {} complaints; decisions:{}", messages,
                   hours, counts.of(EventKind::kDelivered), counts.of(EventKind::kBounced),
@@ -232,11 +253,11 @@ void run(std::size_t messages, std::uint64_t seed) {
 
 }  // namespace
 
-// More with `-- MESSAGES SEED`: docs/warming.md has a million, which is for an optimised build.
+// More with `-- MESSAGES SEED [CHART.svg]`: docs/warming.md has a million, which is for an optimised build.
 BOOST_AUTO_TEST_CASE(new_ips_are_warmed_up) {
   const auto& suite = boost::unit_test::framework::master_test_suite();
   const auto argument = [&suite](int i, std::size_t otherwise) {
     return suite.argc > i ? static_cast<std::size_t>(std::stoull(suite.argv[i])) : otherwise;
   };
-  run(argument(1, 60'000), argument(2, 1));
+  run(argument(1, 60'000), argument(2, 1), suite.argc > 3 ? suite.argv[3] : "");
 }

@@ -129,7 +129,8 @@ smtp::PoolOptions options(char** argv) {
       .session = {.ehlo_name = "mx1.brand.example", .tls = policy->second, .messages_in_flight = std::atoi(argv[4])},
       .port = static_cast<std::uint16_t>(std::atoi(argv[2])),
       .connections_max = std::atoi(argv[5]),
-      .messages_per_connection = 100};  // As the engine's. OpenSMTPD refuses the hundred and first.
+      .messages_per_connection = 100,  // As the engine's. OpenSMTPD refuses the hundred and first.
+      .targets = smtp::TargetRules::make({.allowed = {"127.0.0.0/8"}}).value()};
 }
 
 }  // namespace
