@@ -570,9 +570,12 @@ Result<void> Engine::Core::suppress(std::string_view account, const Address& add
                            {.reason = static_cast<std::uint8_t>(reason), .since = now()}});
 }
 
-InboundReport Engine::Core::inbound(std::string_view message, const InboundEnvelope& envelope) {
+// Who hears of an error sends it again, which changes nothing twice.
+Result<InboundReport> Engine::Core::inbound(std::string_view message, const InboundEnvelope& envelope) {
   InboundReport report = inbound_.take(message, envelope, now());
-  if (report.event) events_.notify();
+  if (!report.event && report.suppressed.empty()) return report;
+  if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+  events_.notify();
   return report;
 }
 

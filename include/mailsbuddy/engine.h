@@ -360,6 +360,7 @@ class Engine {
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe. On
   // return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of parsing it.
+  // Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
