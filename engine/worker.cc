@@ -276,6 +276,7 @@ void Worker::retire(Site& site) {
 void Worker::hand_out_due() {
   if (stopped_) return;
   constexpr std::size_t kAtOnce = 1024;
+  constexpr Duration kUnreadAgain = std::chrono::seconds(1);
   std::vector<spool::Row> rows;
   spool().take_due(now(), kAtOnce, rows);
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
@@ -290,7 +291,10 @@ void Worker::hand_out_due() {
     if (feed->job != nullptr) shared_.route(std::move(feed));
   }
   const TimePoint next = spool().next_due();
-  if (next != TimePoint::max()) loop_.timers().arm(due_timer_, std::max(next, now()));
+  if (next == TimePoint::max()) return;
+  // Due, and not handed out: the disk cannot be read just now.
+  const bool unread = rows.empty() && next <= now();
+  loop_.timers().arm(due_timer_, unread ? now() + kUnreadAgain : std::max(next, now()));
 }
 
 void Worker::cancel_waiting(const JobPtr& job) {

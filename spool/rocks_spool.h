@@ -185,7 +185,7 @@ class RocksSpool final : public Spool {
   void report(Defect defect) const;
   void put_back(const RowKey& key);
   static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
-  void load_due();
+  bool load_due();
   std::optional<keys::Due> earliest_due();
   void erase_due(const keys::Due& due) { open_.changes.erase(Family::kQueue, keys::due(due)); }
 
