@@ -181,6 +181,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   if (options.spool == nullptr) options.spool = spool::make_memory_spool();
   if (options.verp_key.empty()) options.verp_key = kept_key(*options.spool);
   std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), *std::move(targets), snapshots));
+  for (const auto& sink : core->options_.sinks) core->subscribe(sink);
   core->recover();
   return core;
 }
@@ -457,7 +458,8 @@ Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancel
 void Engine::Core::release(const JobPtr& job) {
   add(job);
   for (auto& domain : spool().domains(job->number)) {
-    route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.rows));
+    // No look-up and no connection for what was settled by the process before.
+    if (domain.queued > 0) route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.queued));
   }
 }
 
@@ -568,9 +570,12 @@ Result<void> Engine::Core::suppress(std::string_view account, const Address& add
                            {.reason = static_cast<std::uint8_t>(reason), .since = now()}});
 }
 
-InboundReport Engine::Core::inbound(std::string_view message, const InboundEnvelope& envelope) {
+// Who hears of an error sends it again, which changes nothing twice.
+Result<InboundReport> Engine::Core::inbound(std::string_view message, const InboundEnvelope& envelope) {
   InboundReport report = inbound_.take(message, envelope, now());
-  if (report.event) events_.notify();
+  if (!report.event && report.suppressed.empty()) return report;
+  if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+  events_.notify();
   return report;
 }
 

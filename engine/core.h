@@ -28,7 +28,7 @@ class Engine::Core {
   Result<void> cancel(std::string_view id);
   Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
-  InboundReport inbound(std::string_view message, const InboundEnvelope& envelope);
+  Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;
   Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
@@ -63,7 +63,7 @@ class Engine::Core {
 
   // core_recovery.cc: what the process before left in the spool.
   void recover();
-  void recover(const spool::Spool::StoredJob& stored);
+  engine::JobPtr recover(const spool::Spool::StoredJob& stored);
   void recover_unsettled();
   engine::JobPtr find(std::string_view id) const;  // Null: none.
   engine::JobPtr find(spool::JobNumber number) const;

@@ -12,24 +12,34 @@ namespace mailsbuddy {
 using engine::FeedPtr;
 using engine::JobPtr;
 
+// Nothing goes before all of it is known: a row that is claimed from now on is not one that was on its way, and one that
+// is due belongs to a job that must be there.
 void Engine::Core::recover() {
-  spool().visit_jobs([this](const spool::Spool::StoredJob& stored) {
-    recover(stored);
+  spool().hand_out_anew();
+  std::vector<JobPtr> to_release;
+  spool().visit_jobs([this, &to_release](const spool::Spool::StoredJob& stored) {
+    if (JobPtr job = recover(stored)) to_release.push_back(std::move(job));
     return true;
   });
   recover_unsettled();
+  for (const JobPtr& job : to_release) {
+    release(job);
+    // Cancelled, but not all of its rows were settled so.
+    if (job->cancelled) wake_workers(job);
+  }
   runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
   if (spool().event_count() > 0) events_.notify();
 }
 
-// A job whose record cannot be read is left as it is: it may be readable to another version, and the rest goes on.
-void Engine::Core::recover(const spool::Spool::StoredJob& stored) {
+// Null: nothing of it is to be released. A job whose record cannot be read is left as it is: it may be readable to another
+// version, and the rest goes on.
+JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
   auto job = engine::decode_job(stored.record.content);
   const auto control = engine::decode_control(stored.record.control);
   if (!job || !control) {
     log(options_.log.get(), LogLevel::kError, "engine", "job '{}' is set aside, its rows stay: {}", stored.record.id,
         job ? control.error().detail : job.error().detail);
-    return;
+    return nullptr;
   }
   (*job)->number = stored.number;
   (*job)->paused = control->paused;
@@ -37,14 +47,14 @@ void Engine::Core::recover(const spool::Spool::StoredJob& stored) {
   (*job)->expires = control->expires;
   if (!control->complete) {
     interrupted_[(*job)->id] = *job;
-    return;
+    return nullptr;
   }
   if (!(*job)->campaign && CampaignStatus{.counts = spool().counts(stored.number)}.settled()) {
-    return spool().erase(stored.number);  // Settled, or without rows: the process ended while it was taken, unanswered.
+    spool().erase(stored.number);  // Settled, or without rows: the process ended while it was taken, unanswered.
+    return nullptr;
   }
-  release(*job);
-  // Cancelled, but not all of its rows were settled so.
-  if ((*job)->cancelled) wake_workers(*job);
+  add(*job);
+  return *job;
 }
 
 void Engine::Core::recover_unsettled() {

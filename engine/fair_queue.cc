@@ -129,9 +129,10 @@ TimePoint FairQueue::opens_at(TimePoint now) const {
   return first;
 }
 
-TimePoint FairQueue::oldest() const {
+TimePoint FairQueue::oldest(TimePoint now) const {
   TimePoint since = TimePoint::max();
-  each_queue([&since](const JobQueue& queue) {
+  each_queue([&since, now](const JobQueue& queue) {
+    if (queue.paused() || queue.shut_until > now) return;
     for (const FeedPtr& feed : queue.feeds) since = std::min(since, feed->since);
   });
   return since;

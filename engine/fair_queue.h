@@ -65,7 +65,8 @@ class FairQueue {
   std::vector<FeedPtr> take_ended(TimePoint now);  // Takes out the feeds of jobs that are cancelled or expired at `now`.
   std::vector<FeedPtr> take_older(TimePoint since);  // Takes out what waits since then or longer and is not paused.
   std::vector<FeedPtr> take_all();
-  TimePoint oldest() const;                 // The least Feed::since; max(): empty. Looks at every feed.
+  // The least Feed::since of those that are neither paused nor kept back; max(): none. Looks at every feed.
+  TimePoint oldest(TimePoint now) const;
   std::uint64_t rows_of(const Job& job) const;
   std::uint64_t all_rows() const;
   void jobs(std::set<const Job*>& out) const;

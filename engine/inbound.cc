@@ -1,7 +1,6 @@
 #include "engine/inbound.h"
 
 #include <algorithm>
-#include <future>
 
 #include "core/base/ascii.h"
 #include "engine/events.h"
@@ -138,7 +137,7 @@ InboundReport Inbound::take(std::string_view message, const InboundEnvelope& env
     return spool_.suppressed(each.who.account, each.who.address).has_value();
   });
   for (const spool::NewSuppression& each : batch.suppressions) result.suppressed.push_back(each.who.address);
-  write(std::move(batch));
+  if (!batch.empty()) spool_.commit(std::move(batch), nullptr);
   return result;
 }
 
@@ -209,13 +208,6 @@ void Inbound::take_unsigned(InboundReport& result, const InboundEnvelope& envelo
                          .at_once = row_of(*kind).reason},
                         now, batch);
   }
-}
-
-void Inbound::write(spool::Batch batch) {
-  if (batch.empty()) return;
-  const auto durable = std::make_shared<std::promise<void>>();
-  spool_.commit(std::move(batch), [durable] { durable->set_value(); });
-  durable->get_future().wait();
 }
 
 }  // namespace engine

@@ -39,7 +39,6 @@ class Inbound {
   std::optional<Subject> attribute(InboundReport& result, TimePoint now) const;
   void take_signed(InboundReport& result, const Subject& subject, TimePoint now, spool::Batch& batch) const;
   void take_unsigned(InboundReport& result, const InboundEnvelope& envelope, TimePoint now, spool::Batch& batch) const;
-  void write(spool::Batch batch);
 
   spool::Spool& spool_;
   const bounce::VerpKey verp_key_;

@@ -129,6 +129,7 @@ class Site {
   void refill(TimePoint now);
   bool stopped(Prepared& prepared, TimePoint now);  // Settles what must not go any more. True: it is dealt with.
   void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
+  void give_back_ready();                           // What is made, and on no connection.
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
@@ -208,7 +209,6 @@ class Site {
   void reroute(TimePoint now);
   void send_ready(TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
-  void give_back_ready();
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
   Lane* lane_for_retry(TimePoint now);

@@ -38,7 +38,8 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
   for (LookAhead& ahead : ahead_) {
     for (std::size_t i = 0; i < ahead.ready.size();) {
       const Prepared& each = *ahead.ready[i];
-      const TimePoint open = names ? pacer.blocked_until(draw(each), now) : now;
+      const TimePoint octets = pacer.next_bytes(lane.egress().number, each.wire.size(), now);
+      const TimePoint open = names ? std::max(octets, pacer.blocked_until(draw(each), now)) : octets;
       if (open > now) ready_opens_ = std::min(ready_opens_, open);
       if (open > now || (mixed_ && !may_carry(lane, each, left, now))) {
         ++i;

@@ -193,21 +193,29 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
 void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch) {
   std::vector<spool::RowKey> keys;
   keys.reserve(prepared.size());
-  for (const PreparedPtr& each : prepared) keys.push_back(each->row.key);
-  auto make_all = [this, site, batch, prepared = std::move(prepared)]() mutable {
+  const std::uint64_t number = parts_;
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const spool::Row& row = prepared[i]->row;
+    keys.push_back(row.key);
+    if (i % batch == 0) ++parts_;
+    making_[parts_ - 1].push_back({.key = row.key, .position = row.position, .attempts = row.attempts, .local = {}, .fields = {}});
+  }
+  auto make_all = [this, site, batch, number, prepared = std::move(prepared)]() mutable {
     for (std::size_t from = 0; from < prepared.size(); from += batch) {
       const auto begin = prepared.begin() + static_cast<std::ptrdiff_t>(from);
       const auto end = prepared.begin() + static_cast<std::ptrdiff_t>(std::min(from + batch, prepared.size()));
       std::vector<PreparedPtr> part(std::make_move_iterator(begin), std::make_move_iterator(end));
       const bool small = std::all_of(part.begin(), part.end(), [](const auto& p) { return p->job->make_cost.small(); });
       Executor& executor = small ? static_cast<Executor&>(loop_) : shared_.runtime.cpu();
-      executor.post([this, site, part = std::move(part)]() mutable { make_part(site, std::move(part)); });
+      executor.post([this, site, number = number + from / batch, part = std::move(part)]() mutable {
+        make_part(site, number, std::move(part));
+      });
     }
   };
   delivery_.claim(std::move(keys), std::move(make_all));
 }
 
-void Worker::make_part(const std::string& site, std::vector<PreparedPtr> part) {
+void Worker::make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part) {
   const Clock& clock = shared_.runtime.clock();
   TimePoint begun = clock.now();
   const TimePoint made_at = begun;
@@ -218,8 +226,10 @@ void Worker::make_part(const std::string& site, std::vector<PreparedPtr> part) {
     each->job->make_cost.count(ended - begun);
     begun = ended;
   }
-  auto give_back = [this, site, part = std::move(part)]() mutable {
-    if (!stopped_) sites_.at(site)->made(std::move(part));
+  auto give_back = [this, site, number, part = std::move(part)]() mutable {
+    if (stopped_) return;
+    making_.erase(number);
+    sites_.at(site)->made(std::move(part));
   };
   if (loop_.is_owner()) return give_back();
   loop_.post(std::move(give_back));
@@ -266,6 +276,7 @@ void Worker::retire(Site& site) {
 void Worker::hand_out_due() {
   if (stopped_) return;
   constexpr std::size_t kAtOnce = 1024;
+  constexpr Duration kUnreadAgain = std::chrono::seconds(1);
   std::vector<spool::Row> rows;
   spool().take_due(now(), kAtOnce, rows);
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
@@ -280,7 +291,10 @@ void Worker::hand_out_due() {
     if (feed->job != nullptr) shared_.route(std::move(feed));
   }
   const TimePoint next = spool().next_due();
-  if (next != TimePoint::max()) loop_.timers().arm(due_timer_, std::max(next, now()));
+  if (next == TimePoint::max()) return;
+  // Due, and not handed out: the disk cannot be read just now.
+  const bool unread = rows.empty() && next <= now();
+  loop_.timers().arm(due_timer_, unread ? now() + kUnreadAgain : std::max(next, now()));
 }
 
 void Worker::cancel_waiting(const JobPtr& job) {
@@ -312,12 +326,20 @@ void Worker::wake(const JobPtr& job) {
   }
 }
 
+// What is on the wire is unknown to the next engine. The rest of what was claimed is given back.
 void Worker::stop() {
   stopped_ = true;
   loop_.timers().cancel(aside_timer_);
   loop_.timers().cancel(due_timer_);
+  for (auto& [key, site] : sites_) {
+    site->waits_in = nullptr;
+    site->give_back_ready();
+  }
+  for (const auto& [number, rows] : making_) {
+    for (const spool::Row& row : rows) delivery_.give_back(row);
+  }
+  making_.clear();
   delivery_.flush();
-  for (auto& [key, site] : sites_) site->waits_in = nullptr;
   waiting_.clear();
   sites_.clear();
   providers_.clear();

@@ -115,7 +115,7 @@ class Worker {
   static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
   static constexpr std::size_t kSettleAtOnce = 256;
 
-  void make_part(const std::string& site, std::vector<PreparedPtr> part);
+  void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);
   void route_next();
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
@@ -156,6 +156,9 @@ class Worker {
   int connections_ = 0;                                            // Open or opening, of all sites.
   const int connections_max_;
   std::deque<Site*> waiting_;
+  // Claimed and being made, by the number of their part: should it stop now, they were never on the wire.
+  std::unordered_map<std::uint64_t, std::vector<spool::Row>> making_;
+  std::uint64_t parts_ = 0;
   bool stopped_ = false;
 };
 

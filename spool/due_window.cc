@@ -87,4 +87,12 @@ std::vector<RowKey> DueWindow::of_job(JobNumber job) const {
   return rows;
 }
 
+std::vector<RowKey> DueWindow::taken() const {
+  std::vector<RowKey> rows;
+  for (const auto& [row, known] : known_) {
+    if (known.taken) rows.push_back(row);
+  }
+  return rows;
+}
+
 }  // namespace mailsbuddy::spool

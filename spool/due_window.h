@@ -67,6 +67,7 @@ class DueWindow {
 
   // Rows of a job that wait here and are not taken.
   std::vector<RowKey> of_job(JobNumber job) const;
+  std::vector<RowKey> taken() const;
 
  private:
   void trim();

@@ -107,6 +107,7 @@ class MemorySpool final : public Spool {
       std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
     }
     std::erase_if(unsettled_, [number](const RowKey& key) { return key.job == number; });
+    taken_.erase(taken_.lower_bound({number, 0, 0}), taken_.lower_bound({number + 1, 0, 0}));
     ids_.erase(job->record.id);
     jobs_.erase(number);
   }
@@ -117,7 +118,9 @@ class MemorySpool final : public Spool {
     if (const Job* job = find(number)) {
       out.reserve(job->domains.size());
       for (const auto& [domain, store] : job->domains) {
-        out.push_back({domain, names_[domain], static_cast<std::uint32_t>(store.states.size())});
+        const auto queued = std::count(store.states.begin(), store.states.end(), State::kQueued);
+        out.push_back({domain, names_[domain], static_cast<std::uint32_t>(store.states.size()),
+                       static_cast<std::uint32_t>(queued)});
       }
       std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.domain < b.domain; });
     }
@@ -147,8 +150,7 @@ class MemorySpool final : public Spool {
   void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) override {
     const std::lock_guard lock(mutex_);
     while (!due_.empty() && due_.begin()->first <= now && max-- > 0) {
-      out.push_back(due_row(due_.begin()->second));
-      due_.erase(due_.begin());
+      take(due_.begin(), out);
     }
   }
 
@@ -159,10 +161,21 @@ class MemorySpool final : public Spool {
         ++entry;
         continue;
       }
-      out.push_back(due_row(entry->second));
-      entry = due_.erase(entry);
+      entry = take(entry, out);
       --max;
     }
+  }
+
+  void hand_out_anew() override {
+    const std::lock_guard lock(mutex_);
+    unsettled_.clear();
+    for (const auto& [key, entry] : taken_) {
+      const Job* job = find(key.job);
+      if (job == nullptr) continue;
+      const State state = job->domains.at(key.domain).states[key.row];
+      if (state == State::kDeferred || state == State::kHeld) due_.emplace(entry);
+    }
+    taken_.clear();
   }
 
   void take_unsettled(std::size_t max, std::vector<Row>& out) override {
@@ -406,6 +419,13 @@ class MemorySpool final : public Spool {
     return entry->second;
   }
 
+  std::multimap<TimePoint, DueRow>::iterator take(std::multimap<TimePoint, DueRow>::iterator entry,
+                                                  std::vector<Row>& out) {
+    out.push_back(due_row(entry->second));
+    taken_.insert_or_assign(entry->second.key, *entry);
+    return due_.erase(entry);
+  }
+
   Row due_row(const DueRow& entry) const {
     Row row;
     std::uint64_t position = entry.position;
@@ -447,6 +467,7 @@ class MemorySpool final : public Spool {
     DomainStore* store = move(settlement.key, settlement.state);
     if (store == nullptr) return;
     if (!unsettled_.empty()) unsettled_.erase(settlement.key);
+    if (!taken_.empty()) taken_.erase(settlement.key);
     if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
       const TimePoint due = settlement.state == State::kHeld ? TimePoint::max() : settlement.due;
       due_.emplace(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
@@ -560,6 +581,7 @@ class MemorySpool final : public Spool {
   std::unordered_map<std::string, std::string> snapshots_;
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};
+  std::map<RowKey, std::pair<TimePoint, DueRow>> taken_;  // Of due_, and not settled since.
   std::set<RowKey> unsettled_;  // Handed out by take_unsettled().
   std::uint64_t open_rows_ = 0;
 };

@@ -207,6 +207,8 @@ void RocksSpool::merge_extents(JobNumber number, JobLedger& job) {
 Result<void> RocksSpool::set_control(JobNumber number, std::string control) {
   Lock lock(mutex_);
   if (ledger_.find(number) == nullptr) return no_such_job(number);
+  if (stopping_) return Error{ErrorCode::kClosed, "the spool is closed"};
+  if (refused_) return *refused_;  // Not now, and not later behind the caller's back.
   open_.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), control);
   return wait_for_group(lock);
 }

@@ -160,8 +160,9 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
 // ---------------------------------------------------------------------------------------------------------------------
 // Deferred
 
-// The next part of the index into the window. Entries of erased jobs go.
-void RocksSpool::load_due() {
+// The next part of the index into the window. Entries of erased jobs go. False: the disk cannot be read now, and what it
+// would have given is still to come.
+bool RocksSpool::load_due() {
   auto scan = store_->scan(Family::kQueue);
   keys::Due horizon = due_.horizon();
   std::size_t loaded = 0;
@@ -181,8 +182,13 @@ void RocksSpool::load_due() {
   }
   const bool more = scan.valid_in("d") && keys::read_due(scan.key()).at != Waiting::kNever;
   const bool failed = !scan.valid() && scan.state() != Found::kNo;
+  if (failed && scan.state() == Found::kError) {
+    due_.set_horizon(horizon);
+    return false;
+  }
   if (failed) report({.what = "due index: " + scan.reason()});
   due_.set_horizon(more ? horizon : keys::Due{Waiting::kNever, {}});
+  return true;
 }
 
 // Empty: none.
@@ -190,8 +196,7 @@ std::optional<keys::Due> RocksSpool::earliest_due() {
   for (;;) {
     const auto due = due_.earliest();
     if (!due) {
-      if (due_.all_loaded()) return std::nullopt;
-      load_due();
+      if (due_.all_loaded() || !load_due()) return std::nullopt;
       continue;
     }
     const DomainLedger* domain = ledger_.find_row(due->row);
@@ -226,7 +231,8 @@ void RocksSpool::take_due(TimePoint now, std::size_t max, std::vector<Row>& out)
 TimePoint RocksSpool::next_due() const {
   const Lock lock(mutex_);
   const auto due = const_cast<RocksSpool*>(this)->earliest_due();  // Loads: what it says stays the same.
-  return due ? TimePoint(Duration(due->at)) : TimePoint::max();
+  if (due) return TimePoint(Duration(due->at));
+  return due_.all_loaded() ? TimePoint::max() : TimePoint(Duration(due_.horizon().at));  // Not before that.
 }
 
 void RocksSpool::take_waiting(JobNumber number, std::size_t max, std::vector<Row>& out) {
@@ -273,6 +279,12 @@ void RocksSpool::put_back(const RowKey& key) {
   open_.waiting.emplace_back(key, waiting.due);
   JobLedger& job = *ledger_.find(key.job);
   job.waiting_from = std::min(job.waiting_from, key);
+}
+
+void RocksSpool::hand_out_anew() {
+  const Lock lock(mutex_);
+  unsettled_.clear();
+  for (const RowKey& key : due_.taken()) put_back(key);
 }
 
 void RocksSpool::take_unsettled(std::size_t max, std::vector<Row>& out) {
@@ -330,7 +342,11 @@ std::vector<Spool::DomainRows> RocksSpool::domains(JobNumber number) const {
   if (job == nullptr) return out;
   out.reserve(job->domains().size());
   for (const DomainLedger& domain : job->domains()) {
-    out.push_back({domain.domain, std::string(names_.name(domain.domain)), domain.rows()});
+    const auto queued = std::count_if(domain.octets.begin(), domain.octets.end(), [](char octet) {
+      return static_cast<State>(static_cast<std::uint8_t>(octet) & row_octet::kStateMask) == State::kQueued;
+    });
+    out.push_back({domain.domain, std::string(names_.name(domain.domain)), domain.rows(),
+                   static_cast<std::uint32_t>(queued)});
   }
   std::sort(out.begin(), out.end(), [](const DomainRows& a, const DomainRows& b) { return a.domain < b.domain; });
   return out;

@@ -50,6 +50,7 @@ class RocksSpool final : public Spool {
   void take_due(TimePoint now, std::size_t max, std::vector<Row>& out) override;
   TimePoint next_due() const override;
   void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) override;
+  void hand_out_anew() override;
   void take_unsettled(std::size_t max, std::vector<Row>& out) override;
   void commit(Batch batch, Task durable) override;
   Result<void> sync() override;
@@ -184,7 +185,7 @@ class RocksSpool final : public Spool {
   void report(Defect defect) const;
   void put_back(const RowKey& key);
   static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
-  void load_due();
+  bool load_due();
   std::optional<keys::Due> earliest_due();
   void erase_due(const keys::Due& due) { open_.changes.erase(Family::kQueue, keys::due(due)); }
 

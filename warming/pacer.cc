@@ -158,6 +158,10 @@ TimePoint Pacer::next_over_cap(std::size_t ip, const Draw& draw, TimePoint now) 
   return now >= state_->domains_until ? at : std::max(at, domain_paused_until(draw.sender_domain));
 }
 
+TimePoint Pacer::next_bytes(std::size_t ip, std::uint64_t bytes, TimePoint now) const {
+  return std::max(state_->paces[ip]->next_bytes(now, bytes), state_->total.next_bytes(now, bytes));
+}
+
 bool Pacer::exhausted(std::size_t ip, TimePoint now) { return state_->paces[ip]->exhausted(now); }
 
 bool Pacer::any_names(TimePoint now) const noexcept { return state_->any_named || now < state_->domains_until; }

@@ -26,6 +26,8 @@
 
 namespace mailsbuddy {
 
+class EventSink;
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 
@@ -77,6 +79,9 @@ struct EngineOptions {
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
   std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
   std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
+  // As by subscribe(), before anything goes: they also have the events that the engine before did not hand over. What
+  // comes while there is no sink at all is dropped.
+  std::vector<std::shared_ptr<EventSink>> sinks{};
   std::shared_ptr<LogSink> log{};               // Null: silent.
 };
 
@@ -355,6 +360,7 @@ class Engine {
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
   // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe. On
   // return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of parsing it.
+  // Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;

@@ -260,6 +260,7 @@ class Spool {
     DomainNumber domain = 0;
     std::string name;
     std::uint32_t rows = 0;
+    std::uint32_t queued = 0;  // Those among them that are kQueued.
   };
   virtual std::vector<DomainRows> domains(JobNumber job) const = 0;
 
@@ -271,6 +272,10 @@ class Spool {
   virtual TimePoint next_due() const = 0;  // TimePoint::max(): none.
   // The same for one job's deferred and held rows, due or not: to cancel them.
   virtual void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) = 0;
+
+  // For an engine that opens where another one was: what that one was handed out and has neither claimed nor settled is
+  // handed out again.
+  virtual void hand_out_anew() = 0;
 
   // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the
   // one before may have sent them or not.

@@ -190,6 +190,9 @@ class Throttle {
   explicit Throttle(const Limits& limits) noexcept;
 
   TimePoint next(TimePoint now, std::uint64_t bytes = 0) const noexcept;  // When a message may go; `now`: at once.
+  TimePoint next_bytes(TimePoint now, std::uint64_t bytes) const noexcept {  // The same, of octets alone.
+    return std::max(now, bytes_.next(now, bytes));
+  }
   TimePoint nth(TimePoint now, std::uint64_t n) const noexcept;           // When the n-th from now on may, whatever its size.
   bool at_rest(TimePoint now) const noexcept;  // As if nothing had ever been taken: it may be made anew.
   void take(TimePoint now, std::uint64_t bytes = 0, std::uint64_t messages = 1) noexcept;
@@ -507,6 +510,9 @@ class Pacer {
   void refund(std::size_t ip, const Draw& draw, TimePoint taken_at);                       // It did not reach RCPT.
   // The same above the cap of the day and the hour (Overflow::kSendAnyway): limits, pauses and suspensions stand.
   TimePoint next_over_cap(std::size_t ip, const Draw& draw, TimePoint now);
+  // When the limits of octets of the IP, and over all IPs, let a message of that size go: who asks next() before there
+  // is a message asks this as well.
+  TimePoint next_bytes(std::size_t ip, std::uint64_t bytes, TimePoint now) const;
   // Its cap of this hour or day is used up, or it is suspended or paused: what it does not take is overflow.
   bool exhausted(std::size_t ip, TimePoint now);
   std::uint64_t left(std::size_t ip, TimePoint now);  // Of this hour and day; kNoCap: no cap. Not the rate.

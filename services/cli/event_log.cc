@@ -79,9 +79,9 @@ std::uint64_t KindCounts::final() const noexcept {
   return recipients;
 }
 
-Result<void> EventLog::open(const std::string& path) {
+Result<void> EventLog::open(const std::string& path, bool append) {
   if (path.empty()) return {};
-  file_.open(path, std::ios::trunc);
+  file_.open(path, append ? std::ios::app : std::ios::trunc);
   if (!file_) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
   return {};
 }

@@ -26,7 +26,7 @@ std::string to_json(const warming::Decision& decision);
 class EventLog final : public EventSink {
  public:
   // `path` empty: no file. Errors: kIo.
-  Result<void> open(const std::string& path);
+  Result<void> open(const std::string& path, bool append = false);
   void on_events(std::span<const Event> events) override;
   void on_decisions(std::span<const warming::Decision> decisions) override;
 

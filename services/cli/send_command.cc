@@ -160,7 +160,7 @@ class Send {
     if (!keys) return std::move(keys).error();
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
-    if (auto opened = log_->open(options_.events_file); !opened) return about("--events", opened.error());
+    if (auto opened = log_->open(options_.events_file, !options_.spool_dir.empty()); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
     if (!runtime) return std::move(runtime).error();
     for (const std::string& server : options_.dns) {
@@ -183,10 +183,10 @@ class Send {
       if (!spool) return std::move(spool).error();
       how.spool = *std::move(spool);
     }
+    how.sinks = {log_};
     auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
-    engine_->subscribe(log_);
     if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
@@ -428,7 +428,7 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--trace", options->trace,
                    "Print what connections say to standard error: all, or domain=, job=, egress=, provider=, mx= with commas")
       ->group("Output");
-  send->add_option("--events", options->events_file, "Write every event there, a JSON object a line")->group("Output");
+  send->add_option("--events", options->events_file, "Write every event there, a JSON object a line; with --spool behind what is there")->group("Output");
   send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
   send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");
   send->add_flag("--json", options->json, "The summary as JSON on standard output")->group("Output");

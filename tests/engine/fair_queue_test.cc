@@ -157,12 +157,18 @@ BOOST_FIXTURE_TEST_CASE(single_messages_are_kept_back_by_domain_and_campaign, Wo
 BOOST_FIXTURE_TEST_CASE(what_waits_too_long_is_taken_out, World) {
   const JobPtr a = job("a", "one");
   push(a, "x.test", 2);
-  BOOST_TEST((queue.oldest() == TimePoint{}));
+  BOOST_TEST((queue.oldest({}) == TimePoint{}));
   a->paused = true;
+  BOOST_TEST((queue.oldest({}) == TimePoint::max()));  // It is not held: others that are have their own time.
   BOOST_TEST(queue.take_older(TimePoint(std::chrono::seconds(1))).empty());
   a->paused = false;
+  const TimePoint now(std::chrono::seconds(100));
+  const FairQueue::Gate gate = [now](const Job&) { return now + std::chrono::hours(1); };
+  BOOST_TEST(queue.waiting(Priority::kBulk, 10, now, gate) == 0U);
+  BOOST_TEST((queue.oldest(now) == TimePoint::max()));
+  BOOST_TEST((queue.oldest(now + std::chrono::hours(1)) == TimePoint{}));
   BOOST_TEST(queue.take_older(TimePoint(std::chrono::seconds(1))).size() == 1U);
-  BOOST_TEST((queue.oldest() == TimePoint::max()));
+  BOOST_TEST((queue.oldest({}) == TimePoint::max()));
 }
 
 BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {

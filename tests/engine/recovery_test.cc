@@ -55,7 +55,7 @@ struct Fixture {
     open();
   }
   void open() {
-    engine.reset();  // As a crash leaves it: nothing more is written.
+    engine.reset();
     collector = std::make_shared<Collector>();
     engine = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}},
                            .runtime = sim::make_runtime(world, 1),
@@ -281,4 +281,51 @@ BOOST_FIXTURE_TEST_CASE(return_paths_are_signed_as_before, Fixture) {
   BOOST_REQUIRE(report.has_value());
   BOOST_TEST((report->attribution == Attribution::kRow));
   BOOST_TEST(report->recipient == "u0@d.test");
+}
+
+// What one engine took from the due ones, and neither sent nor settled, the next one on the same spool has.
+BOOST_FIXTURE_TEST_CASE(due_rows_that_were_taken_are_not_lost, Fixture) {
+  receiver->script["RCPT"] = {{sim::Action::Kind::kReply, "451 4.7.1 Greylisted"}};
+  start(users(3));
+  run(60s);
+  BOOST_REQUIRE(count(spool::State::kDeferred) == 3U);
+  BOOST_REQUIRE(engine->pause("c").has_value());
+  run(1h);  // They are due, and wait at their site.
+  receiver->script.clear();
+  open();
+  BOOST_REQUIRE(engine->resume("c").has_value());
+  run(2h);
+  BOOST_TEST(count(spool::State::kDelivered) == 3U);
+}
+
+// An engine that ends in good order leaves as unknown what is on the wire, and not what it had made ahead.
+BOOST_FIXTURE_TEST_CASE(what_was_made_ahead_is_given_back, Fixture) {
+  receiver->latency = 1s;
+  start(users(200), OnUnknown::kDrop);
+  world.loop.run_until(sim::kStart + 1h, [this] { return receiver->mails.size() >= 3U; });
+  BOOST_REQUIRE(count(spool::State::kClaimed) > 3U);
+  receiver->latency = sim::kLatency;
+  open();
+  run(2h);
+  const std::uint64_t failed = count(spool::State::kFailed);
+  BOOST_TEST(count(spool::State::kDelivered) + failed == 200U);
+  std::set<std::string> dropped;
+  for (const Event& event : collector->events) {
+    if (event.kind == EventKind::kFailed) dropped.insert(event.recipient);
+  }
+  BOOST_TEST(dropped.size() == failed);
+  // At most one a connection, and one behind it.
+  BOOST_TEST(failed <= 2U * static_cast<unsigned>(receiver->connections_seen));
+  BOOST_TEST(failed < 20U);
+}
+
+// Nobody is called for what is settled.
+BOOST_FIXTURE_TEST_CASE(a_settled_campaign_calls_nobody, Fixture) {
+  start(users(20));
+  run(60s);
+  BOOST_REQUIRE(count(spool::State::kDelivered) == 20U);
+  open();
+  receiver->connections_seen = 0;
+  run(1h);
+  BOOST_TEST(receiver->connections_seen == 0);
 }

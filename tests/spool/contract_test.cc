@@ -577,3 +577,43 @@ BOOST_FIXTURE_TEST_CASE(an_address_is_forgotten_everywhere, World) {
   BOOST_TEST(spool->erase_address(erasure)->rows == 0U);
   BOOST_TEST(!spool->erase_address({.local = "", .domain = "x.test"}).has_value());
 }
+
+// What was handed out and not settled is handed out again, once, to who comes next; the rest stays with who has it.
+BOOST_FIXTURE_TEST_CASE(what_was_handed_out_is_handed_out_anew, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}, {"x.test", "c", ""}, {"x.test", "d", ""}});
+  const TimePoint due{10s};
+  std::vector<Row> rows = read("x.test");
+  BOOST_REQUIRE(rows.size() == 4U);
+  for (std::size_t i = 0; i < 3; ++i) settle(rows[i], State::kDeferred, due);
+  spool->commit({.settlements = {}, .claims = {rows[3].key}}, nullptr);
+  std::vector<Row> taken;
+  spool->take_due(due, 10, taken);
+  BOOST_REQUIRE(taken.size() == 3U);
+  settle(taken[0], State::kDelivered);
+  spool->commit({.settlements = {}, .claims = {taken[1].key}}, nullptr);
+  std::vector<Row> unsettled;
+  spool->take_unsettled(10, unsettled);
+  BOOST_REQUIRE(unsettled.size() == 2U);
+
+  spool->hand_out_anew();
+  const std::string left = taken[2].local;
+  taken.clear();
+  spool->take_due(due, 10, taken);
+  BOOST_REQUIRE(taken.size() == 1U);
+  BOOST_TEST(taken.front().local == left);
+  BOOST_TEST(taken.front().attempts == 1U);
+  unsettled.clear();
+  spool->take_unsettled(10, unsettled);
+  BOOST_TEST(unsettled.size() == 2U);
+  taken.clear();
+  spool->take_due(due, 10, taken);
+  BOOST_TEST(taken.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(domains_say_how_many_rows_are_queued, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}, {"x.test", "c", ""}});
+  settle(read("x.test")[1], State::kDelivered);
+  const auto domain = spool->domains(job).front();
+  BOOST_TEST(domain.rows == 3U);
+  BOOST_TEST(domain.queued == 2U);
+}
