@@ -166,17 +166,19 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
   warming::Pacer& pacer = site.provider().pacer;
   const auto proxied = proxied_.find(egress.number);
   const bool direct = proxied == proxied_.end();
-  smtp::PoolOptions options{
-      .local = egress.address,
-      .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
-      .port = shared_.options.port,
-      .connections_max = std::max(1, pacer.connections(egress.number, now())),
-      .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
-      .tls = site.tls(),
-      .secure = tls_.secure(),
-      .targets = shared_.targets,
-      .tracer = &tracer,
-      .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
+  smtp::PoolOptions options{.local = egress.address,
+                            .session = {.ehlo_name = egress.ip->ehlo_name,
+                                        .tls = shared_.options.tls,
+                                        .timeouts = shared_.options.timeouts,
+                                        .recipients_max = SIZE_MAX},  // The lane sees to it, by limits that may change.
+                            .port = shared_.options.port,
+                            .connections_max = std::max(1, pacer.connections(egress.number, now())),
+                            .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
+                            .tls = site.tls(),
+                            .secure = tls_.secure(),
+                            .targets = shared_.targets,
+                            .tracer = &tracer,
+                            .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
   if (shared_.options.tls_reports) options.on_tls = std::move(on_tls);
   if (const smtp::Relay* relay = site.relay()) {
     options.relay = true;
@@ -193,7 +195,9 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
 void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch) {
   std::vector<spool::RowKey> keys;
   keys.reserve(prepared.size());
-  for (const PreparedPtr& each : prepared) keys.push_back(each->row.key);
+  for (const PreparedPtr& each : prepared) {
+    each_recipient(*each, [&keys](const Prepared& recipient) { keys.push_back(recipient.row.key); });
+  }
   auto make_all = [this, site, batch, prepared = std::move(prepared)]() mutable {
     for (std::size_t from = 0; from < prepared.size(); from += batch) {
       const auto begin = prepared.begin() + static_cast<std::ptrdiff_t>(from);
