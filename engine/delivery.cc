@@ -143,7 +143,8 @@ void Delivery::learn(const Attempted& attempted, const Outcome& outcome, const b
   }
 }
 
-// A recipient whose next attempt would come after its expiry is looked at once more exactly then.
+// A recipient whose next attempt would come after its expiry is looked at once more exactly then. A single message's
+// recipients who were deferred together are tried again together, for they share transactions.
 Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict,
                               std::uint32_t attempt) {
   const Fate fate = engine::fate(job, outcome, verdict);
@@ -151,7 +152,9 @@ Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const boun
   const TimePoint now = loop_.now();
   if (job.cancelled) return {spool::State::kCancelled, EventKind::kCancelled, {}};
   if (job.expires <= now) return {spool::State::kExpired, EventKind::kExpired, {}};
-  return {fate.state, fate.kind, std::min(job.expires, now + retries_.after_attempt(attempt, random_))};
+  Random of_message(job.uid.low + attempt);
+  Random& random = job.campaign ? random_ : of_message;
+  return {fate.state, fate.kind, std::min(job.expires, now + retries_.after_attempt(attempt, random))};
 }
 
 void Delivery::give_back(const spool::Row& row) {

@@ -100,6 +100,8 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
     } else if (feed.rows.empty()) {
       rotate(queue.feeds);
     }
+    pulled.more = !pulled.job->campaign && !queue.feeds.empty() &&
+                  (queue.feeds.front()->job == pulled.job || queue.feeds.back()->job == pulled.job);
     return pulled;
   }
   queue.rows = 0;
@@ -188,6 +190,43 @@ std::optional<Pulled> FairQueue::pull(Priority priority, TimePoint now, const Ga
       rotate(accounts.accounts);
     }
   }
+  return pulled;
+}
+
+FairQueue::JobQueue* FairQueue::find_queue(const Job& job) {
+  Class& accounts = classes_[static_cast<std::size_t>(job.priority)];
+  const auto account = accounts.by_name.find(job.account);
+  if (account == accounts.by_name.end()) return nullptr;
+  const auto queue = account->second->by_key.find(queue_key(job));
+  return queue == account->second->by_key.end() ? nullptr : &*queue->second;
+}
+
+// Only the ends of the list are looked at, where a feed is whose row was just pulled: its message's other feeds came
+// with it, and to search thousands of messages for a stray one would cost more than its transaction.
+std::optional<Pulled> FairQueue::pull_more(const JobPtr& job, spool::DomainNumber domain, bool any_domain,
+                                           TimePoint now, const Gate& gate) {
+  JobQueue* const queue = job->campaign ? nullptr : find_queue(*job);
+  if (queue == nullptr || queue->feeds.empty()) return std::nullopt;
+  const auto fits = [&](const FeedPtr& feed) {
+    return feed->job == job && (any_domain || feed->domain_number == domain);
+  };
+  auto& feeds = queue->feeds;
+  if (!fits(feeds.front())) {
+    if (!fits(feeds.back())) return std::nullopt;
+    feeds.splice(feeds.begin(), feeds, std::prev(feeds.end()));
+  }
+  if (queue->shut(now, gate) || !feeds.front()->fill(spool_, kReadRows)) return std::nullopt;
+  auto pulled = pull_from(*queue);
+  if (!feeds.empty()) return pulled;
+  Class& accounts = classes_[static_cast<std::size_t>(job->priority)];
+  const auto account = accounts.by_name.find(job->account);
+  const auto by_key = account->second->by_key.find(queue->key);
+  const auto ended = by_key->second;
+  account->second->by_key.erase(by_key);
+  account->second->jobs.erase(ended);
+  if (!account->second->jobs.empty()) return pulled;
+  accounts.accounts.erase(account->second);
+  accounts.by_name.erase(account);
   return pulled;
 }
 

@@ -40,6 +40,7 @@ struct Pulled {
   spool::Row row;
   std::string domain;
   TimePoint since{};  // As its feed's.
+  bool more = false;  // Of a single message, and its queue's next row is of the same: see pull_more().
 };
 
 // Transactional before bulk; inside a class deficit round robin by account, then by job, then by domain. Every row costs
@@ -57,6 +58,11 @@ class FairQueue {
   void push(FeedPtr feed);
   void push_front(Pulled pulled);                  // Its row is the next of its job.
   std::optional<Pulled> pull(Priority priority, TimePoint now = {}, const Gate& gate = {});  // Empty: none that may go.
+  // What pull() gave a row of may have more recipients that go with it: the next one of the same single message, of the
+  // same domain unless `any_domain`. Takes no turn of others: theirs are as far away as before. Empty: none is next, or
+  // may go.
+  std::optional<Pulled> pull_more(const JobPtr& job, spool::DomainNumber domain, bool any_domain, TimePoint now = {},
+                                  const Gate& gate = {});
   // Rows that pull() would give; counts no further than `enough`. 
   std::uint64_t waiting(Priority priority, std::uint64_t enough, TimePoint now = {}, const Gate& gate = {}) const;
   TimePoint opens_at(TimePoint now) const;  // The first gate to be asked again; max(): none is shut.
@@ -94,6 +100,7 @@ class FairQueue {
 
   JobQueue& queue_of(const JobPtr& job);
   std::optional<Pulled> pull_from(JobQueue& queue);
+  JobQueue* find_queue(const Job& job);
   std::optional<Pulled> pull_from(AccountQueue& account, TimePoint now, const Gate& gate);
   template <class Visit>
   void each_queue(Visit visit) const;

@@ -34,6 +34,15 @@ TracedMessage traced(const Prepared& message) {
   return {.job = message.job->id, .campaign = message.job->tag, .recipient = message.recipient};
 }
 
+// Replies that a pacer counts one by one, and acts on: what one transaction is told to each of its recipients is told
+// once. The others are shares of what was tried, which is counted by recipients.
+bool acts_by_itself(const warming::Signal& signal) {
+  using warming::SignalKind;
+  return signal.kind == SignalKind::kRateLimited || signal.kind == SignalKind::kTooManyConnections ||
+         signal.kind == SignalKind::kReputation || signal.kind == SignalKind::kBlocked ||
+         signal.kind == SignalKind::kUnreachable || signal.needs_operator || signal.slow_restart;
+}
+
 }  // namespace
 
 bool hopeless_for_good(const Outcome& outcome) noexcept {
@@ -122,31 +131,57 @@ void Lane::open() {
 
 smtp::ConnectionId Lane::idle() const noexcept { return pool_ == nullptr ? 0 : pool_->idle(); }
 
+// One permit a recipient: providers count those, and warm-up is meant by them. The octets travel once, with the first
+// one. Who gets none now, or has no place in the transaction, waits for the next, made as it is.
+void Lane::take_permits(smtp::ConnectionId id, Prepared& message, TimePoint now) {
+  warming::Pacer& pacer = site_.provider().pacer;
+  const auto take = [&](Prepared& recipient) {
+    site_.let_go(recipient, now);
+    pacer.take(egress_.number, site_.draw(recipient), now);
+  };
+  take(message);
+  if (message.others.empty()) return;
+  const auto most = std::min<std::size_t>(
+      static_cast<std::size_t>(pacer.limits(egress_.number).recipients_per_transaction), pool_->recipients_max(id));
+  std::size_t taken = 1;
+  for (; taken < message.recipients() && taken < most && site_.may_join(*this, message.at(taken), now); ++taken) {
+    take(message.at(taken));
+  }
+  if (taken < message.recipients()) site_.put_back(split(message, taken));
+}
+
 void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   const TimePoint now = worker_.now();
-  site_.let_go(*prepared, now);
-  site_.provider().pacer.take(egress_.number, site_.draw(*prepared), now);
+  take_permits(id, *prepared, now);
   Connection& connection = connections_[id];
   if (connection.tls) {
-    const std::string_view to = std::string_view(prepared->recipient);
-    if (connection.tls_counted.emplace(to.substr(to.rfind('@') + 1)).second) site_.count_tls(to, &*connection.tls);
+    each_recipient(*prepared, [&](const Prepared& each) {
+      const std::string_view to = std::string_view(each.recipient);
+      if (connection.tls_counted.emplace(to.substr(to.rfind('@') + 1)).second) site_.count_tls(to, &*connection.tls);
+    });
   }
   const bool ahead = !connection.carries.empty();
   Sending& sending = connection.carries.emplace_back(
       Sending{.message = std::move(prepared), .rcpt_to = {}, .sent_at = now, .turn_at = now, .ahead = ahead, .started = !ahead});
-  const Prepared& message = *sending.message;
+  Prepared& message = *sending.message;
   sending.rcpt_to = message.recipient;
-  if (tracer_.active()) tracer_.begins(*pool_, id, traced(message), now);
-  pool_->send(id, {.mail_from = message.mail_from,
-                   .rcpt_to = std::span(&sending.rcpt_to, 1),
-                   .data = message.wire,
-                   .message_bytes = message.message_bytes,
-                   .eight_bit = message.eight_bit,
-                   .smtputf8 = message.smtputf8,
-                   .require_tls = message.job->require_tls,
-                   .ret = message.job->ret,
-                   .envid = message.job->envid,
-                   .dsn = std::span(&message.dsn, 1)});
+  const bool several = !message.others.empty();
+  each_recipient(message, [&](const Prepared& each) {
+    if (several) sending.rcpts.push_back(each.recipient);
+    if (several) sending.dsn.push_back(each.dsn);
+    if (tracer_.active()) tracer_.begins(*pool_, id, traced(each), now);
+  });
+  pool_->send(id,
+              {.mail_from = message.mail_from,
+               .rcpt_to = several ? std::span<const std::string_view>(sending.rcpts) : std::span(&sending.rcpt_to, 1),
+               .data = message.wire,
+               .message_bytes = message.message_bytes,
+               .eight_bit = message.eight_bit,
+               .smtputf8 = message.smtputf8,
+               .require_tls = message.job->require_tls,
+               .ret = message.job->ret,
+               .envid = message.job->envid,
+               .dsn = several ? std::span<const smtp::RecipientDsn>(sending.dsn) : std::span(&message.dsn, 1)});
 }
 
 int Lane::window(TimePoint now) const {
@@ -189,29 +224,48 @@ void Lane::on_tls(const smtp::TlsResult& result) {
 // The last look at a message whose envelope was sent early. Its content has not been: dropping the connection is all
 // that keeps it from being taken.
 void Lane::on_sending(smtp::Pool& pool, smtp::ConnectionId id) {
-  Sending& front = connections_.at(id).carries.front();
-  if (front.ahead && site_.stopped(*front.message, worker_.now())) return withdraw(pool, id);
-  follow(pool, id);
+  if (!withdrawn(pool, id)) follow(pool, id);
 }
 
-void Lane::withdraw(smtp::Pool& pool, smtp::ConnectionId id) {
-  for (const Sending& each : connections_.at(id).carries) refund(each);
-  connections_.erase(id);  // The message is dealt with, and on_sending() comes before anything is put behind it.
+// One recipient who must not have it takes the connection from all; the others were not tried and go at once. Nothing
+// is behind the message yet: on_sending() comes before that.
+bool Lane::withdrawn(smtp::Pool& pool, smtp::ConnectionId id) {
+  Sending& front = connections_.at(id).carries.front();
+  if (!front.ahead) return false;
+  Prepared& message = *front.message;
+  const std::size_t named = message.recipients();
+  JobPtr job;  // Of those who have a permit that is not used: who had a reply may have lost theirs with its row.
+  std::size_t permits = 0;
+  each_recipient(message, [&](const Prepared& each) {
+    if (each.part != Part::kOpen) return;
+    job = each.job;
+    ++permits;
+  });
+  std::uint64_t bytes = message.part == Part::kOpen ? message.wire.size() : 0;
+  const bool gone = site_.stopped(message, worker_.now());
+  if (!gone && message.recipients() == named) return false;
+  for (; permits > 0; --permits) {
+    site_.provider().pacer.refund(egress_.number, site_.draw(*job, std::exchange(bytes, 0)), front.sent_at);
+  }
+  PreparedPtr rest = gone ? nullptr : std::move(front.message);
+  connections_.erase(id);
   pool.drop(id);
+  if (rest != nullptr && keep_recipients(*rest, [](const Prepared& each) { return each.part != Part::kEnded; })) {
+    site_.put_back(std::move(rest));
+  }
   released();
   site_.pump();
+  return true;
 }
 
-void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t, const Outcome& outcome) {
+void Lane::on_recipient(smtp::Pool& pool, smtp::ConnectionId id, std::size_t recipient, const Outcome& outcome) {
   Connection& connection = connections_.at(id);
+  Sending& front = connection.carries.front();
   const bool replied = outcome.cause == Cause::kReply && outcome.reply.code != 421;
-  connection.completed += replied ? 1 : 0;
-  finish(id, outcome, pool.info(id));
-  if (replied && connection.carries.front().ahead) ++connection.completed_ahead;
-  if (connection.carries.size() > 1) {
-    connection.carries[1].started |= replied;
-    connection.carries[1].turn_at = worker_.now();
-  }
+  const bool first_reply = replied && !std::exchange(front.replied, front.replied || replied);
+  connection.completed += first_reply ? 1 : 0;
+  finish(id, front.message->at(recipient), outcome, pool.info(id));
+  if (first_reply && front.ahead) ++connection.completed_ahead;
 }
 
 // Signs that a server does not like an envelope behind a message: it says that the command is out of order, or it hangs
@@ -222,59 +276,68 @@ bool Lane::learn_to_wait(const Connection& connection, const Outcome& outcome) {
       front.ahead ? front.started : connection.carries.size() > 1 && outcome.stage == Stage::kFinalDot;
   const bool out_of_order = front.ahead && outcome.cause == Cause::kReply && outcome.reply.code == 503;
   if (!involved || (!out_of_order && (!is_lost(outcome) || connection.completed_ahead > 0))) return false;
-  site_.provider().one_by_one_until = worker_.now() + kOneByOne;
+  const TimePoint until = worker_.now() + kOneByOne;
+  if (std::exchange(site_.provider().one_by_one_until, until) == until) return true;  // By another recipient.
   worker_.log(LogLevel::kInfo, "{} gets one message after the other: {}", site_.provider().id.name, outcome.str());
   return true;
 }
 
 // Rows 8 to 10 of a recipient's way: classify and settle (Delivery), then learn.
-void Lane::finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::ConnectionInfo& info) {
+void Lane::finish(smtp::ConnectionId id, Prepared& recipient, const Outcome& outcome,
+                  const smtp::ConnectionInfo& info) {
   Connection& connection = connections_.at(id);
   Sending& sending = connection.carries.front();
-  if (tracer_.active()) tracer_.ended(id, traced(*sending.message), outcome, worker_.now());
+  recipient.part = Part::kEnded;
+  if (tracer_.active()) tracer_.ended(id, traced(recipient), outcome, worker_.now());
   const Carrier carrier{
       .provider = site_.provider().id.name, .egress = egress_.ip->address, .mx_host = info.mx_host, .tls = info.tls,
       .tls_verified = info.verified};
-  if (outcome.stage < Stage::kRcptTo) refund(sending);
+  if (outcome.stage < Stage::kRcptTo || outcome.cause == Cause::kTransactionFull) refund(sending, recipient);
+  if (outcome.cause == Cause::kTransactionFull) {  // No attempt: with the transaction's end it goes in another.
+    recipient.part = Part::kAgain;
+    return;
+  }
   const bool minds = learn_to_wait(connection, outcome) && !outcome.unknown();
   if (!sending.started && outcome.stage <= Stage::kMailFrom) {  // The connection ended before its turn came.
-    site_.push_front(*sending.message);
+    site_.requeue(recipient);
     return;
   }
   if (outcome.cause == Cause::kEightBitUnavailable && !sending.message->seven_bit) {  // No attempt: made anew.
     site_.make_seven_bit();
-    site_.push_front(*sending.message);
+    site_.requeue(recipient);
     return;
   }
   if (minds || connection_used_up(outcome, connection.completed)) {
     const bounce::Verdict verdict = bounce::classify(outcome, site_.provider().id);
-    if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict, &sending);
-    site_.push_front(*sending.message);
+    if (!minds && verdict.klass != bounce::Class::kTooManyConnections) learn(outcome, verdict, &sending, &recipient);
+    site_.requeue(recipient);
     return;
   }
-  const Prepared& prepared = *sending.message;
   const auto settle = [&](const Outcome& known) {
     learn(known,
-          worker_.delivery().settle({.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient}, known,
-                                    carrier),
-          &sending);
+          worker_.delivery().settle({.job = recipient.job, .row = recipient.row, .recipient = recipient.recipient},
+                                    known, carrier),
+          &sending, &recipient);
   };
   if (outcome.cause != Cause::kEightBitUnavailable) return settle(outcome);
   Outcome explained = outcome;
-  explained.detail += "; " + prepared.stays_eight_bit;
+  explained.detail += "; " + sending.message->stays_eight_bit;
   settle(explained);
 }
 
-void Lane::refund(const Sending& sending) {
-  site_.provider().pacer.refund(egress_.number, site_.draw(*sending.message), sending.sent_at);
+void Lane::refund(const Sending& sending, const Prepared& recipient) {
+  site_.provider().pacer.refund(egress_.number, site_.draw(recipient), sending.sent_at);
 }
 
-void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict, const Sending* sending) {
+void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict, Sending* sending, const Prepared* recipient) {
   const TimePoint now = worker_.now();
   warming::Signal signal = signal_of(verdict);
   if (outcome.delivered()) failures_ = 0;
   if (sending != nullptr) {
-    signal.sender_domain = sending->message->job->from_domain;
+    const std::uint32_t bit = 1U << static_cast<unsigned>(signal.kind);
+    if (acts_by_itself(signal) && (sending->taught & bit) != 0) return;
+    sending->taught |= bit;
+    signal.sender_domain = recipient->job->from_domain;
     if (outcome.delivered()) signal.latency = now - sending->turn_at;
   }
   site_.provider().pacer.learn(egress_.number, signal, now);
@@ -282,7 +345,18 @@ void Lane::learn(const Outcome& outcome, const bounce::Verdict& verdict, const S
 }
 
 // on_ready(), on_closed() or the replies to the next one follow.
-void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) { connections_.at(id).carries.pop_front(); }
+void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) {
+  auto& carries = connections_.at(id).carries;
+  PreparedPtr message = std::move(carries.front().message);
+  const bool replied = carries.front().replied;
+  carries.pop_front();
+  if (!carries.empty()) {
+    carries.front().started |= replied;
+    carries.front().turn_at = worker_.now();
+  }
+  const auto again = [](const Prepared& each) { return each.part == Part::kAgain; };
+  if (keep_recipients(*message, again)) site_.put_back(std::move(message));
+}
 
 void Lane::released() {
   --egress_.connections;

@@ -93,7 +93,7 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
     if (auto made = render(prepared, now, rendered); !made) return fail(Cause::kRenderFailed, made.error().detail);
   } else {
     prepared.mail_from = job.sender;
-    prepared.dsn = unpack_report(prepared.row.fields);
+    each_recipient(prepared, [](Prepared& each) { each.dsn = unpack_report(each.row.fields); });
   }
   std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(job.data);
   std::string seven_bit;

@@ -3,32 +3,11 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
-#include "engine/job.h"
+#include "engine/prepared.h"
 
 namespace mailsbuddy::engine {
-
-// One recipient on its way: claimed, and from make() on ready to be sent. Its own task's, then its worker's.
-struct Prepared {
-  JobPtr job;
-  spool::Row row;
-  std::string recipient;  // RCPT TO.
-  TimePoint since{};      // When it could first have gone.
-  bool holds = false;     // A place at the pacer, as Pacer::hold() has it.
-
-  bool seven_bit = false; // To be made so: a server here does not offer 8BITMIME.
-
-  std::string mail_from;  // From here on filled by make().
-  std::string wire;       // Dot-stuffed, with the end of data.
-  std::uint64_t message_bytes = 0;
-  bool eight_bit = false;
-  bool smtputf8 = false;
-  smtp::RecipientDsn dsn;          // Into `row`.
-  std::string stays_eight_bit;     // Why it could not be made 7-bit.
-  std::optional<Outcome> failure;  // It could not be made: stage kMake.
-};
 
 // The number that stands for a row in VERP tokens and events.
 constexpr std::uint64_t row_number(const spool::RowKey& key) noexcept {

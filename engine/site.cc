@@ -78,20 +78,27 @@ warming::Draw Site::draw(const Prepared& prepared) const {
   return draw_of(*prepared.job, hosts_, prepared.wire.size());
 }
 
+warming::Draw Site::draw(const Job& job, std::uint64_t bytes) const { return draw_of(job, hosts_, bytes); }
+
 void Site::make_seven_bit() { seven_bit_until_ = worker_.now() + kSevenBitBelieved; }
 
 void Site::let_go(Prepared& prepared, TimePoint now) {
   if (std::exchange(prepared.holds, false)) provider_.pacer.let_go(draw(prepared), now);
 }
 
-void Site::push_front(Prepared& prepared) {
-  let_go(prepared, worker_.now());
-  worker_.delivery().give_back(prepared.row);
-  std::string domain = prepared.recipient.substr(prepared.recipient.rfind('@') + 1);
-  queue_.push_front({.job = std::move(prepared.job),
-                     .row = std::move(prepared.row),
+void Site::requeue(Prepared& recipient) {
+  let_go(recipient, worker_.now());
+  worker_.delivery().give_back(recipient.row);
+  std::string domain = recipient.recipient.substr(recipient.recipient.rfind('@') + 1);
+  queue_.push_front({.job = std::move(recipient.job),
+                     .row = std::move(recipient.row),
                      .domain = std::move(domain),
-                     .since = prepared.since});
+                     .since = recipient.since});
+}
+
+// The first one last, so that they are pulled in their order, and together.
+void Site::push_front(Prepared& message) {
+  for (std::size_t left = message.recipients(); left > 0; --left) requeue(message.at(left - 1));
 }
 
 bool Site::unused(TimePoint now) const {
@@ -121,7 +128,10 @@ std::uint64_t Site::waiting() const {
 }
 
 std::uint64_t Site::all_rows() const {
-  std::uint64_t rows = ahead_[0].size() + ahead_[1].size();
+  std::uint64_t rows = ahead_[0].preparing + ahead_[1].preparing;
+  for (const LookAhead& ahead : ahead_) {
+    for (const PreparedPtr& each : ahead.ready) rows += each->recipients();
+  }
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) rows += queue->all_rows();
   return rows;
 }
@@ -133,8 +143,7 @@ void Site::jobs(std::set<const Job*>& out) const {
 std::uint64_t Site::waiting(const Job& job) const {
   std::uint64_t rows = queue_.rows_of(job) + engaged_.rows_of(job) + rest_.rows_of(job);
   for (const LookAhead& ahead : ahead_) {
-    rows += static_cast<std::uint64_t>(std::count_if(ahead.ready.begin(), ahead.ready.end(),
-                                                     [&job](const auto& each) { return each->job.get() == &job; }));
+    for (const PreparedPtr& each : ahead.ready) rows += each->job.get() == &job ? each->recipients() : 0;
   }
   return rows;
 }
@@ -196,25 +205,30 @@ void Site::reroute(TimePoint now) {
 }
 
 // Row 5: the last look before the wire.
-bool Site::stopped(Prepared& prepared, TimePoint now) {
-  const Job& job = *prepared.job;
+bool Site::stopped(Prepared& message, TimePoint now) {
+  return !keep_recipients(
+      message, [&](Prepared& each) { return each.part != Part::kOpen || !stopped_alone(each, message.failure, now); });
+}
+
+bool Site::stopped_alone(Prepared& recipient, const std::optional<Outcome>& failure, TimePoint now) {
+  const Job& job = *recipient.job;
   Outcome outcome;
   bool tried = false;
   if (job.cancelled) {
     outcome = not_tried(Cause::kCancelled);
   } else if (job.expires <= now) {
     outcome = not_tried(Cause::kExpired);
-  } else if (worker_.spool().suppressed(job.account, ascii::to_lower(prepared.recipient))) {
+  } else if (worker_.spool().suppressed(job.account, ascii::to_lower(recipient.recipient))) {
     outcome = not_tried(Cause::kSuppressed);
-  } else if (prepared.failure) {
-    outcome = *prepared.failure;
+  } else if (failure) {
+    outcome = *failure;
     tried = true;
   } else {
     return false;
   }
-  let_go(prepared, now);
+  let_go(recipient, now);
   worker_.delivery().settle(
-      {.job = prepared.job, .row = prepared.row, .recipient = prepared.recipient, .counts = tried}, outcome,
+      {.job = recipient.job, .row = recipient.row, .recipient = recipient.recipient, .counts = tried}, outcome,
       {.provider = provider_.id.name});
   return true;
 }
@@ -294,6 +308,8 @@ void Site::charge() {
       count_tls(prepared->recipient, nullptr);
       worker_.delivery().settle({.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient},
                                 *failure_, {.provider = provider_.id.name});
+      if (keep_recipients(*prepared, [&](const Prepared& each) { return &each != prepared.get(); }))
+        push_front(*prepared);
       failure_.reset();
       return;
     }

@@ -20,8 +20,6 @@ namespace mailsbuddy::engine {
 class Site;
 class Worker;
 
-using PreparedPtr = std::unique_ptr<Prepared>;
-
 // Opening takes a round trip or three: begin that long before the next permit.
 inline constexpr Duration kOpenAhead = std::chrono::seconds(1);
 
@@ -70,27 +68,33 @@ class Lane final : public smtp::PoolHandler {
   // A message on a connection. Those behind the first wait for its reply; their envelopes are sent, or all of them.
   struct Sending {
     PreparedPtr message;
-    std::string_view rcpt_to;  // Into `message`.
+    std::string_view rcpt_to;               // Into `message`, as all views.
+    std::vector<std::string_view> rcpts{};  // With more than one recipient: all of them.
+    std::vector<smtp::RecipientDsn> dsn{};  // Likewise.
     TimePoint sent_at{};       // When its permit was taken.
     TimePoint turn_at{};       // When all before it were answered.
     bool ahead = false;        // Begun behind another one.
     bool started = true;       // Its turn came: all before it were answered.
+    bool replied = false;      // Of a recipient, or of all, there was a reply.
+    std::uint32_t taught = 0;  // Kinds of warming::SignalKind that the pacer has learned of from it, as bits.
   };
   struct Connection {
     std::deque<Sending> carries;  // Empty: idle.
     std::optional<smtp::TlsResult> tls{};  // If TLS reports are wanted.
     std::set<std::string, std::less<>> tls_counted{};  // The domains that it was counted for.
-    int completed = 0;            // Transactions that ended with a reply.
+    int completed = 0;                                 // Transactions that had a reply.
     int completed_ahead = 0;      // Those among them that were begun behind another.
   };
 
   int window(TimePoint now) const;  // Messages that may be on one connection.
   void follow(smtp::Pool& pool, smtp::ConnectionId connection);
-  void withdraw(smtp::Pool& pool, smtp::ConnectionId connection);
-  void finish(smtp::ConnectionId id, const Outcome& outcome, const smtp::ConnectionInfo& info);
+  void take_permits(smtp::ConnectionId connection, Prepared& message, TimePoint now);
+  bool withdrawn(smtp::Pool& pool, smtp::ConnectionId connection);
+  void finish(smtp::ConnectionId id, Prepared& recipient, const Outcome& outcome, const smtp::ConnectionInfo& info);
   bool learn_to_wait(const Connection& connection, const Outcome& outcome);
-  void refund(const Sending& sending);
-  void learn(const Outcome& outcome, const bounce::Verdict& verdict, const Sending* sending = nullptr);
+  void refund(const Sending& sending, const Prepared& recipient);
+  void learn(const Outcome& outcome, const bounce::Verdict& verdict, Sending* sending = nullptr,
+             const Prepared* recipient = nullptr);
   bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
@@ -121,13 +125,17 @@ class Site {
 
   void push(FeedPtr feed, std::chrono::seconds ttl);  // `ttl`: of the route that brought it here.
   void change();                        // Settings, or what an operator or a snapshot allows, have changed.
-  void push_front(Prepared& prepared);  // Claimed, but nothing was tried: its row waits again. `wire` stays: it may be under way.
+  void push_front(Prepared& message);   // Claimed, but nothing was tried: its rows wait again.
+  void requeue(Prepared& recipient);    // The same for one of its recipients. The message stays: it may be under way.
+  void put_back(PreparedPtr message);   // Made, and for recipients that were not tried: the next to go.
   void made(std::vector<PreparedPtr> prepared);  // Back from the CPU pool.
   void pump();                                   // Does whatever can be done now. Call after every change.
   void review();                                 // After a command: settles or gives back what must not go any more.
   PreparedPtr next_for(Lane& lane, TimePoint now);  // What this lane may carry now. Null: nothing.
   void refill(TimePoint now);
-  bool stopped(Prepared& prepared, TimePoint now);  // Settles what must not go any more. True: it is dealt with.
+  // Settles those of its open recipients that must not have it any more, who leave it. True: none is left.
+  bool stopped(Prepared& message, TimePoint now);
+  bool may_join(const Lane& lane, const Prepared& recipient, TimePoint now) const;  // Go with one that goes now, too.
   void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
   void give_back_ready();                           // What is made, and on no connection.
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
@@ -146,6 +154,7 @@ class Site {
   std::uint64_t all_rows() const;
   void jobs(std::set<const Job*>& out) const;  // Of which rows wait.
   warming::Draw draw(const Prepared& prepared) const;
+  warming::Draw draw(const Job& job, std::uint64_t bytes) const;
   void let_go(Prepared& prepared, TimePoint now);  // Of its place at the pacer.
   void make_seven_bit();          // A server here does not offer 8BITMIME: for a day no message goes with octets above 127.
   bool full() const;              // It has all the connections that a site may have.
@@ -197,6 +206,9 @@ class Site {
   Outcome over_cap() const;
   std::size_t rest_target(TimePoint now) const;
   PreparedPtr prepare(Pulled pulled, TimePoint now);
+  void join(Prepared& first, TimePoint now);
+  std::size_t recipients_max() const;
+  bool stopped_alone(Prepared& recipient, const std::optional<Outcome>& failure, TimePoint now);
   TimePoint oldest(TimePoint now) const;
 
   const FairQueue::Gate& gate() const;

@@ -1,6 +1,7 @@
 // What a site has made ahead: pulled from its queue, on its way to be made, ready to be sent.
 #include <algorithm>
 
+#include "core/base/encoding.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 
@@ -55,6 +56,11 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
     }
   }
   return nullptr;
+}
+
+bool Site::may_join(const Lane& lane, const Prepared& recipient, TimePoint now) const {
+  if (provider_.pacer.any_names(now) && provider_.pacer.blocked_until(draw(recipient), now) > now) return false;
+  return mixed_ ? may_carry(lane, recipient, ways(now), now) : lane.ready_at(now) <= now;
 }
 
 PreparedPtr Site::take_ready(LookAhead& ahead, std::size_t index) {
@@ -127,7 +133,9 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
   while (ahead.size() + batch.size() < target && (bytes() < kLookAheadBytesMax || ahead.size() + batch.size() == 0)) {
     auto pulled = pull(priority, rest_wanted, now);
     if (!pulled) break;
+    const bool more = pulled->more;
     PreparedPtr prepared = prepare(*std::move(pulled), now);
+    if (more) join(*prepared, now);
     if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
   }
   if (batch.empty()) return;
@@ -145,6 +153,46 @@ PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
   prepared->holds = provider_.pacer.any_names(now);
   if (prepared->holds) provider_.pacer.hold(draw(*prepared), now);
   return prepared;
+}
+
+// As many as one of the lanes may name at once. What its limits are, which may be others, is seen when it sends.
+std::size_t Site::recipients_max() const {
+  int most = 1;
+  for (const auto& lane : lanes_) {
+    most = std::max(most, provider_.pacer.limits(lane->egress().number).recipients_per_transaction);
+  }
+  return static_cast<std::size_t>(most);
+}
+
+// The message's other recipients of the domain. Those of another one have a transaction of their own even at the same
+// hosts, for Google answers 451 to a second domain in one; a relay takes what it is given. Kept apart are those who
+// would cost the others something: an address that needs SMTPUTF8, and retries, which cold IPs leave to warm ones.
+// Where rows are sifted, each goes alone.
+void Site::join(Prepared& first, TimePoint now) {
+  if (rules_.engaged_only) return;
+  const bool any_domain = relay_ != nullptr;
+  const std::size_t most = recipients_max();
+  while (first.recipients() < most) {
+    auto next = queue_.pull_more(first.job, first.row.key.domain, any_domain, now, gate());
+    if (!next) return;
+    const bool alike =
+        (next->row.attempts > 0) == (first.row.attempts > 0) && is_ascii(next->row.local) == is_ascii(first.row.local);
+    if (!alike) return queue_.push_front(*std::move(next));
+    first.others.push_back(prepare(*std::move(next), now));
+  }
+}
+
+// They hold places at the pacer like all that is made.
+void Site::put_back(PreparedPtr message) {
+  const TimePoint now = worker_.now();
+  each_recipient(*message, [&](Prepared& each) {
+    each.part = Part::kOpen;
+    if (each.holds || !provider_.pacer.any_names(now)) return;
+    provider_.pacer.hold(draw(each), now);
+    each.holds = true;
+  });
+  ready_bytes_ += message->wire.size();
+  ahead_[static_cast<std::size_t>(message->job->priority)].ready.push_front(std::move(message));
 }
 
 void Site::made(std::vector<PreparedPtr> batch) {

@@ -170,10 +170,12 @@ void Site::fail_overflow(TimePoint now) {
         continue;
       }
       const PreparedPtr prepared = take_ready(ahead, i);
-      let_go(*prepared, now);
-      worker_.delivery().settle(
-          {.job = prepared->job, .row = prepared->row, .recipient = prepared->recipient, .counts = false}, over_cap(),
-          {.provider = provider_.id.name});
+      each_recipient(*prepared, [&](Prepared& recipient) {
+        let_go(recipient, now);
+        worker_.delivery().settle(
+            {.job = recipient.job, .row = recipient.row, .recipient = recipient.recipient, .counts = false}, over_cap(),
+            {.provider = provider_.id.name});
+      });
     }
   }
 }

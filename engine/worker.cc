@@ -166,17 +166,19 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
   warming::Pacer& pacer = site.provider().pacer;
   const auto proxied = proxied_.find(egress.number);
   const bool direct = proxied == proxied_.end();
-  smtp::PoolOptions options{
-      .local = egress.address,
-      .session = {.ehlo_name = egress.ip->ehlo_name, .tls = shared_.options.tls, .timeouts = shared_.options.timeouts},
-      .port = shared_.options.port,
-      .connections_max = std::max(1, pacer.connections(egress.number, now())),
-      .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
-      .tls = site.tls(),
-      .secure = tls_.secure(),
-      .targets = shared_.targets,
-      .tracer = &tracer,
-      .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
+  smtp::PoolOptions options{.local = egress.address,
+                            .session = {.ehlo_name = egress.ip->ehlo_name,
+                                        .tls = shared_.options.tls,
+                                        .timeouts = shared_.options.timeouts,
+                                        .recipients_max = SIZE_MAX},  // The lane sees to it, by limits that may change.
+                            .port = shared_.options.port,
+                            .connections_max = std::max(1, pacer.connections(egress.number, now())),
+                            .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
+                            .tls = site.tls(),
+                            .secure = tls_.secure(),
+                            .targets = shared_.targets,
+                            .tracer = &tracer,
+                            .bad_hosts = direct ? &bad_hosts_ : proxied->second.bad_hosts.get()};
   if (shared_.options.tls_reports) options.on_tls = std::move(on_tls);
   if (const smtp::Relay* relay = site.relay()) {
     options.relay = true;
@@ -195,10 +197,12 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
   keys.reserve(prepared.size());
   const std::uint64_t number = parts_;
   for (std::size_t i = 0; i < prepared.size(); ++i) {
-    const spool::Row& row = prepared[i]->row;
-    keys.push_back(row.key);
     if (i % batch == 0) ++parts_;
-    making_[parts_ - 1].push_back({.key = row.key, .position = row.position, .attempts = row.attempts, .local = {}, .fields = {}});
+    each_recipient(*prepared[i], [&](const Prepared& recipient) {
+      const spool::Row& row = recipient.row;
+      keys.push_back(row.key);
+      making_[parts_ - 1].push_back({.key = row.key, .position = row.position, .attempts = row.attempts, .local = {}, .fields = {}});
+    });
   }
   auto make_all = [this, site, batch, number, prepared = std::move(prepared)]() mutable {
     for (std::size_t from = 0; from < prepared.size(); from += batch) {

@@ -39,6 +39,7 @@ class Connection final : public net::StreamHandler {
 
   void begin(const Transaction& transaction);  // As ClientSession::begin().
   bool room() const { return session_.room(); }
+  std::size_t recipients_max() const noexcept { return session_.recipients_max(); }
   void quit();
   bool tls() const noexcept { return session_.tls(); }
   bool traced() const noexcept { return transcript_ != nullptr; }

@@ -315,6 +315,12 @@ bool Pool::room(ConnectionId connection) const {
   return found != state_->slots.end() && state_->room(*found->second);
 }
 
+std::size_t Pool::recipients_max(ConnectionId connection) const {
+  const auto found = state_->slots.find(connection);
+  const bool connected = found != state_->slots.end() && found->second->connection != nullptr;
+  return connected ? found->second->connection->recipients_max() : 0;
+}
+
 void Pool::drop(ConnectionId connection) { state_->drop(connection); }
 
 ConnectionInfo Pool::info(ConnectionId connection) const {

@@ -133,7 +133,7 @@ struct RecipientReport {
 // One complete message (RFC 5322), sent as it is but for DKIM, line ends, and for servers without 8BITMIME its encoding.
 struct Message {
   Address sender;                       // MAIL FROM.
-  std::vector<Address> recipients;      // Each is its own transaction. At least one.
+  std::vector<Address> recipients;      // Of one domain, or at one relay, they share transactions. At least one.
   std::string data;                     // Headers and body. Bare CR and LF become CRLF.
   std::string account{};
   std::string pool = "default";

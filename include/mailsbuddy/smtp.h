@@ -670,6 +670,7 @@ class Pool {
   ConnectionId idle() const noexcept;        // A ready connection without work, most recently used first; 0: none.
   void send(ConnectionId connection, const Transaction& transaction);  // Only to a ready connection, or with room().
   bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
+  std::size_t recipients_max(ConnectionId connection) const;  // As ClientSession has it; 0: no such connection.
   void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.
   ConnectionInfo info(ConnectionId connection) const;
   void trace(ConnectionId connection);       // Asks PoolOptions::tracer again; not while a message is under way.

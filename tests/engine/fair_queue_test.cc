@@ -190,3 +190,56 @@ BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {
   BOOST_TEST((queue.earliest_expiry() == TimePoint::max()));
   BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 3U);
 }
+
+// A single message's further recipients, for as long as they are next.
+BOOST_FIXTURE_TEST_CASE(more_of_a_message_is_what_is_next_of_it, World) {
+  const JobPtr m = job("m", "one", Priority::kTransactional, false);
+  const JobPtr n = job("n", "one", Priority::kTransactional, false);
+  push(m, "x.test", 40);  // More than are read at once.
+  push(m, "y.test", 2);
+  push(n, "x.test", 1);
+  const auto first = queue.pull(Priority::kTransactional);
+  BOOST_REQUIRE(first.has_value());
+  BOOST_TEST(first->more);
+  const spool::DomainNumber x = first->row.key.domain;
+  for (int i = 1; i < 40; ++i) {
+    BOOST_TEST_CONTEXT(i) {
+      const auto more = queue.pull_more(m, x, false);
+      BOOST_REQUIRE(more.has_value());
+      BOOST_TEST(more->row.local == "m" + std::to_string(i));
+      BOOST_TEST(more->domain == "x.test");
+    }
+  }
+  BOOST_TEST(!queue.pull_more(m, x, false).has_value());
+  BOOST_TEST(queue.all_rows() == 3U);
+  BOOST_TEST(queue.pull_more(m, x, true)->domain == "y.test");
+  BOOST_TEST(queue.pull_more(m, x, true)->domain == "y.test");
+  BOOST_TEST(!queue.pull_more(m, x, true).has_value());
+  const auto last = queue.pull(Priority::kTransactional);
+  BOOST_REQUIRE(last.has_value());
+  BOOST_TEST(last->job == n);
+  BOOST_TEST(!last->more);
+  BOOST_TEST(queue.empty());
+  BOOST_TEST(!queue.pull_more(n, x, true).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(more_of_a_message_waits_for_its_gate_and_leaves_nothing_behind, World) {
+  const JobPtr m = job("m", "one", Priority::kBulk, false);
+  push(m, "x.test", 3);
+  push(job("c", "one"), "x.test", 1);
+  const auto first = queue.pull(Priority::kBulk);
+  BOOST_REQUIRE(first.has_value());
+  const TimePoint now{std::chrono::seconds(100)};
+  const auto shut = [](const Job&) { return TimePoint(std::chrono::seconds(200)); };
+  BOOST_TEST(!queue.pull_more(m, first->row.key.domain, false, now, shut).has_value());
+  queue.ask_again();
+  BOOST_TEST(queue.pull_more(m, first->row.key.domain, false, now).has_value());
+  BOOST_TEST(queue.pull_more(m, first->row.key.domain, false, now).has_value());
+  const auto campaign = queue.pull(Priority::kBulk);
+  BOOST_REQUIRE(campaign.has_value());
+  BOOST_TEST(!campaign->more);
+  BOOST_TEST(!queue.pull_more(campaign->job, first->row.key.domain, false).has_value());
+  BOOST_TEST(queue.empty());
+  push(job("n", "one", Priority::kBulk, false), "x.test", 1);  // The account may come back.
+  BOOST_TEST(pull_jobs(Priority::kBulk, 2) == "n-");
+}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <numeric>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -221,7 +222,8 @@ class Runner {
                                                             {"messages-per-connection", "messages_per_connection"},
                                                             {"in-flight", "messages_in_flight"},
                                                             {"rate", "messages_per_second"},
-                                                            {"burst", "burst"}};
+                                                            {"burst", "burst"},
+                                                            {"recipients", "recipients_per_transaction"}};
     for (const auto& [name, value] : attributes(words, 1)) {
       if (name == "tls") {
         options_.tls = value == "verified"   ? smtp::TlsPolicy::kVerified
@@ -238,9 +240,12 @@ class Runner {
         options_.allowed_targets = split(value, ',');
       } else if (name == "own-names") {
         options_.own_names = split(value, ',');
-      } else if (name == "relay") {
+      } else if (name == "relay" || name == "lmtp-relay") {
         const std::size_t colon = value.find(':');
-        options_.relays.push_back({value.substr(0, colon), {.hosts = {{.host = value.substr(colon + 1)}}}});
+        options_.relays.push_back({value.substr(0, colon),
+                                   {.hosts = {{.host = value.substr(colon + 1),
+                                               .port = static_cast<std::uint16_t>(name == "relay" ? 25 : 24)}},
+                                    .protocol = name == "relay" ? smtp::Protocol::kSmtp : smtp::Protocol::kLmtp}});
       } else if (name == "on-unknown") {
         on_unknown_ = value == "hold" ? OnUnknown::kHold : value == "drop" ? OnUnknown::kDrop : OnUnknown::kResend;
       } else {
@@ -414,6 +419,8 @@ class Runner {
         host.latency = duration(words.at(1));
       } else if (words[0] == "connections") {
         host.connections_max = static_cast<int>(number(words.at(1)));
+      } else if (words[0] == "recipients") {
+        host.recipients_max = static_cast<std::size_t>(number(words.at(1)));
       } else if (words[0] == "messages") {
         host.messages_per_connection = static_cast<int>(number(words.at(1)));
       } else {
@@ -545,7 +552,9 @@ class Runner {
   std::string return_path(const std::string& id, const std::string& to) const {
     for (const auto& [address, receiver] : world_.receivers) {
       for (const Receiver::Mail& mail : receiver.mails) {
-        if (mail.to == to && mail.data.find("Feedback-ID: " + id + ":") != std::string::npos) return mail.from;
+        if (std::ranges::find(mail.recipients, to) != mail.recipients.end() &&
+            mail.data.find("Feedback-ID: " + id + ":") != std::string::npos)
+          return mail.from;
       }
     }
     fail(fmt::format("no receiver took mail of {} to {}", id, to));
@@ -711,6 +720,11 @@ class Runner {
     for (const auto& [name, value] : attributes(words, 2)) {
       std::string is;
       if (name == "mails") is = std::to_string(host.mails.size());
+      if (name == "recipients") {
+        is = std::to_string(
+            std::accumulate(host.mails.begin(), host.mails.end(), std::size_t{0},
+                            [](std::size_t sum, const auto& mail) { return sum + mail.recipients.size(); }));
+      }
       if (name == "connections") is = std::to_string(host.connections_seen);
       if (name == "open") is = std::to_string(host.connections);
       if (name.starts_with("from:")) {

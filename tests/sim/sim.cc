@@ -81,7 +81,8 @@ struct Link {
   bool in_data = false;
   bool in_mail = false;     // MAIL was accepted.
   std::string mail_from;
-  std::string rcpt_to;
+  std::vector<std::string> rcpt_to;
+  bool lmtp = false;  // It was greeted by LHLO.
   std::string envelope;
   std::string data;
   std::size_t chunk = 0;    // Octets of a BDAT that are still to come.
@@ -183,11 +184,14 @@ void on_rcpt(const LinkPtr& link, const std::string& line) {
   const std::string to = bracketed(line);
   link->envelope += line + "\n";
   const auto special = link->receiver.by_recipient.find(to);
+  if (link->receiver.recipients_max > 0 && link->rcpt_to.size() >= link->receiver.recipients_max) {
+    return server_says(link, "452 4.5.3 Too many recipients");
+  }
   const Action action =
       link->receiver.judge ? Action{Action::Kind::kReply, link->receiver.judge(link->client, to)}
       : special != link->receiver.by_recipient.end() ? special->second
                                                      : link->receiver.next("RCPT", "250 2.1.5 Ok");
-  if (act(link, action) == '2') link->rcpt_to = to;
+  if (act(link, action) == '2') link->rcpt_to.push_back(to);
 }
 
 void on_data_command(const LinkPtr& link) {
@@ -201,10 +205,23 @@ void on_data_command(const LinkPtr& link) {
 void on_dot(const LinkPtr& link) {
   link->in_data = link->in_mail = false;
   link->overlapped = !link->input.empty();
-  const Action action = link->receiver.next("DOT", "250 2.0.0 Queued");
-  if (action.kind == Action::Kind::kReply && action.reply.front() == '2') {
-    Receiver::Mail mail{link->client, link->mail_from, link->rcpt_to, link->data, link->tls, link->world.loop.now(),
-                        link->envelope};
+  // RFC 2033 4.2: LMTP has a reply for each recipient.
+  std::vector<Action> replies(link->lmtp ? link->rcpt_to.size() : 1);
+  for (Action& each : replies) each = link->receiver.next("DOT", "250 2.0.0 Queued");
+  std::vector<std::string> took;
+  for (std::size_t i = 0; i < link->rcpt_to.size(); ++i) {
+    const Action& reply = replies[link->lmtp ? i : 0];
+    if (reply.kind == Action::Kind::kReply && reply.reply.front() == '2') took.push_back(link->rcpt_to[i]);
+  }
+  if (!took.empty()) {
+    Receiver::Mail mail{.client = link->client,
+                        .from = link->mail_from,
+                        .to = took.front(),
+                        .data = link->data,
+                        .tls = link->tls,
+                        .at = link->world.loop.now(),
+                        .envelope = link->envelope,
+                        .recipients = took};
     if (link->receiver.take) {
       link->receiver.take(mail);
     } else {
@@ -214,7 +231,7 @@ void on_dot(const LinkPtr& link) {
   ++link->mails;
   link->data.clear();
   link->rcpt_to.clear();
-  act(link, action);
+  for (const Action& each : replies) act(link, each);
 }
 
 void on_bdat(const LinkPtr& link) {
@@ -232,7 +249,8 @@ void on_line(const LinkPtr& link, const std::string& line) {
   note(*link, "C", line);
   const std::string verb = line.substr(0, line.find(' '));
   link->receiver.commands_seen.insert(verb);
-  if (verb == "EHLO" || verb == "HELO") return on_ehlo(link);
+  if (verb == "LHLO") link->lmtp = true;
+  if (verb == "EHLO" || verb == "HELO" || verb == "LHLO") return on_ehlo(link);
   if (verb == "MAIL") return on_mail(link, line);
   if (verb == "RCPT") return on_rcpt(link, line);
   if (verb == "DATA") return on_data_command(link);

@@ -65,15 +65,17 @@ struct Receiver {
   net::TlsFailure certificate = net::TlsFailure::kNone;  // What is wrong with it, for the web's roots.
   int connections_max = 0;                      // 0: no limit; beyond it 421 at the greeting.
   int messages_per_connection = 0;              // 0: no limit; beyond it 421 at MAIL.
+  std::size_t recipients_max = 0;               // Of a transaction; 0: no limit; beyond it 452 4.5.3 at RCPT.
 
   struct Mail {
     std::string client;                         // IP address it came from.
     std::string from;
-    std::string to;
+    std::string to;                             // The first one.
     std::string data;                           // As on the wire: after DATA it is dot-stuffed.
     bool tls = false;
     TimePoint at{};
     std::string envelope{};                     // Its MAIL and RCPT commands.
+    std::vector<std::string> recipients{};      // All that were accepted, and by LMTP had a 2yz reply to the message.
   };
   std::vector<Mail> mails;
   // Instead of the script: the reply to RCPT. And instead of keeping them in `mails`: what becomes of a message.
