@@ -85,7 +85,8 @@ ConnectionId Pool::State::open() {
   slots.emplace(id, std::move(slot));
   // From the loop: with nothing to try, the handler would be called from inside open().
   loop.post([this, id, guard = std::weak_ptr(alive)] {
-    if (!guard.expired()) try_next(*slots.at(id));
+    if (guard.expired()) return;
+    if (const auto slot = slots.find(id); slot != slots.end()) try_next(*slot->second);  // Else it was dropped.
   });
   return id;
 }

@@ -223,7 +223,7 @@ bool StsFinder::State::load_entry(std::string_view& saved) {
   const std::string domain(word());
   const std::string id(word());
   const std::int64_t fetched = number(), expires = number(), octets = number();
-  constexpr std::int64_t kTimeMax = 253'402'300'799;  // The year 9999.
+  constexpr std::int64_t kTimeMax = 7'258'118'400;  // The year 2200: a TimePoint ends in 2262.
   if (domain.empty() || fetched < 0 || expires < 0 || fetched > kTimeMax || expires > kTimeMax || octets < 0)
     return false;
   const auto size = static_cast<std::size_t>(octets);
