@@ -86,7 +86,7 @@ ConnectionId Pool::State::open() {
   // From the loop: with nothing to try, the handler would be called from inside open().
   loop.post([this, id, guard = std::weak_ptr(alive)] {
     if (guard.expired()) return;
-    if (const auto slot = slots.find(id); slot != slots.end()) try_next(*slot->second);  // Else it was dropped.
+    if (const auto found = slots.find(id); found != slots.end()) try_next(*found->second);  // Else it was dropped.
   });
   return id;
 }
