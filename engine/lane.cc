@@ -166,14 +166,16 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   Prepared& message = *sending.message;
   sending.rcpt_to = message.recipient;
   const bool several = !message.others.empty();
+  message.rcpt_to.clear();  // It may have been under way before.
+  message.rcpt_dsn.clear();
   each_recipient(message, [&](const Prepared& each) {
-    if (several) sending.rcpts.push_back(each.recipient);
-    if (several) sending.dsn.push_back(each.dsn);
+    if (several) message.rcpt_to.push_back(each.recipient);
+    if (several) message.rcpt_dsn.push_back(each.dsn);
     if (tracer_.active()) tracer_.begins(*pool_, id, traced(each), now);
   });
   pool_->send(id,
               {.mail_from = message.mail_from,
-               .rcpt_to = several ? std::span<const std::string_view>(sending.rcpts) : std::span(&sending.rcpt_to, 1),
+               .rcpt_to = several ? std::span<const std::string_view>(message.rcpt_to) : std::span(&sending.rcpt_to, 1),
                .data = message.wire,
                .message_bytes = message.message_bytes,
                .eight_bit = message.eight_bit,
@@ -181,7 +183,7 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
                .require_tls = message.job->require_tls,
                .ret = message.job->ret,
                .envid = message.job->envid,
-               .dsn = several ? std::span<const smtp::RecipientDsn>(sending.dsn) : std::span(&message.dsn, 1)});
+               .dsn = several ? std::span<const smtp::RecipientDsn>(message.rcpt_dsn) : std::span(&message.dsn, 1)});
 }
 
 int Lane::window(TimePoint now) const {

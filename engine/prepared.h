@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/job.h"
@@ -42,6 +43,10 @@ struct Prepared {
   smtp::RecipientDsn dsn;          // Into `row`.
   std::string stays_eight_bit;     // Why it could not be made 7-bit.
   std::optional<Outcome> failure;  // It could not be made: stage kMake.
+
+  // While it is under way with several recipients: all of them, as the session was given them. Views into this.
+  std::vector<std::string_view> rcpt_to;
+  std::vector<smtp::RecipientDsn> rcpt_dsn;
 
   std::size_t recipients() const noexcept { return 1 + others.size(); }
   Prepared& at(std::size_t index) { return index == 0 ? *this : *others[index - 1]; }

@@ -68,9 +68,7 @@ class Lane final : public smtp::PoolHandler {
   // A message on a connection. Those behind the first wait for its reply; their envelopes are sent, or all of them.
   struct Sending {
     PreparedPtr message;
-    std::string_view rcpt_to;               // Into `message`, as all views.
-    std::vector<std::string_view> rcpts{};  // With more than one recipient: all of them.
-    std::vector<smtp::RecipientDsn> dsn{};  // Likewise.
+    std::string_view rcpt_to;  // Into `message`.
     TimePoint sent_at{};       // When its permit was taken.
     TimePoint turn_at{};       // When all before it were answered.
     bool ahead = false;        // Begun behind another one.
