@@ -28,6 +28,15 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
 void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const std::vector<std::string>& dns);
 Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given);
 
+// --spool DIR, --durability WORD: where accepted mail is kept.
+struct SpoolOptions {
+  std::string directory;  // Empty: in memory.
+  std::string durability = "power-loss";  // Or "process-crash".
+};
+void add_spool_options(CLI::App& app, SpoolOptions& options);
+// Null: in memory. Warns on standard error of what cannot be read in it.
+Result<std::shared_ptr<spool::Spool>> open_spool(const SpoolOptions& options);
+
 // --warm IP=CURVE, --limits FILE and the like: what an engine is told of pace.
 struct PaceOptions {
   std::vector<std::string> warm;  // IP=CURVE

@@ -29,6 +29,7 @@ using namespace std::chrono_literals;
 constexpr std::string_view kDefaultListen = "127.0.0.1:2587";
 
 struct ListenArguments {
+  SpoolOptions spool;
   WayOptions ways;
   std::vector<std::string> listen, dkim, egress, dns;
   bool allow_short_rsa = false;
@@ -170,10 +171,15 @@ class Listen {
                                  .runtime = runtime_};
     if (auto applied = apply(arguments_.ways, engine_options); !applied) return applied;
     if (auto set = set_policies(arguments_.tls, engine_options); !set) return set;
+    auto spool = open_spool(arguments_.spool);
+    if (!spool) return spool.error();
+    engine_options.spool = *std::move(spool);
+    engine_options.sinks = {events_};
     auto engine = Engine::open(std::move(engine_options));
     if (!engine) return engine.error();
     engine_ = *std::move(engine);
-    engine_->subscribe(events_);
+    if (const std::uint64_t open = engine_->open_rows(); open > 0)
+      fmt::print(stderr, "{} recipients are in {} of before, and go on\n", open, arguments_.spool.directory);
     return {};
   }
 
@@ -246,8 +252,14 @@ class Listen {
   // Sends what was taken; a second signal ends that.
   int report(const smtp::ListenCounts& counts, const Signals& signals) {
     bool settled = engine_->drain(100ms);
-    if (!settled) fmt::print(stderr, "{} recipients are queued; stop once more to leave them\n", engine_->open_rows());
-    while (!settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
+    const bool kept = !arguments_.spool.directory.empty();
+    if (!settled && kept) {
+      fmt::print(stderr, "{} recipients are kept in {}: the next start goes on with them\n", engine_->open_rows(),
+                 arguments_.spool.directory);
+    } else if (!settled) {
+      fmt::print(stderr, "{} recipients are queued; stop once more to leave them\n", engine_->open_rows());
+    }
+    while (!kept && !settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
     const std::uint64_t left = engine_->open_rows();
     if (arguments_.json) {
       auto object = json_of(counts);
@@ -257,7 +269,7 @@ class Listen {
       fmt::print("{} messages taken, {} refused, {} connections, {} failed logins; {} recipients unsettled\n",
                  counts.messages, counts.messages_refused, counts.connections, counts.auth_failures, left);
     }
-    return left == 0 ? kDone : kUnsettled;
+    return left == 0 || kept ? kDone : kUnsettled;
   }
 
   ListenArguments& arguments_;
@@ -271,8 +283,8 @@ class Listen {
 constexpr const char* kFooter = R"(
 An application submits with STARTTLS and AUTH, as to any mail server; each message is queued, signed and sent on. Mail for an
 inbound domain (bounces, complaints) is taken without AUTH, on endpoints marked inbound alone. Nothing else is relayed.
-Accepted mail is kept in memory until the durable spool is there: after the first Ctrl-C no more is begun, what is on its way in may
-end, and what is queued is still sent.
+With --spool accepted mail is on the disk before the client has its 250; without, it is lost with the process. After the first Ctrl-C
+no more is begun and what is on its way in may end; what is queued waits in the spool, or is still sent.
 
 Words after an address: starttls (the default), tls (from the first octet, as on port 465), plain, inbound, proxy (each
 connection begins with a PROXY header, from a trusted range).
@@ -394,6 +406,7 @@ void add_listen_command(CLI::App& app, std::function<int()>& run) {
   add_listening(*listen, *arguments);
   add_limits(*listen, *arguments);
   add_delivery(*listen, *arguments);
+  add_spool_options(*listen, arguments->spool);
   listen->add_option("--events", arguments->events_file, "Write every event there, a JSON object a line")
       ->group("Output");
   listen->add_option("--port-file", arguments->port_file, "Write each bound address and its words there, one a line")

@@ -48,8 +48,7 @@ struct SendOptions {
   std::string bad_rows_file;
   std::string unsent_file;
   std::string suppress_file;
-  std::string spool_dir;
-  std::string durability = "power-loss";
+  SpoolOptions spool;
   std::string inbound_maildir;
   std::int64_t inbound_linger_seconds = 0;
   TlsArguments tls;
@@ -126,15 +125,6 @@ Result<void> suppress_from(const std::string& path, const std::string& account, 
   return {};
 }
 
-Result<std::shared_ptr<spool::Spool>> open_spool(const std::string& directory, const std::string& durability) {
-  auto opened = spool::open_rocks_spool({.directory = directory,
-                                         .durability = durability == "process-crash" ? spool::Durability::kProcessCrash
-                                                                                     : spool::Durability::kPowerLoss});
-  if (!opened) return about("--spool " + directory, opened.error());
-  for (const spool::Defect& each : (*opened)->defects()) fmt::print(stderr, "warning: --spool: {}\n", each.what);
-  return std::shared_ptr<spool::Spool>(*std::move(opened));
-}
-
 class Send {
  public:
   explicit Send(SendOptions options) : options_(std::move(options)) {}
@@ -160,7 +150,7 @@ class Send {
     if (!keys) return std::move(keys).error();
     auto egress = parse_egress(options_.egress);
     if (!egress) return std::move(egress).error();
-    if (auto opened = log_->open(options_.events_file, !options_.spool_dir.empty()); !opened) return about("--events", opened.error());
+    if (auto opened = log_->open(options_.events_file, !options_.spool.directory.empty()); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
     if (!runtime) return std::move(runtime).error();
     for (const std::string& server : options_.dns) {
@@ -178,8 +168,8 @@ class Send {
     if (auto applied = apply(options_.ways, how); !applied) return applied;
     auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
     if (!filter) return about("--trace", filter.error());
-    if (!options_.spool_dir.empty()) {
-      auto spool = open_spool(options_.spool_dir, options_.durability);
+    if (!options_.spool.directory.empty()) {
+      auto spool = open_spool(options_.spool);
       if (!spool) return std::move(spool).error();
       how.spool = *std::move(spool);
     }
@@ -196,7 +186,7 @@ class Send {
     }
     campaign_ = campaign->id;
     started_ = std::chrono::steady_clock::now();
-    if (!options_.spool_dir.empty() && go_on()) return {};
+    if (!options_.spool.directory.empty() && go_on()) return {};
     auto imported = engine_->start(*std::move(campaign), **rows);
     if (!imported) return about(options_.recipients_file, imported.error());
     import_ = *imported;
@@ -223,7 +213,7 @@ class Send {
     came_back_before_ = came_back(*known);
     import_.accepted = known->total;
     fmt::print(stderr, "campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
-               options_.spool_dir, settled_before_, known->total);
+               options_.spool.directory, settled_before_, known->total);
     static_cast<void>(engine_->resume(campaign_));  // An interrupt paused it.
     return true;
   }
@@ -324,8 +314,8 @@ class Send {
     }
     if (now.settled()) return kDone;
     write_unsent();
-    if (!options_.spool_dir.empty()) {
-      fmt::print(stderr, "they are kept in {}: the same command goes on with them\n", options_.spool_dir);
+    if (!options_.spool.directory.empty()) {
+      fmt::print(stderr, "they are kept in {}: the same command goes on with them\n", options_.spool.directory);
     }
     return kUnsettled;
   }
@@ -398,11 +388,7 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--feedback-id", options->feedback_id, "Feedback-ID header")->group("Campaign");
   send->add_option("--suppress", options->suppress_file, "Addresses never to mail, one a line")->group("Campaign");
 
-  send->add_option("--spool", options->spool_dir,
-                   "Keep the campaign in this directory: after a crash or an interrupt the same command goes on with it. Default: in memory")
-      ->group("Campaign");
-  send->add_option("--durability", options->durability, "What an accepted recipient survives in --spool: power-loss or process-crash")
-      ->check(CLI::IsMember({"power-loss", "process-crash"}))->capture_default_str()->group("Campaign");
+  add_spool_options(*send, options->spool);
   send->add_option("--inbound-maildir", options->inbound_maildir, "Take bounces, complaints and unsubscribes from this maildir meanwhile")->group("Campaign");
   send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
       ->transform(seconds)->group("Campaign");

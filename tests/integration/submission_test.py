@@ -215,6 +215,27 @@ class Smtplib(SubmissionTest):
         self.assertEqual(self.world.mail(), [])
 
 
+class Kept(SubmissionTest):
+    """With --spool what was answered 250 outlives the process, however that ends."""
+
+    def start(self):
+        (self.world.folder / "listen.ports").unlink(missing_ok=True)
+        self.listener = Listener(self.world, self.ENDPOINTS, "--spool", self.world.folder / "spool", port=self.sinks.port)
+        self.submission = self.listener.ports[0]
+
+    def test_killed_between_the_answer_and_the_sending(self):
+        self.listener.stop()
+        self.start()
+        client = self.client()
+        for number in range(20):  # For later, so that none is under way when the process dies.
+            client.sendmail("news@brand.example", [f"r{number}@away.example"], "X-MB-Schedule: +2s\r\n" + MESSAGE)
+        self.listener.process.kill()
+        self.listener.process.wait()
+        self.start()
+        self.check_received_once(self.arrived(20), {f"r{number}@away.example" for number in range(20)})
+        self.assertEqual(self.listener.stop()["unsettled"], 0)
+
+
 class Smuggling(SubmissionTest):
     """The public forms, over a socket, by everything that can carry a message."""
 
