@@ -194,7 +194,7 @@ class Peer:
 class Postfix(Peer, support.TestCase):
     RECEIVERS = {"postfix.example": "127.0.0.21"}
     SERVER = servers.Postfix
-    COMPLAINTS = r"(?i)(warning|fatal|panic|improper command pipelining)"
+    COMPLAINTS = support.POSTFIX_COMPLAINTS
 
     def check_chunks(self, count):
         def said():  # At the end of each connection.

@@ -41,6 +41,11 @@ def command(*arguments, text=None, **options):
                           errors="surrogateescape", timeout=RUN_SECONDS, check=False, **options)
 
 
+# What Postfix logs of a client that does wrong; the file system's clock is none of its doing.
+POSTFIX_COMPLAINTS = (r"(?i)(warning: (?!file system clock|resetting file time stamps)|fatal|panic|"
+                      r"improper command pipelining)")
+
+
 class Run(collections.namedtuple("Run", "status stdout stderr events")):
     """One ended `mailsbuddy send`."""
 
