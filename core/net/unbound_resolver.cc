@@ -70,6 +70,7 @@ struct UnboundResolver::Watcher final : HandleOwner {
     });
   }
   void loop_stopping() noexcept override {
+    if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&poll)) != 0) return;  // The resolver is gone already.
     resolver.watcher_ = nullptr;
     close();
   }

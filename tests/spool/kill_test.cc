@@ -69,7 +69,7 @@ std::uint32_t live_and_die(const Scratch& scratch, Model& model, std::uint64_t s
   BOOST_REQUIRE_MESSAGE(spool.has_value(), (spool ? "" : spool.error().detail));
   std::vector<std::string> wrong;
   const Model found = look_at(**spool, history.model(), wrong);
-  BOOST_REQUIRE_MESSAGE(wrong.empty(), wrong.front());
+  BOOST_REQUIRE_MESSAGE(wrong.empty(), (wrong.empty() ? std::string() : wrong.front()));
   const auto explained = explain(found, model, operations, progress);
   BOOST_REQUIRE_MESSAGE(explained.has_value(),
                         fmt::format("begun {} returned {} durable {}; all of them would differ in: {}", progress.begun,

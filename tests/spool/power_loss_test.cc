@@ -69,7 +69,7 @@ void check_cut(std::uint64_t seed, std::int64_t at, bool after, bool& ended) {
     Model all = model;
     for (const Operation& operation : operations) apply(operation, all);
     const Model found = look_at(**spool, all, wrong);
-    BOOST_REQUIRE_MESSAGE(wrong.empty(), wrong.front());
+    BOOST_REQUIRE_MESSAGE(wrong.empty(), (wrong.empty() ? std::string() : wrong.front()));
     const auto explained = explain(found, model, operations, progress);
     BOOST_REQUIRE_MESSAGE(explained.has_value(),
                           fmt::format("begun {} returned {} durable {}; all of them would differ in: {}",

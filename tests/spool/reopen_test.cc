@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_life_goes_on_where_it_was_closed) {
         spool = disk.open();
         std::vector<std::string> wrong;
         const Model found = look_at(*spool, model, wrong);
-        BOOST_REQUIRE_MESSAGE(wrong.empty(), wrong.front());
+        BOOST_REQUIRE_MESSAGE(wrong.empty(), (wrong.empty() ? std::string() : wrong.front()));
         BOOST_REQUIRE_EQUAL(difference(model, found), "none");
       }
     }
