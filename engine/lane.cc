@@ -184,6 +184,7 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
                .ret = message.job->ret,
                .envid = message.job->envid,
                .dsn = several ? std::span<const smtp::RecipientDsn>(message.rcpt_dsn) : std::span(&message.dsn, 1)});
+  hungry_ |= pool_->room(id);  // By BDAT at once.
 }
 
 int Lane::window(TimePoint now) const {
@@ -191,18 +192,35 @@ int Lane::window(TimePoint now) const {
   return provider.one_by_one_until > now ? 1 : provider.pacer.limits(egress_.number).messages_in_flight;
 }
 
+// A window of each, and one that is made meanwhile: none waits for the CPU.
+std::size_t Lane::appetite(TimePoint now) const {
+  return connections_.size() * static_cast<std::size_t>(window(now) + 1);
+}
+
 // More messages behind those that the connection carries, as far as the server lets them.
-void Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
+bool Lane::follow(smtp::Pool& pool, smtp::ConnectionId id) {
   const TimePoint now = worker_.now();
   const auto most = static_cast<std::size_t>(window(now));
   bool followed = false;
+  bool found = true;
   while (pool.room(id) && connections_.at(id).carries.size() < most && !too_many(now)) {
     PreparedPtr next = site_.next_for(*this, now);
-    if (next == nullptr) break;
+    found = next != nullptr;
+    hungry_ |= !found;
+    if (!found) break;
     send(id, std::move(next));
     followed = true;
   }
   if (followed) site_.refill(now);
+  return found;
+}
+
+// Ends with the first that finds nothing again: nor would the others.
+void Lane::feed() {
+  if (!std::exchange(hungry_, false)) return;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection.carries.empty() && !follow(*pool_, id)) return;
+  }
 }
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {

@@ -47,9 +47,11 @@ class Lane final : public smtp::PoolHandler {
   bool full(TimePoint now) const;             // The IP has all its connections at this provider.
   void open();
   smtp::ConnectionId idle() const noexcept;  // 0: none.
+  void feed();  // Something is made: it goes to connections whose window has room.
   void send(smtp::ConnectionId connection, PreparedPtr prepared);
   int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
   int ready_connections() const noexcept { return static_cast<int>(connections_.size()); }
+  std::size_t appetite(TimePoint now) const;  // Messages that its connections will soon carry.
   void quit_idle();
   TimePoint set_aside_until() const noexcept { return set_aside_until_; }
   int failures() const noexcept { return failures_; }
@@ -85,7 +87,7 @@ class Lane final : public smtp::PoolHandler {
   };
 
   int window(TimePoint now) const;  // Messages that may be on one connection.
-  void follow(smtp::Pool& pool, smtp::ConnectionId connection);
+  bool follow(smtp::Pool& pool, smtp::ConnectionId connection);  // False: there was nothing that it may carry.
   void take_permits(smtp::ConnectionId connection, Prepared& message, TimePoint now);
   bool withdrawn(smtp::Pool& pool, smtp::ConnectionId connection);
   void finish(smtp::ConnectionId id, Prepared& recipient, const Outcome& outcome, const smtp::ConnectionInfo& info);
@@ -108,6 +110,7 @@ class Lane final : public smtp::PoolHandler {
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
   std::optional<smtp::TlsResult> opened_;  // Of the one that is about to be ready.
   TimePoint set_aside_until_{};
+  bool hungry_ = false;       // A connection's window may have room.
   TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
@@ -162,9 +165,9 @@ class Site {
 
  private:
   static constexpr std::size_t kMakeBatch = 8;           // Messages per CPU task.
-  static constexpr std::size_t kAheadPerConnection = 3;  // Messages made per ready connection: none waits for the CPU.
-  static constexpr std::size_t kLookAheadMax = 256;      // Messages made before they can be sent.
+  static constexpr std::size_t kLookAheadMax = 1024;     // Messages made before they can be sent.
   static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets, but for one message.
+  static constexpr std::size_t kMessageBytes = 64u << 10;       // The guess for the first.
   static constexpr std::uint64_t kWantedMax = 1000;             // Rows counted to see how many connections they need.
   static constexpr Duration kMakeAhead = std::chrono::milliseconds(100);  // Of a name's permit: to be made until then.
   static constexpr Duration kHeldBackMax = std::chrono::seconds(1);       // What must wait longer, made, is given back.
@@ -218,6 +221,7 @@ class Site {
   void give_up(const Outcome& outcome);
   void reroute(TimePoint now);
   void send_ready(TimePoint now);
+  void send_ready(bool cold, TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
@@ -228,7 +232,6 @@ class Site {
 
   Lane* lane_to_open(TimePoint now);
   int open_connections() const;
-  int ready_connections() const;
 
   Worker& worker_;
   Provider& provider_;
@@ -253,7 +256,7 @@ class Site {
   TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.
   LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
-  std::size_t message_bytes_ = 0;  // Of the last message made: the guess for the next.
+  std::size_t message_bytes_ = kMessageBytes;  // Of the last message made: the guess for the next.
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::size_t turn_ = 0;            // Which lane is looked at first.
   std::optional<Outcome> failure_;  // To be charged.

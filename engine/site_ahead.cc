@@ -12,21 +12,29 @@ constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
 
 }  // namespace
 
-// Idle connections pull: those of cold IPs first, which are for some of the mail alone, the others by turns.
+// Connections pull: those of cold IPs first, which are for some of the mail alone.
 void Site::send_ready(TimePoint now) {
   ready_opens_ = TimePoint::max();
-  for (const bool cold : {true, false}) {
-    if (cold && !mixed_) continue;
-    for (std::size_t passed = 0; passed < lanes_.size(); ++passed) {
-      if (ahead_[0].ready.empty() && ahead_[1].ready.empty()) return;
-      Lane& lane = *lanes_[turn_];
-      turn_ = (turn_ + 1) % lanes_.size();
-      if (lane.idle() == 0 || (mixed_ && lane.cold() != cold)) continue;
-      PreparedPtr prepared = next_for(lane, now);
-      if (prepared == nullptr) continue;
-      lane.send(lane.idle(), std::move(prepared));
-      passed = 0;
-    }
+  if (mixed_) send_ready(true, now);
+  send_ready(false, now);
+}
+
+// Idle ones by turns, and then those whose window has room.
+void Site::send_ready(bool cold, TimePoint now) {
+  const auto none = [this] { return ahead_[0].ready.empty() && ahead_[1].ready.empty(); };
+  for (std::size_t passed = 0; passed < lanes_.size(); ++passed) {
+    if (none()) return;
+    Lane& lane = *lanes_[turn_];
+    turn_ = (turn_ + 1) % lanes_.size();
+    if (lane.idle() == 0 || (mixed_ && lane.cold() != cold)) continue;
+    PreparedPtr prepared = next_for(lane, now);
+    if (prepared == nullptr) continue;
+    lane.send(lane.idle(), std::move(prepared));
+    passed = 0;
+  }
+  for (const auto& lane : lanes_) {
+    if (none()) return;
+    if (!mixed_ || lane->cold() == cold) lane->feed();
   }
 }
 
@@ -93,12 +101,6 @@ void Site::give_back_ready() {
   }
 }
 
-int Site::ready_connections() const {
-  int ready = 0;
-  for (const auto& lane : lanes_) ready += lane->ready_connections();
-  return ready;
-}
-
 // Rows for the connections of warm IPs come from those that no cold one is for, as long as there are any.
 std::optional<Pulled> Site::pull(Priority priority, std::size_t& rest_wanted, TimePoint now) {
   if (!rules_.engaged_only) return queue_.pull(priority, now, gate());
@@ -115,9 +117,10 @@ std::optional<Pulled> Site::pull(Priority priority, std::size_t& rest_wanted, Ti
 // Only what a ready connection will soon carry is expanded: thousands of sites that are still connecting, or never
 // will, hold rows and no messages.
 void Site::refill(TimePoint now) {
-  const auto ready = static_cast<std::size_t>(ready_connections());
-  if (ready == 0) return;
-  const std::size_t target = std::min(kLookAheadMax, kAheadPerConnection * ready);
+  std::size_t appetite = 0;
+  for (const auto& lane : lanes_) appetite += lane->appetite(now);
+  if (appetite == 0) return;
+  const std::size_t target = std::min(kLookAheadMax, appetite);
   for (const Priority priority : kPriorities) refill(priority, target, now);
 }
 

@@ -122,9 +122,9 @@ void Site::sift(TimePoint now) {
 std::size_t Site::rest_target(TimePoint now) const {
   if (!rules_.engaged_only) return 0;
   const bool anyway = above_cap(now);
-  std::size_t ready = 0;
+  std::size_t appetite = 0;
   for (const auto& lane : lanes_) {
-    if (!lane->cold() || lane->guest() || anyway) ready += static_cast<std::size_t>(lane->ready_connections());
+    if (!lane->cold() || lane->guest() || anyway) appetite += lane->appetite(now);
   }
   std::size_t made = 0;
   for (const LookAhead& ahead : ahead_) {
@@ -132,7 +132,7 @@ std::size_t Site::rest_target(TimePoint now) const {
     made += static_cast<std::size_t>(std::count_if(
         ahead.ready.begin(), ahead.ready.end(), [this](const auto& each) { return !for_cold(*each->job, each->row); }));
   }
-  return kAheadPerConnection * ready - std::min(kAheadPerConnection * ready, made);
+  return appetite - std::min(appetite, made);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -99,11 +99,10 @@ BOOST_AUTO_TEST_CASE(an_earlier_timer_overtakes_and_a_cancelled_one_stays_silent
   Timer cancelled([&] { BOOST_ERROR("cancelled, yet fired"); });
   Timer soon([&] { done.open(); });
   LoopThread on;
+  on.run([&] { on.loop->timers().arm(late, on.loop->now() + std::chrono::hours(1)); });
+  // One task: no timer fires before it ends, however long the machine takes over it. `cancelled` is due before `soon`.
   on.run([&] {
-    on.loop->timers().arm(late, on.loop->now() + std::chrono::hours(1));
     on.loop->timers().arm(cancelled, on.loop->now() + milliseconds(1));
-  });
-  on.run([&] {
     on.loop->timers().arm(soon, on.loop->now() + milliseconds(5));
     on.loop->timers().cancel(cancelled);
   });
