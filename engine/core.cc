@@ -17,7 +17,6 @@
 namespace mailsbuddy {
 namespace {
 
-constexpr std::chrono::minutes kUtcOffsetMax(18 * 60);  // ISO 8601 knows -12 to +14; some slack costs nothing.
 constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
 
 using engine::encode_control;
@@ -122,9 +121,6 @@ Result<void> check(const EngineOptions& options) {
   if (policy.soft_bounces < 0 || policy.soft_span.count() < 0 || policy.soft_memory.count() < 0 ||
       policy.soft_memory > kLongest || policy.soft_span > kLongest) {
     return invalid("suppression: no number may be negative, and no time longer than a year");
-  }
-  if (options.utc_offset < -kUtcOffsetMax || options.utc_offset > kUtcOffsetMax) {
-    return invalid("utc_offset: at most 18 hours");
   }
   for (const auto& [name, pool] : options.pools) {
     if (auto checked = check_pool(options, name, pool); !checked) return checked;

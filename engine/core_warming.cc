@@ -114,7 +114,7 @@ warming::PlanRequest request_for(const Worker::Backlog& at, const EngineOptions&
                                .ips = {},
                                .start = now,
                                .settings = settings,
-                               .utc_offset = options.utc_offset};
+                               .zone = options.zone};
   for (const warming::Explanation& each : at.paces) {
     const auto ip = std::find_if(options.egress.begin(), options.egress.end(),
                                  [&](const EgressIp& egress) { return egress.address == each.ip; });

@@ -28,7 +28,7 @@ Provider& Worker::provider(const ProviderId& id) {
   warming::PacerOptions pacing{.provider = id,
                                .ips = {},
                                .settings = settings_,
-                               .utc_offset = shared_.options.utc_offset,
+                               .zone = shared_.options.zone,
                                .adaptive = shared_.options.adaptive,
                                .started = shared_.started};
   bool curves = false;

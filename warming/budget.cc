@@ -11,11 +11,15 @@ constexpr Duration kSnapshotAwaited = std::chrono::seconds(1);
 
 }  // namespace
 
-Budget::Budget(Curve curve, std::chrono::minutes utc_offset)
-    : curve_(std::move(curve)), utc_offset_(utc_offset), hour_share_(curve_.hour_share) {}
+Budget::Budget(Curve curve, Zone zone)
+    : curve_(std::move(curve)), zone_(std::move(zone)), hour_share_(curve_.hour_share) {}
 
-std::int64_t Budget::calendar_day_of(TimePoint now) const noexcept {
-  return std::chrono::floor<std::chrono::days>(now.time_since_epoch() + utc_offset_).count();
+const Budget::Today& Budget::today(TimePoint now) {
+  if (!today_.holds(now)) {
+    const std::int64_t day = zone_.day(now);
+    today_ = {.day = day, .begins = zone_.day_start(day), .ends = zone_.day_start(day + 1)};
+  }
+  return today_;
 }
 
 bool Budget::granted(std::int64_t day) const noexcept {
@@ -57,16 +61,16 @@ void Budget::step_back_after_idleness(std::int64_t today) {
 // A day on which nothing was sent does not count, however many of them pass. A day that was granted before, because the
 // clock has jumped, is not opened again: the one that is open stays, and nothing may go until a new one begins.
 bool Budget::roll(TimePoint now) {
-  const std::int64_t today = calendar_day_of(now);
-  const std::int64_t hour = std::chrono::floor<std::chrono::hours>(now.time_since_epoch() + utc_offset_).count();
-  if (today == calendar_day_) {
+  const std::int64_t hour = today(now).hour(now);
+  const std::int64_t day = today_.day;
+  if (day == calendar_day_) {
     if (hour > hour_) {
       hour_ = hour;
       used_hour_ = 0;
     }
     return false;
   }
-  if (granted(today)) return false;
+  if (granted(day)) return false;
   closed_used_ = used_;
   closed_cap_ = calendar_day_ == kNoDay ? 0 : cap();
   closed_used_ -= std::min(closed_used_, unsure_);
@@ -75,12 +79,12 @@ bool Budget::roll(TimePoint now) {
     last_sent_ = calendar_day_;
     if (advances_) ++day_;
   }
-  step_back_after_idleness(today);
+  step_back_after_idleness(day);
   if (covered_ != kNoCap) covered_ = 0;  // The day's first permits wait for a snapshot that knows it.
   used_ = used_hour_ = unsure_ = 0;
-  calendar_day_ = today;
+  calendar_day_ = day;
   hour_ = hour;
-  grant(today);
+  grant(day);
   return true;
 }
 
@@ -93,18 +97,17 @@ std::uint64_t Budget::hour_cap() const noexcept {
 
 std::uint64_t Budget::left(TimePoint now) {
   roll(now);
-  if (calendar_day_of(now) != calendar_day_ && cap() != kNoCap)
-    return 0;  // The clock went back into a day long granted.
-  const std::uint64_t today = std::min(cap(), covered_);
-  if (today == kNoCap) return kNoCap;
+  if (today(now).day != calendar_day_ && cap() != kNoCap) return 0;  // The clock went back into a day long granted.
+  const std::uint64_t whole = std::min(cap(), covered_);
+  if (whole == kNoCap) return kNoCap;
   const std::uint64_t hour = hour_cap();
-  return std::min(today - std::min(today, used_), hour == kNoCap ? kNoCap : hour - std::min(hour, used_hour_));
+  return std::min(whole - std::min(whole, used_), hour == kNoCap ? kNoCap : hour - std::min(hour, used_hour_));
 }
 
 bool Budget::used_up(TimePoint now) {
   roll(now);
   if (cap() == kNoCap) return false;
-  return calendar_day_of(now) != calendar_day_ || used_ >= cap() || used_hour_ >= hour_cap();
+  return today(now).day != calendar_day_ || used_ >= cap() || used_hour_ >= hour_cap();
 }
 
 void Budget::take(TimePoint now, std::uint64_t n) {
@@ -116,25 +119,21 @@ void Budget::take(TimePoint now, std::uint64_t n) {
 // What was taken on an earlier day, or in an earlier hour, is no longer counted there, so there is nothing to give
 // back.
 void Budget::refund(TimePoint taken_at, std::uint64_t n) {
-  if (calendar_day_of(taken_at) != calendar_day_) return;
+  if (today(taken_at).day != calendar_day_) return;
   used_ -= std::min(used_, n);
-  const auto hour = std::chrono::floor<std::chrono::hours>(taken_at.time_since_epoch() + utc_offset_).count();
-  if (hour == hour_) used_hour_ -= std::min(used_hour_, n);
+  if (today_.hour(taken_at) == hour_) used_hour_ -= std::min(used_hour_, n);
 }
 
 TimePoint Budget::next(TimePoint now) {
   if (left(now) > 0) return now;
   const TimePoint tomorrow = next_day(now);
-  if (calendar_day_of(now) != calendar_day_ || used_ >= cap()) return tomorrow;
+  if (today_.day != calendar_day_ || used_ >= cap()) return tomorrow;
   if (used_ >= covered_) return now + kSnapshotAwaited;
-  const auto hour = std::chrono::floor<std::chrono::hours>(now.time_since_epoch() + utc_offset_).count();
-  const std::int64_t next_hour = std::max(hour, hour_) + 1;
-  return std::min(tomorrow, TimePoint(std::chrono::hours(next_hour) - utc_offset_));
+  const std::int64_t next_hour = std::max(today_.hour(now), hour_) + 1;
+  return std::min(tomorrow, today_.begins + std::chrono::hours(next_hour));
 }
 
-TimePoint Budget::next_day(TimePoint now) const noexcept {
-  return TimePoint(std::chrono::days(calendar_day_of(now) + 1) - utc_offset_);
-}
+TimePoint Budget::next_day(TimePoint now) { return today(now).ends; }
 
 std::uint64_t Budget::cap() const noexcept { return pinned_ != kNoCap ? pinned_ : std::min(curve_.at(day_), ceiling_); }
 

@@ -34,7 +34,7 @@ Pace::Pace(Setup setup)
       number_(setup.number),
       adaptive_(setup.adaptive),
       decisions_(*setup.decisions) {
-  budget_.utc_offset_ = setup.utc_offset;
+  budget_.zone_ = std::move(setup.zone);
   budget_.day_ = setup.ip.day;
   apply_settings(*setup.settings);
   throttle_ = Throttle(limits_);

@@ -24,7 +24,7 @@ class Pace {
     PacedIp ip;
     std::size_t number = 0;
     const Settings* settings = nullptr;
-    std::chrono::minutes utc_offset{0};
+    Zone zone{};
     bool adaptive = true;
     TimePoint started{};
     std::vector<Decision>* decisions = nullptr;
@@ -56,7 +56,7 @@ class Pace {
   void write(BytesWriter& out);  // What it covers may go after cover().
   void cover();
   void require_cover();
-  bool at_rest(TimePoint now) const;
+  bool at_rest(TimePoint now);
   bool read(BytesReader& in);
   void restored(TimePoint now);  // Nothing goes at once: what went before the snapshot's end is not known.
   bool snapshot_due() const;

@@ -13,6 +13,7 @@ constexpr std::uint64_t kAheadShare = 100;  // this part of the cap: a crash cos
 constexpr std::size_t kSpansRead = 16;
 constexpr std::uint64_t kCountMax = 1'000'000'000'000'000;  // Messages, of anything.
 constexpr double kMeasureMax = 1e16;
+constexpr std::int64_t kHourMax = 25;  // Of a day: no clock is put back further.
 constexpr std::int64_t kDayMax = 1'000'000'000;  // Differences of days stay far from what 64 bits hold.
 
 double share(std::uint64_t part, std::uint64_t whole) {
@@ -105,7 +106,8 @@ void Pace::write(BytesWriter& out) {
                                     suspensions_today_, wait_days_, good_days_}) {
     out.u64(value);
   }
-  for (const std::int64_t value : {b.calendar_day_, b.hour_, b.last_sent_}) out.i64(value);
+  const std::int64_t hour = b.calendar_day_ == Budget::kNoDay ? 0 : b.calendar_day_ * 24 + b.hour_;
+  for (const std::int64_t value : {b.calendar_day_, hour, b.last_sent_}) out.i64(value);
   for (const double value :
        {rate_, rate_max_, failed_level_, step_, step_max_, last_step_, best_day_, latency_seconds_})
     out.f64(value);
@@ -135,11 +137,11 @@ void Pace::require_cover() {
   if (budget_.covered_ == kNoCap && !budget_.curve_.daily.empty()) budget_.covered_ = 0;
 }
 
-bool Pace::at_rest(TimePoint now) const {
+bool Pace::at_rest(TimePoint now) {
   return budget_.curve_.daily.empty() && budget_.pinned_ == kNoCap && !paused_ && !suspended(now) && rate_ >= 1 &&
          rate_max_ >= 1 && connections_ == limits_.connections && connections_known_ == 0 && throttle_.at_rest(now) &&
          window_.deferred + window_.rejected + window_.bounced == 0 &&
-         (day_.attempts < thresholds_.samples_min || budget_.calendar_day_of(now) != budget_.calendar_day_) &&
+         (day_.attempts < thresholds_.samples_min || budget_.today(now).day != budget_.calendar_day_) &&
          (reputation_events_ + block_events_ + rate_events_ == 0 || now - events_since_ >= std::chrono::hours(1));
 }
 
@@ -188,6 +190,7 @@ bool Pace::read(BytesReader& in) {
     }
   }
   if (!possible(b.calendar_day_) || !possible(b.last_sent_) || std::abs(b.hour_) > 25 * kDayMax) return false;
+  b.hour_ = b.calendar_day_ == Budget::kNoDay ? 0 : std::clamp<std::int64_t>(b.hour_ - b.calendar_day_ * 24, 0, kHourMax);
   if (in.bad() || !sane(rate_, 1e-3, 1) || !sane(rate_max_, 0.5, 1) || !sane(step_, 0, 10) || !sane(step_max_, 0, 10) ||
       !sane(last_step_, -1, kMeasureMax) || !sane(best_day_, 0, kMeasureMax) || !sane(failed_level_, 0, kMeasureMax) ||
       !sane(latency_seconds_, 0, kMeasureMax) || wait_days_ > 1'000 || b.used_ > kCountMax ||

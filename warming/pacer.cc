@@ -117,7 +117,7 @@ Pacer::Pacer(PacerOptions options) : state_(std::make_unique<State>()) {
                                                          .ip = s.options.ips[i],
                                                          .number = i,
                                                          .settings = s.settings.get(),
-                                                         .utc_offset = s.options.utc_offset,
+                                                         .zone = s.options.zone,
                                                          .adaptive = s.options.adaptive,
                                                          .started = s.options.started,
                                                          .decisions = &s.decisions}));

@@ -63,7 +63,7 @@ struct Lane {
 struct Planner {
   const PlanRequest& request;
   const Settings& settings;
-  TimePoint first_day;
+  std::int64_t first_day;
   Plan plan{};
 
   // `left` over the lanes in proportion to what each may.
@@ -123,8 +123,9 @@ struct Planner {
       spread(day, part.provider.name, lanes, bounds, wanted / sum, outcome.left);
       if (outcome.left > 0) continue;
       outcome.days = day + 1;
-      outcome.finish = first_day + std::chrono::days(day) +
-                       Duration(static_cast<Duration::rep>(std::min(1.0, wanted / sum) * kDaySeconds * 1e9));
+      const TimePoint begins = request.zone.day_start(first_day + day);
+      const auto length = static_cast<double>((request.zone.day_start(first_day + day + 1) - begins).count());
+      outcome.finish = begins + Duration(static_cast<Duration::rep>(std::min(1.0, wanted / sum) * length));
     }
     std::uint32_t most = 0;
     for (const auto& [name, days] : bound_days) {
@@ -147,12 +148,11 @@ Result<Plan> plan(const PlanRequest& request) {
     if (part.messages > kCurveMessagesMax)
       return invalid(fmt::format("plan: more than {} messages at {}", kCurveMessagesMax, part.provider.name));
   }
-  const auto day = std::chrono::floor<std::chrono::days>(request.start.time_since_epoch() + request.utc_offset);
   Planner planner{.request = request,
                   .settings = request.settings != nullptr ? *request.settings : Settings::shipped(),
-                  .first_day = TimePoint(day - request.utc_offset)};
+                  .first_day = request.zone.day(request.start)};
   Plan& plan = planner.plan;
-  plan.start = planner.first_day;
+  plan.start = request.zone.day_start(planner.first_day);
   plan.finish = plan.start;
   for (const PlanRequest::Part& part : request.audience) {
     plan.providers.push_back(planner.run(part));

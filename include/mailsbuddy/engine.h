@@ -70,7 +70,7 @@ struct EngineOptions {
   std::vector<net::IpAddress> own_addresses{};  // Where we listen, say.
   std::shared_ptr<const warming::Settings> settings{};  // Limits and thresholds (docs/limits.md). Null: the shipped ones.
   std::map<std::string, PoolOptions> pools{};   // By name. A pool without has the defaults.
-  std::chrono::minutes utc_offset{0};           // Where days of warm-up begin; east is positive.
+  Zone zone{};                                  // Where days of warm-up begin.
   bool adaptive = true;                         // False: limits and curves alone, whatever comes back.
   bounce::SuppressionPolicy suppression{};      // When bounces suppress an address.
   std::chrono::days report_age{60};             // Bounces of and complaints about older mail suppress nobody.

@@ -22,6 +22,7 @@
 
 #include "mailsbuddy/base.h"
 #include "mailsbuddy/mail.h"
+#include "mailsbuddy/zone.h"
 
 namespace mailsbuddy::warming {
 
@@ -245,8 +246,7 @@ std::span<const CurvePreset> curve_presets() noexcept;
 class Budget {
  public:
   Budget() = default;  // No cap.
-  explicit Budget(Curve curve,
-                  std::chrono::minutes utc_offset = {});  // `utc_offset`: where days begin; east is positive.
+  explicit Budget(Curve curve, Zone zone = {});  // `zone`: where days begin.
 
   // How many may still go now, this hour and today. kNoCap: no cap.
   std::uint64_t left(TimePoint now);
@@ -254,7 +254,7 @@ class Budget {
   void take(TimePoint now, std::uint64_t n = 1);         // At attempt.
   void refund(TimePoint taken_at, std::uint64_t n = 1);  // The attempt did not reach RCPT.
   TimePoint next(TimePoint now);                         // When left() is not 0: `now`, the next hour or day.
-  TimePoint next_day(TimePoint now) const noexcept;      // When the next day begins.
+  TimePoint next_day(TimePoint now);                     // When the next day begins.
   std::uint64_t day() const noexcept { return day_; }    // Sending day, from 0.
   std::uint64_t used() const noexcept { return used_; }  // Today.
   std::uint64_t used_this_hour() const noexcept { return used_hour_; }
@@ -268,16 +268,26 @@ class Budget {
     std::int64_t first = 0;
     std::int64_t last = 0;
   };
+  static constexpr std::int64_t kNoDay = -1'000'000'000;
   static constexpr std::size_t kSpansMax = 4;  // Older ones become one: days between them count as granted.
 
-  std::int64_t calendar_day_of(TimePoint now) const noexcept;
+  // The calendar day of a moment, and the hours that have passed of it: 23 to 25 of them, as clocks are put.
+  struct Today {
+    std::int64_t day = kNoDay;
+    TimePoint begins{};
+    TimePoint ends{};
+    bool holds(TimePoint at) const noexcept { return begins <= at && at < ends; }
+    std::int64_t hour(TimePoint at) const noexcept { return (at - begins) / std::chrono::hours(1); }
+  };
+  const Today& today(TimePoint now);
   bool granted(std::int64_t day) const noexcept;
   void grant(std::int64_t day);
   bool roll(TimePoint now);  // True: a new day has begun. day_closed_ then tells of the one before.
   void step_back_after_idleness(std::int64_t today);
 
   Curve curve_;
-  std::chrono::minutes utc_offset_{0};
+  Zone zone_;
+  Today today_;            // As of the last look.
   bool advances_ = true;   // By itself; else the controller moves day_.
   double hour_share_ = 0;  // Of cap(); 0: no hourly cap.
   double pace_ = 1;        // Of the hourly cap; the controller's.
@@ -290,14 +300,13 @@ class Budget {
   std::uint64_t day_ = 0;
   std::uint64_t used_ = 0;
   std::uint64_t used_hour_ = 0;
-  std::int64_t hour_ = 0;
+  std::int64_t hour_ = 0;  // Of calendar_day_, from 0. As time goes, not as the clock on the wall: none comes twice.
   std::int64_t calendar_day_ = kNoDay;
   std::int64_t last_sent_ = kNoDay;
   std::uint64_t closed_used_ = 0;  // Of the day before, which roll() closed.
   std::uint64_t closed_cap_ = 0;
   std::uint64_t idle_steps_ = 0;  // Halvings for idleness at the last roll().
   std::vector<Span> spans_;       // Granted days, in order.
-  static constexpr std::int64_t kNoDay = -1'000'000'000;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -465,7 +474,7 @@ struct PacerOptions {
   ProviderId provider;                         // Required.
   std::vector<PacedIp> ips;                    // At least one. Required. Known by their position from then on.
   std::shared_ptr<const Settings> settings{};  // Null: the shipped ones.
-  std::chrono::minutes utc_offset{0};          // Where days begin.
+  Zone zone{};                                 // Where days begin.
   bool adaptive = true;                        // False: curves and limits alone, whatever comes back.
   TimePoint started{};                         // Not 0: what went before is not known, so no burst goes at once.
 };
@@ -589,7 +598,7 @@ struct PlanRequest {
   std::vector<PlanIp> ips;             // Required.
   TimePoint start{};                   // The day that it lies in is the first. Required.
   const Settings* settings = nullptr;  // Null: the shipped ones.
-  std::chrono::minutes utc_offset{0};
+  Zone zone{};                         // Where days begin.
   Duration per_message = std::chrono::milliseconds(500);  // On one connection; with the connections, it bounds a day.
   std::uint32_t days_max = 366;
 };

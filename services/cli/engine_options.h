@@ -44,7 +44,7 @@ struct PaceOptions {
   std::string overflow = "warm";  // Or "wait", "send_anyway", "fail", "pool:NAME".
   std::int64_t hold_seconds = 0;
   std::string engaged_field;
-  int utc_offset_minutes = 0;
+  std::string zone = "UTC";
   bool fixed = false;
   std::string report_file;
 };

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "services/cli/engine_options.h"
+#include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -65,9 +66,7 @@ void add_pace_options(CLI::App& app, PaceOptions& options) {
   app.add_option("--engaged", options.engaged_field,
                  "Cold IPs are for recipients who clicked lately: the column with the days since")
       ->group("Pace");
-  app.add_option("--day-begins", options.utc_offset_minutes, "Where days of warm-up begin: minutes east of UTC")
-      ->check(CLI::Range(-18 * 60, 18 * 60))
-      ->group("Pace");
+  app.add_option("--zone", options.zone, std::string(kZoneHelp))->capture_default_str()->group("Pace");
   app.add_flag("--fixed-pace", options.fixed, "Keep to limits and curves alone, whatever comes back")->group("Pace");
   app.add_option("--pace-report", options.report_file, "Keep in this file how each IP stands at each provider, and why")
       ->group("Pace");
@@ -92,7 +91,9 @@ Result<void> apply_pace(const PaceOptions& options, const std::string& said, Eng
   if (!options.engaged_field.empty()) pool.engaged_only = warming::EngagedOnly{.field = options.engaged_field};
   const auto of_default = [](const EgressIp& ip) { return ip.pool == "default"; };
   if (std::any_of(engine.egress.begin(), engine.egress.end(), of_default)) engine.pools["default"] = std::move(pool);
-  engine.utc_offset = std::chrono::minutes(options.utc_offset_minutes);
+  auto zone = load_zone(options.zone);
+  if (!zone) return about("--zone", zone.error());
+  engine.zone = *std::move(zone);
   engine.adaptive = !options.fixed;
   return {};
 }

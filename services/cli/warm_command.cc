@@ -17,6 +17,7 @@
 #include "services/cli/csv_rows.h"
 #include "services/cli/send_command.h"
 #include "services/cli/svg_chart.h"
+#include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -34,6 +35,7 @@ struct WarmOptions {
   std::vector<std::string> addresses;
   std::string curve = "adaptive";
   std::string start;
+  std::string zone = "UTC";
   std::string limits_file;
   std::string svg_file;
   bool each_ip = false;
@@ -186,7 +188,7 @@ Result<Audience> audience_of_shares(const WarmOptions& options) {
   return audience;
 }
 
-Result<TimePoint> start_of(const std::string& text) {
+Result<TimePoint> start_of(const std::string& text, const Zone& zone) {
   if (text.empty()) return SystemClock().now();
   int year = 0;
   unsigned month = 0, day = 0;
@@ -195,23 +197,22 @@ Result<TimePoint> start_of(const std::string& text) {
     return invalid(fmt::format("--start {}: YYYY-MM-DD is expected", text));
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
   if (!date.ok() || year < 1970) return invalid(fmt::format("--start {}: there is no such day", text));
-  return TimePoint(std::chrono::sys_days(date));
+  return zone.day_start(std::chrono::sys_days(date).time_since_epoch().count());
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // How it is told
 
-std::string date(TimePoint time) {
-  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(time));
+std::string date(std::int64_t number) {
+  const std::chrono::year_month_day day{std::chrono::sys_days(std::chrono::days(number))};
   return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
                      static_cast<unsigned>(day.day()));
 }
 
-std::string finish_text(TimePoint time) {
+std::string finish_text(TimePoint time, const Zone& zone) {
   if (time == kNever) return "never";
-  return fmt::format("{} {:02}:{:02} UTC", date(time),
-                     std::chrono::floor<std::chrono::hours>(time.time_since_epoch()).count() % 24,
-                     std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count() % 60);
+  const auto minutes = std::chrono::floor<std::chrono::minutes>(zone.local(time).time_since_epoch()).count();
+  return fmt::format("{} {:02}:{:02} {}", date(minutes / 1'440), minutes / 60 % 24, minutes % 60, zone.name());
 }
 
 std::vector<std::string> names_of(const warming::Plan& plan) {
@@ -232,16 +233,17 @@ DayTable day_table(const warming::Plan& plan) {
   return table;
 }
 
-void print_plan(const warming::Plan& plan, bool each_ip) {
+void print_plan(const warming::Plan& plan, const Zone& zone, bool each_ip) {
   const auto names = names_of(plan);
   fmt::print("{:>4}  {:10}", "day", "date");
   for (const auto& name : names) fmt::print("  {:>12}", name);
   fmt::print("  {:>12}  {:>12}\n", "all", "sum");
   std::uint64_t sum = 0;
   const DayTable table = day_table(plan);
+  const std::int64_t first = zone.day(plan.start);
   for (std::size_t day = 0; day < table.size(); ++day) {
     std::uint64_t all = 0;
-    fmt::print("{:>4}  {:10}", day + 1, date(plan.start + std::chrono::days(day)));
+    fmt::print("{:>4}  {:10}", day + 1, date(first + static_cast<std::int64_t>(day)));
     for (const std::uint64_t messages : table[day]) {
       fmt::print("  {:>12}", messages);
       all += messages;
@@ -259,10 +261,10 @@ void print_plan(const warming::Plan& plan, bool each_ip) {
   }
   fmt::print("\n{:14}  {:>12}  {:>5}  {:22}  {}\n", "provider", "messages", "days", "finished", "what limits it");
   for (const auto& each : plan.providers) {
-    fmt::print("{:14}  {:>12}  {:>5}  {:22}  {}\n", each.provider, each.messages, each.days, finish_text(each.finish),
+    fmt::print("{:14}  {:>12}  {:>5}  {:22}  {}\n", each.provider, each.messages, each.days, finish_text(each.finish, zone),
                each.bound);
   }
-  fmt::print("\nfinished {}, if nothing is refused; what limits it: {}\n", finish_text(plan.finish), plan.bound);
+  fmt::print("\nfinished {}, if nothing is refused; what limits it: {}\n", finish_text(plan.finish, zone), plan.bound);
 }
 
 Json json_time(TimePoint time) {
@@ -327,9 +329,11 @@ Result<void> plan(const WarmOptions& options) {
   if (!audience) return std::move(audience).error();
   const auto curve = warming::Curve::parse(options.curve);
   if (!curve) return Error{curve.error().code, fmt::format("--curve: {}", curve.error().detail)};
-  const auto start = start_of(options.start);
+  const auto zone = load_zone(options.zone);
+  if (!zone) return Error{zone.error().code, fmt::format("--zone: {}", zone.error().detail)};
+  const auto start = start_of(options.start, *zone);
   if (!start) return start.error();
-  warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .settings = &*settings};
+  warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .settings = &*settings, .zone = *zone};
   for (const std::string& address : options.addresses) request.ips.push_back({.address = address, .curve = *curve});
   for (int i = 0; options.addresses.empty() && i < options.ips; ++i) {
     request.ips.push_back({.address = fmt::format("ip{}", i + 1), .curve = *curve});
@@ -340,7 +344,7 @@ Result<void> plan(const WarmOptions& options) {
   if (options.json) {
     print_plan_json(*made);
   } else {
-    print_plan(*made, options.each_ip);
+    print_plan(*made, *zone, options.each_ip);
   }
   return {};
 }
@@ -473,6 +477,7 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
                            "Or which; may be given again. --limits may say something of them");
   plan_command->add_option("--curve", options->curve, std::string(kCurveHelp))->capture_default_str();
   plan_command->add_option("--start", options->start, "First day, YYYY-MM-DD. Default: today");
+  plan_command->add_option("--zone", options->zone, std::string(kZoneHelp))->capture_default_str();
   plan_command->add_option("--limits", options->limits_file,
                            "Limits and thresholds besides the shipped ones (docs/limits.md)");
   plan_command->add_option("--svg", options->svg_file, "Write a chart there");

@@ -72,11 +72,60 @@ BOOST_AUTO_TEST_CASE(thirty_idle_days_halve_it_and_thirty_more_again) {
 }
 
 BOOST_AUTO_TEST_CASE(days_begin_where_the_zone_says) {
-  Budget b(Curve{.name = "test", .daily = {2, 4}}, std::chrono::hours(-5));  // New York in winter.
+  Budget b(Curve{.name = "test", .daily = {2, 4}}, Zone(std::chrono::hours(-5)));  // New York in winter.
   take_all(b, day(0, 12h));
   BOOST_TEST(b.left(day(1, 5h) - 1ns) == 0U);
   BOOST_TEST((b.next(day(1, 4h)) == day(1, 5h)));
   BOOST_TEST(b.left(day(1, 5h)) == 4U);
+}
+
+// A day of 23 or 25 hours has one cap, as every day, and each of its hours one share.
+BOOST_AUTO_TEST_CASE(days_on_which_the_clocks_are_put) {
+  const Zone berlin = *Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3");
+  struct Case {
+    std::string_view name;
+    std::chrono::year_month_day date;
+    int hours;
+  };
+  using namespace std::chrono;
+  for (const Case& c : {Case{"spring", 2027y / 3 / 28, 23}, Case{"autumn", 2026y / 10 / 25, 25}, Case{"any", 2026y / 7 / 1, 24}}) {
+    BOOST_TEST_CONTEXT(c.name) {
+      const std::int64_t number = sys_days(c.date).time_since_epoch().count();
+      const TimePoint begins = berlin.day_start(number);
+      Budget b(Curve{.name = "test", .daily = {1'000, 2'000}, .hour_share = 0.1}, berlin);
+      BOOST_TEST((b.next_day(begins) == begins + hours(c.hours)));
+      std::uint64_t sent = 0;
+      for (int hour = 0; hour < c.hours; ++hour) {
+        const TimePoint now = begins + hours(hour) + 59min;
+        const std::uint64_t may = b.left(now);
+        BOOST_TEST(may == (hour < 10 ? 100U : 0U), "hour " << hour);
+        b.take(now, may);
+        sent += may;
+        BOOST_TEST((b.next(now) == (hour < 9 ? begins + hours(hour + 1) : begins + hours(c.hours))));
+      }
+      BOOST_TEST(sent == 1'000U);
+      BOOST_TEST(b.left(begins + hours(c.hours) - 1ns) == 0U);
+      BOOST_TEST(b.left(begins + hours(c.hours)) == 200U);
+      BOOST_TEST(b.day() == 1U);
+    }
+  }
+}
+
+// A year and a half of hours in zones that do odd things at midnight: each calendar day is granted its cap, once.
+BOOST_AUTO_TEST_CASE(every_day_is_granted_once_in_every_zone) {
+  for (const std::string_view rule : {"CET-1CEST,M3.5.0,M10.5.0/3", "NST3:30NDT,M3.2.0/0:01,M11.1.0/0:01",
+                                      "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "CST5CDT,M3.2.0/0,M11.1.0/1"}) {
+    const Zone zone = *Zone::parse(rule);
+    Budget b(Curve{.name = "test", .daily = {8}}, zone);
+    std::map<std::int64_t, std::uint64_t> sent;
+    const TimePoint end = kMidnight + 550 * 24h;
+    for (TimePoint now = zone.day_start(zone.day(kMidnight)); now < end; now += 10min) {
+      const std::uint64_t may = b.left(now);
+      b.take(now, may);
+      sent[zone.day(now)] += may;
+    }
+    for (const auto& [calendar_day, count] : sent) BOOST_TEST(count == 8U, rule << " day " << calendar_day);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(hours_of_a_day) {

@@ -20,8 +20,8 @@ std::shared_ptr<const Settings> loose() {
   return settings;
 }
 
-Pacer make(const std::shared_ptr<const Settings>& settings, int ips = 2) {
-  PacerOptions options{.provider = kGoogle, .ips = {}, .settings = settings};
+Pacer make(const std::shared_ptr<const Settings>& settings, int ips = 2, const Zone& zone = {}) {
+  PacerOptions options{.provider = kGoogle, .ips = {}, .settings = settings, .zone = zone};
   for (int i = 0; i < ips; ++i)
     options.ips.push_back({"192.0.2." + std::to_string(i + 1), *Curve::parse("300,600,1200,2400")});
   return Pacer(options);
@@ -54,24 +54,26 @@ BOOST_AUTO_TEST_CASE(state_survives) {
 }
 
 // Random sending, snapshots, crashes (back to the last snapshot), idle times and jumps of the clock: no calendar day of
-// an IP has more than its cap, in all its lives together.
+// an IP has more than its cap, in all its lives together. Half of them in Berlin, over the days on which clocks are put.
 BOOST_AUTO_TEST_CASE(no_permit_is_granted_twice) {
   const auto settings = loose();
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     Random random(seed);
-    Pacer pacer = make(settings);
-    std::string durable = pacer.snapshot(day(0));
+    const Zone zone = seed % 2 == 0 ? Zone() : *Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3");
+    const auto begin = static_cast<int>(seed % 2 == 0 ? 0 : 85 + random.below(2) * 210);  // 8 March or 4 October.
+    Pacer pacer = make(settings, 2, zone);
+    std::string durable = pacer.snapshot(day(begin));
     std::map<std::pair<std::size_t, std::int64_t>, std::uint64_t> sent;
     std::map<std::pair<std::size_t, std::int64_t>, std::uint64_t> cap;
-    TimePoint now = day(0);
+    TimePoint now = day(begin);
     std::uint64_t crashes = 0;
     for (int step = 0; step < 600; ++step) {
       now += random.below(60) == 0 ? Duration(std::chrono::hours(random.below(80)))
                                    : Duration(std::chrono::minutes(random.below(90)));
-      if (random.below(100) == 0 && now > day(3)) now -= std::chrono::hours(random.below(60));
+      if (random.below(100) == 0 && now > day(begin + 3)) now -= std::chrono::hours(random.below(60));
       if (pacer.snapshot_due()) durable = pacer.snapshot(now);
       if (random.below(25) == 0) {
-        pacer = make(settings);
+        pacer = make(settings, 2, zone);
         BOOST_REQUIRE(pacer.restore(durable, now).has_value());
         if (pacer.snapshot_due() && random.below(4) != 0) durable = pacer.snapshot(now);
         ++crashes;
@@ -81,7 +83,7 @@ BOOST_AUTO_TEST_CASE(no_permit_is_granted_twice) {
       if (n == 0 || pacer.next(ip, {}, now) > now) continue;
       pacer.take(ip, {}, now, n);
       pacer.learn(ip, {.count = n}, now);
-      const std::int64_t today = std::chrono::floor<std::chrono::days>(now).time_since_epoch().count();
+      const std::int64_t today = zone.day(now);
       sent[{ip, today}] += n;
       auto& most = cap[{ip, today}];
       most = std::max(most, pacer.explain("192.0.2." + std::to_string(ip + 1), now)->cap);
