@@ -1,0 +1,34 @@
+"""Which DKIM key signs for which domain."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping
+
+from mailsbuddy._core.dkim import KeyRing as _KeyRing
+from mailsbuddy._errors import InvalidArgument, IoError
+
+
+class KeyRing(_KeyRing):
+    """Keys by the domain of From: ``KeyRing({"brand.example": ("s1", "brand.pem")})``.
+
+    A key is the path of a PEM file, or the bytes of one. It signs for From in its domain and below it.
+    """
+
+    def __init__(self, keys: Mapping[str, tuple[str, str | os.PathLike[str] | bytes]] | None = None) -> None:
+        super().__init__()
+        for domain, (selector, key) in (keys or {}).items():
+            if isinstance(key, bytes):
+                pem = key
+            elif isinstance(key, (str, os.PathLike)):
+                try:
+                    pem = pathlib.Path(key).read_bytes()
+                except OSError as error:
+                    raise IoError(f"the key of {domain}: {key}: {error.strerror}") from error
+            else:
+                raise InvalidArgument(f"the key of {domain}: the path of a PEM file or its bytes are needed")
+            self.add_pem(domain, selector, pem)
+
+    def __repr__(self) -> str:
+        return "<mailsbuddy.KeyRing>"

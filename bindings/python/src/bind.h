@@ -1,0 +1,16 @@
+// bind.h - one function a room: each adds a submodule of mailsbuddy._core with what it binds. In the order of the rooms,
+// lower ones first, since a signature can only name types that are there.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace mailsbuddy::python {
+
+namespace py = pybind11;
+
+void bind_base(py::module_& core);     // _core itself: version, build_info.
+void bind_mail(py::module_& core);     // _core.mail: Address, Template, Reply, Outcome.
+void bind_dkim(py::module_& core);     // _core.dkim: KeyRing.
+void bind_bounce(py::module_& core);   // _core.bounce: Verdict.
+
+}  // namespace mailsbuddy::python
