@@ -178,7 +178,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   if (options.verp_key.empty()) options.verp_key = kept_key(*options.spool);
   std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), *std::move(targets), snapshots));
   for (const auto& sink : core->options_.sinks) core->subscribe(sink);
-  core->recover();
+  if (auto recovered = core->recover(); !recovered) return std::move(recovered).error();
   return core;
 }
 

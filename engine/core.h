@@ -62,9 +62,9 @@ class Engine::Core {
   Result<void> keep_control(const engine::Job& job, bool paused, bool cancelled);
 
   // core_recovery.cc: what the process before left in the spool.
-  void recover();
+  Result<void> recover();
   engine::JobPtr recover(const spool::Spool::StoredJob& stored);
-  void recover_unsettled();
+  Result<void> recover_unsettled();
   engine::JobPtr find(std::string_view id) const;  // Null: none.
   engine::JobPtr find(spool::JobNumber number) const;
   engine::JobPtr find_campaign(std::uint64_t token_number) const;

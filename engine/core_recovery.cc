@@ -14,14 +14,14 @@ using engine::JobPtr;
 
 // Nothing goes before all of it is known: a row that is claimed from now on is not one that was on its way, and one that
 // is due belongs to a job that must be there.
-void Engine::Core::recover() {
+Result<void> Engine::Core::recover() {
   spool().hand_out_anew();
   std::vector<JobPtr> to_release;
   spool().visit_jobs([this, &to_release](const spool::Spool::StoredJob& stored) {
     if (JobPtr job = recover(stored)) to_release.push_back(std::move(job));
     return true;
   });
-  recover_unsettled();
+  if (auto recovered = recover_unsettled(); !recovered) return recovered;
   for (const JobPtr& job : to_release) {
     release(job);
     // Cancelled, but not all of its rows were settled so.
@@ -29,6 +29,7 @@ void Engine::Core::recover() {
   }
   runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
   if (spool().event_count() > 0) events_.notify();
+  return {};
 }
 
 // Null: nothing of it is to be released. A job whose record cannot be read is left as it is: it may be readable to another
@@ -57,10 +58,13 @@ JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
   return *job;
 }
 
-void Engine::Core::recover_unsettled() {
+// Some of them alone would be worse than none: the rest would stay claimed for as long as this engine is there.
+Result<void> Engine::Core::recover_unsettled() {
   constexpr std::size_t kAtOnce = 1024;
-  std::vector<spool::Row> rows;
-  for (spool().take_unsettled(kAtOnce, rows); !rows.empty(); rows.clear(), spool().take_unsettled(kAtOnce, rows)) {
+  for (;;) {
+    std::vector<spool::Row> rows;
+    if (auto taken = spool().take_unsettled(kAtOnce, rows); !taken) return taken;
+    if (rows.empty()) return {};
     std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
     for (spool::Row& row : rows) {
       FeedPtr& feed = feeds[{row.key.job, row.key.domain}];

@@ -86,7 +86,8 @@ std::optional<Pulled> FairQueue::pull_from(JobQueue& queue) {
   while (!queue.feeds.empty()) {
     Feed& feed = *queue.feeds.front();
     if (!feed.fill(spool_, kReadRows)) {
-      if (feed.size() > 0) {  // The disk gives nothing just now: again when the site is routed anew, at the latest.
+      if (feed.size() > 0) {  // The disk gives nothing just now.
+        unread_ = true;
         rotate(queue.feeds);
         return std::nullopt;
       }
@@ -180,6 +181,7 @@ std::optional<Pulled> FairQueue::pull_from(AccountQueue& account, TimePoint now,
 std::optional<Pulled> FairQueue::pull(Priority priority, TimePoint now, const Gate& gate) {
   Class& accounts = classes_[static_cast<std::size_t>(priority)];
   std::optional<Pulled> pulled;
+  unread_ = false;
   for (std::size_t turns = accounts.accounts.size(); turns > 0 && !pulled; --turns) {
     AccountQueue& account = accounts.accounts.front();
     pulled = pull_from(account, now, gate);

@@ -67,6 +67,7 @@ class FairQueue {
   std::uint64_t waiting(Priority priority, std::uint64_t enough, TimePoint now = {}, const Gate& gate = {}) const;
   TimePoint opens_at(TimePoint now) const;  // The first gate to be asked again; max(): none is shut.
   void ask_again();                         // Every gate, before its time.
+  bool unread() const noexcept { return unread_; }  // The last pull() found rows that the disk did not give just now.
   TimePoint earliest_expiry() const noexcept { return earliest_expiry_; }  // No feed expires before.
   std::vector<FeedPtr> take_ended(TimePoint now);  // Takes out the feeds of jobs that are cancelled or expired at `now`.
   std::vector<FeedPtr> take_older(TimePoint since);  // Takes out what waits since then or longer and is not paused.
@@ -110,6 +111,7 @@ class FairQueue {
   spool::Spool& spool_;
   Class classes_[2];  // By Priority.
   TimePoint earliest_expiry_ = TimePoint::max();
+  bool unread_ = false;
 };
 
 }  // namespace mailsbuddy::engine

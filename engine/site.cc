@@ -9,6 +9,7 @@ namespace mailsbuddy::engine {
 namespace {
 
 constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
+constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
 Outcome not_tried(Cause cause) { return {.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = {}}; }
 
@@ -336,6 +337,7 @@ void Site::arm(TimePoint now) {
   };
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
     if (!queue->empty()) wake = std::min({wake, queue->earliest_expiry(), reroute_at_});
+    if (queue->unread() && !queue->empty()) wake = std::min(wake, now + kUnreadAgain);
     if (provider_.pacer.any_names(now)) at(queue->opens_at(now));
   }
   at(ready_opens_);

@@ -130,15 +130,18 @@ void Worker::settle_unsettled(FeedPtr feed) {
               {});
 }
 
+// A disk that cannot be read just now is asked again later: the feed takes its way from the start then.
 void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
   const bool tried = outcome.cause != Cause::kCancelled && outcome.cause != Cause::kExpired &&
                      outcome.cause != Cause::kOverCap;
-  for (std::size_t i = 0; i < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++i) {
+  std::size_t settled = 0;
+  for (; settled < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++settled) {
     const spool::Row row = feed->take();
     delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
                      outcome, {.provider = provider});
   }
   if (feed->size() == 0) return;
+  if (settled == 0) return set_aside(std::move(feed), now() + kUnreadAgain);
   loop_.post([this, feed = std::move(feed), outcome = std::move(outcome), provider = std::move(provider)]() mutable {
     if (!stopped_) settle_feed(std::move(feed), std::move(outcome), std::move(provider));
   });
@@ -280,7 +283,6 @@ void Worker::retire(Site& site) {
 void Worker::hand_out_due() {
   if (stopped_) return;
   constexpr std::size_t kAtOnce = 1024;
-  constexpr Duration kUnreadAgain = std::chrono::seconds(1);
   std::vector<spool::Row> rows;
   spool().take_due(now(), kAtOnce, rows);
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;

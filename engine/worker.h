@@ -114,6 +114,7 @@ class Worker {
  private:
   static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
   static constexpr std::size_t kSettleAtOnce = 256;
+  static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
   void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);
   void route_next();

@@ -215,20 +215,19 @@ void Ledger::recount() {
     job.counts = {};
     job.note_counts = {};
     job.tried = 0;
+    std::array<std::uint64_t, 256> octets{};
     for (const DomainLedger& domain : job.domains()) {
-      std::array<std::uint64_t, 256> octets{};
       for (const char octet : domain.octets) ++octets[static_cast<std::uint8_t>(octet)];
-      for (std::size_t octet = 0; octet < octets.size(); ++octet) {
-        if (octets[octet] == 0) continue;
-        job.counts[octet & row_octet::kStateMask] += octets[octet];
-        if ((octet & row_octet::kTried) != 0) job.tried += octets[octet];
-      }
       if (domain.notes == nullptr) continue;
       for (const char notes : *domain.notes) {
         for (std::size_t kind = 0; kind < kNoteKinds; ++kind) {
           job.note_counts[kind] += static_cast<std::uint8_t>(notes) >> kind & 1U;
         }
       }
+    }
+    for (std::size_t octet = 0; octet < octets.size(); ++octet) {
+      job.counts[octet & row_octet::kStateMask] += octets[octet];
+      if ((octet & row_octet::kTried) != 0) job.tried += octets[octet];
     }
     open_rows_ += job.open_rows();
   }

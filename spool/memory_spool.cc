@@ -178,13 +178,14 @@ class MemorySpool final : public Spool {
     taken_.clear();
   }
 
-  void take_unsettled(std::size_t max, std::vector<Row>& out) override {
+  Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) override {
     const std::lock_guard lock(mutex_);
     const std::size_t limit = out.size() + max;
     for (auto& [number, job] : jobs_) {
       if (count(job, State::kClaimed) == 0) continue;
       for (const auto& [domain, store] : job.domains) take_claimed({number, domain}, store, limit, out);
     }
+    return {};
   }
 
   TimePoint next_due() const override {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "core/base/log.h"
@@ -13,6 +14,18 @@ namespace mailsbuddy::spool {
 namespace {
 
 constexpr std::size_t kDefectsMax = 1000;  // Named; beyond that they are only counted in the last one.
+
+// Where the due index can be read again after a block that cannot: looked for in steps that double. The end: nowhere.
+keys::Due next_readable(Store::Scan& scan, const keys::Due& after) {
+  constexpr keys::Due kEnd{Waiting::kNever, {}};
+  const std::int64_t from = std::max<std::int64_t>(after.at, 0);
+  for (std::int64_t step = 1; step < Waiting::kNever - from; step *= 2) {
+    scan.seek(keys::due({from + step, {}}));
+    if (scan.valid_in("d")) return std::min(kEnd, keys::read_due(scan.key()));
+    if (scan.valid() || scan.state() == Found::kNo || step > Waiting::kNever / 2) break;
+  }
+  return kEnd;
+}
 
 }  // namespace
 
@@ -180,15 +193,45 @@ bool RocksSpool::load_due() {
       loaded += due_.load(due, waiting) ? 1 : 0;
     }
   }
-  const bool more = scan.valid_in("d") && keys::read_due(scan.key()).at != Waiting::kNever;
-  const bool failed = !scan.valid() && scan.state() != Found::kNo;
-  if (failed && scan.state() == Found::kError) {
-    due_.set_horizon(horizon);
-    return false;
+  if (scan.valid() || scan.state() == Found::kNo) {
+    const bool more = scan.valid_in("d") && keys::read_due(scan.key()).at != Waiting::kNever;
+    due_.set_horizon(more ? horizon : keys::Due{Waiting::kNever, {}});
+    return true;
   }
-  if (failed) report({.what = "due index: " + scan.reason()});
-  due_.set_horizon(more ? horizon : keys::Due{Waiting::kNever, {}});
+  due_.set_horizon(horizon);
+  if (scan.state() == Found::kError) return false;
+  report({.what = "due index: " + scan.reason()});
+  restore_due(horizon, next_readable(scan, horizon));
   return true;
+}
+
+// Between the two the index cannot be read. Which rows are deferred the ledger says, and when they are due their waiting
+// records, or nothing: then at once. The earliest go into the window; the rest is found in the same way when its turn
+// comes, which costs a look at every row, and may: damage is rare.
+void RocksSpool::restore_due(const keys::Due& from, const keys::Due& to) {
+  std::map<keys::Due, Waiting> found;
+  const auto look_at = [&](const RowKey& key) {
+    if (due_.find(key) != nullptr) return;
+    const Waiting waiting =
+        stored_waiting(key).value_or(Waiting{.due = from.at == Waiting::kNotDue ? 0 : from.at, .attempts = 1});
+    const keys::Due due{waiting.due, key};
+    if (due < from || due >= to) return;
+    found.emplace(due, waiting);
+    if (found.size() > DueWindow::kLoadRows) found.erase(std::prev(found.end()));
+  };
+  for (const auto& [number, job] : ledger_.jobs()) {
+    if (job.counts[static_cast<std::size_t>(State::kDeferred)] == 0) continue;
+    for (const DomainLedger& domain : job.domains()) {
+      for (RowKey key{number, domain.domain, 0}; key.row < domain.rows(); ++key.row) {
+        if (domain.state(key.row) == State::kDeferred) look_at(key);
+      }
+    }
+  }
+  for (const auto& [due, waiting] : found) due_.load(due, waiting);
+  if (found.size() < DueWindow::kLoadRows) return due_.set_horizon(to);
+  keys::Due horizon = found.rbegin()->first;
+  ++horizon.row.row;
+  due_.set_horizon(horizon);
 }
 
 // Empty: none.
@@ -287,27 +330,39 @@ void RocksSpool::hand_out_anew() {
   for (const RowKey& key : due_.taken()) put_back(key);
 }
 
-void RocksSpool::take_unsettled(std::size_t max, std::vector<Row>& out) {
+// Those that nobody has.
+std::vector<Row> RocksSpool::claimed_rows(std::size_t max) {
   std::vector<Row> rows;
-  {
-    const Lock lock(mutex_);
-    for (const auto& [number, job] : ledger_.jobs()) {
-      if (job.counts[static_cast<std::size_t>(State::kClaimed)] == 0) continue;
-      for (const DomainLedger& domain : job.domains()) {
-        for (RowKey key{number, domain.domain, 0}; key.row < domain.rows() && rows.size() < max; ++key.row) {
-          if (domain.state(key.row) != State::kClaimed || !unsettled_.insert(key).second) continue;
-          Row& row = rows.emplace_back();
-          row.key = key;
-          add_tried(row, domain);
-        }
+  const Lock lock(mutex_);
+  for (const auto& [number, job] : ledger_.jobs()) {
+    if (job.counts[static_cast<std::size_t>(State::kClaimed)] == 0) continue;
+    for (const DomainLedger& domain : job.domains()) {
+      for (RowKey key{number, domain.domain, 0}; key.row < domain.rows() && rows.size() < max; ++key.row) {
+        if (domain.state(key.row) != State::kClaimed || !unsettled_.insert(key).second) continue;
+        Row& row = rows.emplace_back();
+        row.key = key;
+        add_tried(row, domain);
       }
     }
   }
-  if (rows.empty()) return;
-  const std::vector<Row> taken = rows;
-  const std::size_t done = hand_out(std::move(rows), out);
-  const Lock lock(mutex_);
-  for (std::size_t i = done; i < taken.size(); ++i) unsettled_.erase(taken[i].key);
+  return rows;
+}
+
+// Goes on when none of those it found can be read at all: nothing in `out` is the end.
+Result<void> RocksSpool::take_unsettled(std::size_t max, std::vector<Row>& out) {
+  const std::size_t before = out.size();
+  while (out.size() == before) {
+    std::vector<Row> rows = claimed_rows(max);
+    if (rows.empty()) break;
+    const std::vector<Row> taken = rows;
+    const std::size_t done = hand_out(std::move(rows), out);
+    if (done == taken.size()) continue;
+    const Lock lock(mutex_);
+    for (std::size_t i = done; i < taken.size(); ++i) unsettled_.erase(taken[i].key);
+    return Error{ErrorCode::kIo, fmt::format("spool {}: {} rows that were on their way cannot be read now",
+                                             store_->directory(), taken.size() - done)};
+  }
+  return {};
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

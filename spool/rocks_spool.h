@@ -51,7 +51,7 @@ class RocksSpool final : public Spool {
   TimePoint next_due() const override;
   void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) override;
   void hand_out_anew() override;
-  void take_unsettled(std::size_t max, std::vector<Row>& out) override;
+  Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) override;
   void commit(Batch batch, Task durable) override;
   Result<void> sync() override;
   void close() override;
@@ -183,9 +183,11 @@ class RocksSpool final : public Spool {
   void add_tried(Row& row, const DomainLedger& domain);
   void set_aside(const RowKey& key, const std::string& reason);
   void report(Defect defect) const;
+  std::vector<Row> claimed_rows(std::size_t max);
   void put_back(const RowKey& key);
   static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
   bool load_due();
+  void restore_due(const keys::Due& from, const keys::Due& to);
   std::optional<keys::Due> earliest_due();
   void erase_due(const keys::Due& due) { open_.changes.erase(Family::kQueue, keys::due(due)); }
 

@@ -7,6 +7,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -25,6 +26,9 @@ constexpr std::uint64_t kLogBytesMax = 32u
                                        << 20;  // Bounds what is read again at opening, and what the log takes on disk.
 constexpr int kOpenFilesMax = 512;             // The engine's connections need descriptors too.
 constexpr std::uint64_t kProbeBytes = 256u << 10;
+constexpr std::size_t kJobPrefixBytes = 5;  // Of keys in "rows": the job, and what it is.
+constexpr int kCacheShardBits = 2;  // By default 64 shards: the filter of a large file would fit into none, and be read
+                                    // again for every look-up.
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
@@ -53,6 +57,9 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const StoreSettings& 
   table.block_size = 16u << 10;
   table.cache_index_and_filter_blocks = true;  // So that cache_bytes bounds them.
   table.pin_l0_filter_and_index_blocks_in_cache = true;
+  if (family == Family::kRows) {  // Chunks of one append come in the order of their keys: each is looked for near the last.
+    options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(kJobPrefixBytes));
+  }
   if (family == Family::kSuppression) {
     table.block_size = 4u << 10;  // Looked up one by one.
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
@@ -90,7 +97,7 @@ Store::Store(RocksSpoolOptions options, StoreSettings settings)
       settings_(std::move(settings)),
       env_(settings_.env != nullptr ? settings_.env : rocksdb::Env::Default()),
       shared_(std::make_unique<Shared>()) {
-  shared_->cache = rocksdb::NewLRUCache(options_.cache_bytes);
+  shared_->cache = rocksdb::NewLRUCache(options_.cache_bytes, kCacheShardBits);
 }
 
 Store::~Store() { close_database(); }

@@ -278,8 +278,8 @@ class Spool {
   virtual void hand_out_anew() = 0;
 
   // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the
-  // one before may have sent them or not.
-  virtual void take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
+  // one before may have sent them or not. Errors: kIo: the disk cannot be read now; those that are not in `out` come again.
+  virtual Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
 
   // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call. All
   // methods see the batch at once, except peek_events(), which gives what is durable. It is never lost while the

@@ -357,21 +357,21 @@ BOOST_FIXTURE_TEST_CASE(claimed_rows_are_unsettled_until_they_are_settled, World
   const auto of_d = read("d.test"), of_e = read("e.test");
   spool->commit({.settlements = {}, .claims = {of_d[1].key, of_e[0].key}}, nullptr);
   std::vector<Row> unsettled;
-  spool->take_unsettled(1, unsettled);
+  BOOST_REQUIRE(spool->take_unsettled(1, unsettled).has_value());
   BOOST_TEST(unsettled.size() == 1U);
-  spool->take_unsettled(10, unsettled);
+  BOOST_REQUIRE(spool->take_unsettled(10, unsettled).has_value());
   BOOST_REQUIRE(unsettled.size() == 2U);
   std::sort(unsettled.begin(), unsettled.end(), [](const Row& a, const Row& b) { return a.local < b.local; });
   BOOST_TEST((unsettled[0].local == "bob" && unsettled[0].fields == "b" && unsettled[0].key == of_d[1].key));
   BOOST_TEST((unsettled[1].local == "cid" && unsettled[1].key == of_e[0].key));
-  spool->take_unsettled(10, unsettled);
+  BOOST_REQUIRE(spool->take_unsettled(10, unsettled).has_value());
   BOOST_TEST(unsettled.size() == 2U);
 
   settle(unsettled[0], State::kDelivered);
   settle(unsettled[1], State::kQueued);
   spool->commit({.settlements = {}, .claims = {of_e[0].key}}, nullptr);
   std::vector<Row> again;
-  spool->take_unsettled(10, again);
+  BOOST_REQUIRE(spool->take_unsettled(10, again).has_value());
   BOOST_REQUIRE(again.size() == 1U);
   BOOST_TEST(again[0].local == "cid");
 }
@@ -592,7 +592,7 @@ BOOST_FIXTURE_TEST_CASE(what_was_handed_out_is_handed_out_anew, World) {
   settle(taken[0], State::kDelivered);
   spool->commit({.settlements = {}, .claims = {taken[1].key}}, nullptr);
   std::vector<Row> unsettled;
-  spool->take_unsettled(10, unsettled);
+  BOOST_REQUIRE(spool->take_unsettled(10, unsettled).has_value());
   BOOST_REQUIRE(unsettled.size() == 2U);
 
   spool->hand_out_anew();
@@ -603,7 +603,7 @@ BOOST_FIXTURE_TEST_CASE(what_was_handed_out_is_handed_out_anew, World) {
   BOOST_TEST(taken.front().local == left);
   BOOST_TEST(taken.front().attempts == 1U);
   unsettled.clear();
-  spool->take_unsettled(10, unsettled);
+  BOOST_REQUIRE(spool->take_unsettled(10, unsettled).has_value());
   BOOST_TEST(unsettled.size() == 2U);
   taken.clear();
   spool->take_due(due, 10, taken);

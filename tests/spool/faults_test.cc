@@ -1,6 +1,8 @@
 // What disks do to a spool: full, read-only, broken, out of descriptors, octets that changed.
 #include <fmt/format.h>
+#include <rocksdb/db.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -355,6 +357,107 @@ BOOST_AUTO_TEST_CASE(changed_octets_in_a_file_of_rows_cost_their_block_alone) {
   BOOST_TEST(failed < 3000U);
   BOOST_TEST(read + failed == 5000U);
   BOOST_TEST(!machine.spool->defects().empty());
+}
+
+namespace {
+
+// The largest file of a column family.
+std::string file_of(const Machine& machine, const std::string& family) {
+  std::vector<std::string> names;
+  BOOST_REQUIRE(rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), machine.options.directory, &names).ok());
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* opened = nullptr;
+  BOOST_REQUIRE(rocksdb::DB::OpenForReadOnly({}, machine.options.directory, families, &handles, &opened).ok());
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db->GetLiveFilesMetaData(&files);
+  std::erase_if(files, [&family](const auto& file) { return file.column_family_name != family; });
+  BOOST_REQUIRE(!files.empty());
+  const auto largest = std::ranges::max_element(files, {}, [](const auto& file) { return file.size; });
+  const std::string path = machine.options.directory + largest->name;
+  for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  return path;
+}
+
+// In its block at that share of it.
+void change_octets(const std::string& path, double at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(static_cast<double>(std::filesystem::file_size(path)) * at));
+  file << "XXXX";
+}
+
+}  // namespace
+
+// What it says is said by the waiting records too.
+BOOST_AUTO_TEST_CASE(changed_octets_in_the_due_index_hide_no_row) {
+  constexpr std::uint16_t kRows = 6000;
+  for (const double at : {0.0, 0.3, 0.6}) {
+    BOOST_TEST_CONTEXT(at) {
+      Machine machine;
+      const JobNumber job = machine.job_with(kRows);
+      Batch batch;
+      for (const Row& row : machine.read_all(job)) {
+        batch.settlements.push_back({.key = row.key, .state = State::kDeferred, .attempts = static_cast<std::uint16_t>(row.key.row),
+                                     .due = TimePoint(1000h + std::chrono::seconds(row.key.row)), .mark = 3});
+      }
+      machine.spool->commit(std::move(batch), nullptr);
+      BOOST_REQUIRE(machine.spool->scrub().has_value());
+      machine.spool.reset();
+      change_octets(file_of(machine, "queue"), at);
+      machine.open();
+      std::vector<Row> taken;
+      for (std::uint16_t before = 0; machine.spool->next_due() != TimePoint::max(); before = static_cast<std::uint16_t>(taken.size())) {
+        machine.spool->take_due(TimePoint(9000h), 700, taken);
+        BOOST_REQUIRE(taken.size() > before);
+      }
+      BOOST_REQUIRE(taken.size() == kRows);
+      for (std::uint16_t i = 0; i < kRows; ++i) {  // All, in their order, with what is known of each.
+        BOOST_REQUIRE((taken[i].key.row == i && taken[i].attempts == i && taken[i].mark == 3));
+      }
+      BOOST_REQUIRE(!machine.spool->defects().empty());
+      BOOST_TEST(machine.spool->defects()[0].what.find("due index: ") == 0U);
+      for (const Row& row : taken) {
+        machine.spool->commit({.settlements = {{.key = row.key, .state = State::kDelivered}}}, nullptr);
+      }
+      BOOST_REQUIRE(machine.spool->sync().has_value());
+      BOOST_TEST((machine.spool->next_due() == TimePoint::max()));
+      BOOST_TEST(machine.spool->open_rows() == 0U);
+    }
+  }
+}
+
+// Rows that were on their way are not forgotten because they cannot be read at once, nor are any that wait.
+BOOST_AUTO_TEST_CASE(what_cannot_be_read_now_comes_later) {
+  Machine machine;
+  const JobNumber job = machine.job_with(30);
+  Batch batch;
+  for (const Row& row : machine.read_all(job)) {
+    if (row.key.row < 10) batch.claims.push_back(row.key);
+    if (row.key.row >= 20) batch.settlements.push_back({.key = row.key, .state = State::kDeferred, .attempts = 1, .due = TimePoint(1h)});
+  }
+  machine.spool->commit(std::move(batch), nullptr);
+  BOOST_REQUIRE(machine.spool->scrub().has_value());
+  machine.open();
+  machine.files->set_fault(Fault::kUnreadable);
+  std::vector<Row> rows;
+  const auto taken = machine.spool->take_unsettled(100, rows);
+  BOOST_REQUIRE(!taken.has_value());
+  BOOST_TEST((taken.error().code == ErrorCode::kIo));
+  machine.spool->take_due(TimePoint(2h), 100, rows);
+  Cursor cursor;
+  BOOST_TEST(machine.spool->read(job, machine.spool->domains(job)[0].domain, cursor, 100, rows));  // There is more.
+  BOOST_TEST(rows.empty());
+  machine.files->set_fault(Fault::kNone);
+  BOOST_REQUIRE(machine.spool->take_unsettled(100, rows).has_value());
+  BOOST_TEST(rows.size() == 10U);
+  machine.spool->take_due(TimePoint(2h), 100, rows);
+  BOOST_TEST(rows.size() == 20U);
+  while (machine.spool->read(job, machine.spool->domains(job)[0].domain, cursor, 100, rows)) {
+  }
+  BOOST_TEST(rows.size() == 30U);
+  BOOST_TEST(machine.spool->defects().empty());
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -110,6 +110,29 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
   std::string name_;
 };
 
+class FaultyReader final : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  FaultyReader(std::unique_ptr<rocksdb::FSRandomAccessFile> file, FaultyFiles& files)
+      : FSRandomAccessFileOwnerWrapper(std::move(file)), files_(files) {}
+  IOStatus Read(std::uint64_t offset, std::size_t size, const IOOptions& options, rocksdb::Slice* result, char* scratch,
+                IODebugContext* debug) const override {
+    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    return FSRandomAccessFileWrapper::Read(offset, size, options, result, scratch, debug);
+  }
+  IOStatus MultiRead(rocksdb::FSReadRequest* requests, std::size_t count, const IOOptions& options,
+                     IODebugContext* debug) override {
+    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    return FSRandomAccessFileWrapper::MultiRead(requests, count, options, debug);
+  }
+  IOStatus Prefetch(std::uint64_t offset, std::size_t size, const IOOptions& options, IODebugContext* debug) override {
+    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    return FSRandomAccessFileWrapper::Prefetch(offset, size, options, debug);
+  }
+
+ private:
+  FaultyFiles& files_;
+};
+
 class FaultyDirectory final : public rocksdb::FSDirectoryWrapper {
  public:
   FaultyDirectory(std::unique_ptr<rocksdb::FSDirectory> directory, FaultyFiles& files)
@@ -146,7 +169,9 @@ IOStatus FaultyFiles::NewWritableFile(const std::string& name, const rocksdb::Fi
 IOStatus FaultyFiles::NewRandomAccessFile(const std::string& name, const rocksdb::FileOptions& options,
                                           std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext* debug) {
   if (fault_ == Fault::kOpenFiles) return IOStatus::IOError("Too many open files");
-  return target()->NewRandomAccessFile(name, options, result, debug);
+  auto status = target()->NewRandomAccessFile(name, options, result, debug);
+  if (status.ok()) *result = std::make_unique<FaultyReader>(std::move(*result), *this);
+  return status;
 }
 
 IOStatus FaultyFiles::NewDirectory(const std::string& name, const IOOptions& options,

@@ -23,7 +23,7 @@ namespace mailsbuddy::spool {
 
 class FaultyFiles final : public rocksdb::FileSystemWrapper {
  public:
-  enum class Fault { kNone, kFull, kReadOnly, kBroken, kOpenFiles, kSyncBroken };
+  enum class Fault { kNone, kFull, kReadOnly, kBroken, kOpenFiles, kSyncBroken, kUnreadable };
 
   FaultyFiles() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
   const char* Name() const override { return "FaultyFiles"; }
@@ -64,6 +64,7 @@ class FaultyFiles final : public rocksdb::FileSystemWrapper {
 
  private:
   friend class FaultyFile;
+  friend class FaultyReader;
   friend class FaultyDirectory;
   struct File {
     std::uint64_t size = 0;

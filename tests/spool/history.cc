@@ -298,7 +298,7 @@ Model look_at(Spool& spool, const Model& like, std::vector<std::string>& wrong) 
     hand_out(rows, State::kDeferred, keys, out, wrong);
   }
   rows.clear();
-  spool.take_unsettled(1'000'000, rows);
+  if (!spool.take_unsettled(1'000'000, rows)) wrong.push_back("what is unsettled cannot be read");
   hand_out(rows, State::kClaimed, keys, out, wrong);
   std::map<std::string, JobNumber> numbers;
   spool.visit_jobs([&](const Spool::StoredJob& job) {
