@@ -10,12 +10,6 @@
 namespace mailsbuddy::bench {
 namespace {
 
-std::shared_ptr<const dkim::KeyRing> key_ring(const char* path) {
-  auto ring = std::make_shared<dkim::KeyRing>();
-  need(ring->add(need(dkim::Signer::make("sender.example", "bench", need(dkim::PrivateKey::from_file(path))))));
-  return ring;
-}
-
 int keygen(const char* path) {
   std::ofstream out(path, std::ios::binary);
   out << need(dkim::PrivateKey::generate_rsa()).pem();

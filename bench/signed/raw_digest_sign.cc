@@ -1,5 +1,5 @@
-// bench_signed_raw KEYFILE SIGNATURES: the floor under any signer. RSA-SHA256 signatures by EVP_DigestSign alone, of
-// input of the size of a message's signed headers, with a context prepared once, on every core.
+// bench_signed_raw KEYFILE SIGNATURES [INPUT_BYTES]: the floor under any signer. RSA-SHA256 signatures by EVP_DigestSign
+// alone, of input of the size of a message's signed headers if none is given, with a context prepared once, on every core.
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -33,10 +33,10 @@ Key read_key(const char* path) {
   return key;
 }
 
-void sign(EVP_PKEY* key, std::uint64_t signatures) {
+void sign(EVP_PKEY* key, std::uint64_t signatures, std::uint64_t input_bytes) {
   const Context context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   const Context prepared(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  const std::vector<unsigned char> input(kInputBytes, 'x');
+  const std::vector<unsigned char> input(input_bytes, 'x');
   std::array<unsigned char, 512> signature;
   require(EVP_DigestSignInit(prepared.get(), nullptr, EVP_sha256(), nullptr, key) == 1, "EVP_DigestSignInit");
   for (std::uint64_t i = 0; i < signatures; ++i) {
@@ -50,12 +50,13 @@ void sign(EVP_PKEY* key, std::uint64_t signatures) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 3 && argc != 4) return 2;
   const Key key = read_key(argv[1]);
   const std::uint64_t signatures = mailsbuddy::bench::to_number(argv[2]);
+  const std::uint64_t input_bytes = argc == 4 ? mailsbuddy::bench::to_number(argv[3]) : kInputBytes;
   const std::uint64_t threads = std::max(1U, std::thread::hardware_concurrency());
   std::vector<std::jthread> running;
   for (std::uint64_t i = 0; i < threads; ++i) {
-    running.emplace_back([&key, share = (signatures + i) / threads] { sign(key.get(), share); });
+    running.emplace_back([&key, input_bytes, share = (signatures + i) / threads] { sign(key.get(), share, input_bytes); });
   }
 }

@@ -46,9 +46,16 @@ EngineOptions engine_options(std::uint16_t port, int connections, int in_flight)
           .runtime = make_loopback_runtime()};
 }
 
+std::shared_ptr<const dkim::KeyRing> key_ring(const char* path) {
+  auto ring = std::make_shared<dkim::KeyRing>();
+  need(ring->add(need(dkim::Signer::make("sender.example", "bench", need(dkim::PrivateKey::from_file(path))))));
+  return ring;
+}
+
 void send_campaign(const Sending& sending) {
   EngineOptions options = engine_options(sending.port, sending.connections, sending.in_flight);
   options.keys = sending.keys;
+  options.spool = sending.spool;
   auto engine = need(Engine::open(std::move(options)));
   const auto delivered = std::make_shared<Delivered>();
   engine->subscribe(delivered);

@@ -14,7 +14,11 @@ struct Sending {
   int connections = 0;
   int in_flight = 2;                            // Messages under way at once on each.
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: unsigned.
+  std::shared_ptr<spool::Spool> spool{};        // Null: in memory.
 };
+
+// Signs for the sender of the benches' campaign with the key in that file.
+std::shared_ptr<const dkim::KeyRing> key_ring(const char* path);
 
 EngineOptions engine_options(std::uint16_t port, int connections, int in_flight = 2);
 

@@ -21,6 +21,8 @@ class Taken {
     const std::string_view body = end == std::string_view::npos ? std::string_view() : message.substr(end + 4);
     const std::uint64_t each = digest(recipient, body);
     const std::size_t id = std::hash<std::string_view>()(message_id(message.substr(0, end)));
+    const bool has_signature = message.starts_with("DKIM-Signature:") ||
+                               message.substr(0, end).find("\r\nDKIM-Signature:") != std::string_view::npos;
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock(mutex_);
     if (messages_ == 0) first_ = now;
@@ -28,7 +30,7 @@ class Taken {
     ++messages_;
     digest_ += each;
     ids_.insert(id);
-    signed_ += message.starts_with("DKIM-Signature:") ? 1 : 0;
+    signed_ += has_signature ? 1 : 0;
   }
 
   void print() {
