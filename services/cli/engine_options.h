@@ -1,6 +1,8 @@
 // engine_options.h - what the subcommands that open an engine read alike from their options.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,9 +50,27 @@ struct PaceOptions {
   bool fixed = false;
   std::string report_file;
 };
-void add_pace_options(CLI::App& app, PaceOptions& options);
+// `rows`: what is sent has fields, of which --engaged names one.
+void add_pace_options(CLI::App& app, PaceOptions& options, bool rows);
 // Into `engine`, whose egress IPs are there. `said`: settings of every one of them, before which the file's stand back.
 Result<void> apply_pace(const PaceOptions& options, const std::string& said, EngineOptions& engine);
+// Makes the settings of `text` of `file`, an empty one too, in place of those of --limits.
+using ReadSettings =
+    std::function<Result<std::shared_ptr<const warming::Settings>>(std::string_view text, std::string_view file)>;
+ReadSettings settings_reader(const std::string& said, const std::vector<EgressIp>& egress);
+
+// --pace-report FILE: how each IP stands at each provider, as `mailsbuddy warm explain` puts it; can be read at any moment.
+class PaceReport {
+ public:
+  explicit PaceReport(std::string file) : file_(std::move(file)) {}
+  void refresh(const Engine& engine, bool at_once = false);  // Every five seconds. Warns on standard error.
+  bool wanted() const noexcept { return !file_.empty(); }
+
+ private:
+  std::string file_;
+  std::chrono::steady_clock::time_point next_{};
+};
+
 Result<std::shared_ptr<net::Runtime>> make_runtime(const std::vector<std::string>& dns, int workers, int cpu_threads,
                                                    const TlsArguments& tls);
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "mailsbuddy/engine.h"
+#include "services/cli/engine_control.h"
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/inbound_maildir.h"
@@ -36,6 +37,8 @@ struct ListenArguments {
   std::string users_file, certificate_file, key_file, inbound_maildir, events_file, port_file, duration;
   std::string bare_line_ends = "refuse";
   TlsArguments tls;
+  PaceOptions pace;
+  std::string control;
   std::uint16_t port = 25;
   std::int64_t first_retry_seconds = 600;
   std::int64_t max_age_seconds = 5 * 86'400;
@@ -127,8 +130,9 @@ class Listen {
       fmt::print(stderr, "mailsbuddy listen: {}\n", started.error().detail);
       return kBadUsage;
     }
-    while (!signals.wait(rest_of_time())) {
+    while (!signals.wait(pace_report_.wanted() ? std::min<std::chrono::nanoseconds>(rest_of_time(), 1s) : rest_of_time())) {
       if (rest_of_time() <= 0ns) break;
+      pace_report_.refresh(*engine_);
     }
     end_connections(signals);
     const auto counts = listener_->counts();
@@ -169,15 +173,21 @@ class Listen {
                                  .max_message_bytes = arguments_.options.limits.message_bytes_max + (64u << 10),
                                  .port = arguments_.port,
                                  .runtime = runtime_};
+    if (auto paced = apply_pace(arguments_.pace, "", engine_options); !paced) return paced;
     if (auto applied = apply(arguments_.ways, engine_options); !applied) return applied;
     if (auto set = set_policies(arguments_.tls, engine_options); !set) return set;
     auto spool = open_spool(arguments_.spool);
     if (!spool) return spool.error();
     engine_options.spool = *std::move(spool);
     engine_options.sinks = {events_};
+    auto read_settings = settings_reader("", engine_options.egress);
     auto engine = Engine::open(std::move(engine_options));
     if (!engine) return engine.error();
     engine_ = *std::move(engine);
+    auto control = serve_engine(arguments_.control, *engine_, std::move(read_settings));
+    if (!control) return control.error();
+    control_ = *std::move(control);
+    pace_report_ = PaceReport(arguments_.pace.report_file);
     if (const std::uint64_t open = engine_->open_rows(); open > 0)
       fmt::print(stderr, "{} recipients are in {} of before, and go on\n", open, arguments_.spool.directory);
     return {};
@@ -260,6 +270,7 @@ class Listen {
       fmt::print(stderr, "{} recipients are queued; stop once more to leave them\n", engine_->open_rows());
     }
     while (!kept && !settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
+    pace_report_.refresh(*engine_, true);
     const std::uint64_t left = engine_->open_rows();
     if (arguments_.json) {
       auto object = json_of(counts);
@@ -276,7 +287,9 @@ class Listen {
   std::optional<std::chrono::steady_clock::time_point> end_;
   std::shared_ptr<EventLog> events_ = std::make_shared<EventLog>();
   std::shared_ptr<net::Runtime> runtime_;
+  PaceReport pace_report_{""};
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ControlServer> control_;
   std::unique_ptr<smtp::Listener> listener_;  // Last: it goes first.
 };
 
@@ -389,6 +402,8 @@ void add_delivery(CLI::App& listen, ListenArguments& arguments) {
       ->transform(seconds)
       ->group("Delivery");
   listen.add_option("--port", arguments.port, "Port of every MX host")->capture_default_str()->group("Delivery");
+  add_pace_options(listen, arguments.pace, false);
+  add_control_server_option(listen, arguments.control);
   add_way_options(listen, arguments.ways);
   listen.add_option("--dns", arguments.dns, "DNS server IP[:PORT]; repeatable. Default: the system's")
       ->group("Delivery");

@@ -1,4 +1,4 @@
-// What `send` is told of pace: curves of IPs, limits, and what becomes of what cold IPs do not take.
+// What `send` and `listen` are told of pace: curves of IPs, limits, and what becomes of what cold IPs do not take.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -46,7 +46,7 @@ Result<warming::OverflowPolicy> overflow_policy(const PaceOptions& options) {
 
 }  // namespace
 
-void add_pace_options(CLI::App& app, PaceOptions& options) {
+void add_pace_options(CLI::App& app, PaceOptions& options, bool rows) {
   const auto seconds =
       CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
                             CLI::AsNumberWithUnit::CASE_SENSITIVE);
@@ -63,9 +63,10 @@ void add_pace_options(CLI::App& app, PaceOptions& options) {
                  "The longest wait for that, for example 12h; then it is sent anyway. Default: until it expires")
       ->transform(seconds)
       ->group("Pace");
-  app.add_option("--engaged", options.engaged_field,
-                 "Cold IPs are for recipients who clicked lately: the column with the days since")
-      ->group("Pace");
+  if (rows)
+    app.add_option("--engaged", options.engaged_field,
+                   "Cold IPs are for recipients who clicked lately: the column with the days since")
+        ->group("Pace");
   app.add_option("--zone", options.zone, std::string(kZoneHelp))->capture_default_str()->group("Pace");
   app.add_flag("--fixed-pace", options.fixed, "Keep to limits and curves alone, whatever comes back")->group("Pace");
   app.add_option("--pace-report", options.report_file, "Keep in this file how each IP stands at each provider, and why")
@@ -73,17 +74,11 @@ void add_pace_options(CLI::App& app, PaceOptions& options) {
 }
 
 Result<void> apply_pace(const PaceOptions& options, const std::string& said, EngineOptions& engine) {
-  auto settings = std::make_shared<warming::Settings>(warming::Settings::shipped());
-  if (!options.limits_file.empty()) {
-    auto text = read_file(options.limits_file);
-    if (!text) return about("--limits", text.error());
-    if (auto added = settings->add(*text, options.limits_file); !added) return added;
-  }
-  for (const EgressIp& ip : engine.egress) {
-    if (said.empty()) break;
-    if (auto added = settings->add(fmt::format("* ip:{}{}", ip.address, said), "command line"); !added) return added;
-  }
-  engine.settings = std::move(settings);
+  auto text = options.limits_file.empty() ? Result<std::string>(std::string()) : read_file(options.limits_file);
+  if (!text) return about("--limits", text.error());
+  auto settings = settings_reader(said, engine.egress)(*text, options.limits_file);
+  if (!settings) return std::move(settings).error();
+  engine.settings = *std::move(settings);
   if (auto added = add_curves(options.warm, engine.egress); !added) return added;
   auto policy = overflow_policy(options);
   if (!policy) return std::move(policy).error();
@@ -96,6 +91,30 @@ Result<void> apply_pace(const PaceOptions& options, const std::string& said, Eng
   engine.zone = *std::move(zone);
   engine.adaptive = !options.fixed;
   return {};
+}
+
+ReadSettings settings_reader(const std::string& said, const std::vector<EgressIp>& egress) {
+  std::string of_ips;
+  for (const EgressIp& ip : egress) {
+    if (!said.empty()) of_ips += fmt::format("* ip:{}{}\n", ip.address, said);
+  }
+  return [of_ips](std::string_view text,
+                  std::string_view file) -> Result<std::shared_ptr<const warming::Settings>> {
+    auto settings = std::make_shared<warming::Settings>(warming::Settings::shipped());
+    if (auto added = settings->add(text, file); !added) return added.error();
+    if (auto added = settings->add(of_ips, "command line"); !added) return added.error();
+    return std::shared_ptr<const warming::Settings>(std::move(settings));
+  };
+}
+
+void PaceReport::refresh(const Engine& engine, bool at_once) {
+  const auto now = std::chrono::steady_clock::now();
+  if (file_.empty() || (now < next_ && !at_once)) return;
+  next_ = now + std::chrono::seconds(5);
+  std::string text;
+  for (const warming::Explanation& each : engine.paces()) text += each.str() + "\n";
+  if (auto written = write_whole(file_, text); !written)
+    fmt::print(stderr, "warning: --pace-report: {}\n", written.error().detail);
 }
 
 }  // namespace mailsbuddy::cli

@@ -12,6 +12,7 @@
 
 #include "services/cli/csv_rows.h"
 #include "services/cli/dns_check.h"
+#include "services/cli/engine_control.h"
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
@@ -54,6 +55,7 @@ struct SendOptions {
   TlsArguments tls;
   std::string on_unknown = "resend";
   PaceOptions pace;
+  std::string control;
   int connections = 0;
   double rate = -1;
   int messages_per_connection = 0;
@@ -174,9 +176,13 @@ class Send {
       how.spool = *std::move(spool);
     }
     how.sinks = {log_};
+    auto read_settings = settings_reader(limits_said(options_), how.egress);
     auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
+    auto control = serve_engine(options_.control, *engine_, std::move(read_settings));
+    if (!control) return std::move(control).error();
+    control_ = *std::move(control);
     if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
@@ -230,7 +236,7 @@ class Send {
     CampaignStatus now = status();
     while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
       if (trace_ == nullptr) progress.show(now, *log_);
-      report_pace();
+      pace_report_.refresh(*engine_);
       std::this_thread::sleep_for(50ms);
       now = status();
     }
@@ -244,25 +250,12 @@ class Send {
       }
     }
     progress.finish();
-    pace_report_at_ = {};
-    report_pace();
+    pace_report_.refresh(*engine_, true);
     if (inbound_ != nullptr) linger();
     // Settled first, reported a moment later: let the events arrive.
     const auto limit = std::chrono::steady_clock::now() + 10s;
     while (!all_logged(status()) && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(5ms);
-    }
-  }
-
-  // A file that can be read at any moment, as `mailsbuddy warm explain` puts it.
-  void report_pace() {
-    const auto now = std::chrono::steady_clock::now();
-    if (options_.pace.report_file.empty() || now < pace_report_at_) return;
-    pace_report_at_ = now + 5s;
-    std::string text;
-    for (const warming::Explanation& each : engine_->paces()) text += each.str() + "\n";
-    if (auto written = write_whole(options_.pace.report_file, text); !written) {
-      fmt::print(stderr, "warning: --pace-report: {}\n", written.error().detail);
     }
   }
 
@@ -340,13 +333,14 @@ class Send {
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<TracePrinter> trace_;
-  std::unique_ptr<ReturnWatch> inbound_;  // Uses the engine: destroyed before it.
+  std::unique_ptr<ReturnWatch> inbound_;  // These two use the engine: destroyed before it.
+  std::unique_ptr<ControlServer> control_;
   std::string campaign_;
   ImportReport import_;
   std::uint64_t settled_before_ = 0;    // In runs before this one.
   std::uint64_t came_back_before_ = 0;
   std::chrono::steady_clock::time_point started_;
-  std::chrono::steady_clock::time_point pace_report_at_{};
+  PaceReport pace_report_{options_.pace.report_file};
 };
 
 constexpr const char* kFooter = R"(
@@ -399,7 +393,8 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--rate", options->rate, "Messages per second per IP and provider; 0: unlimited")->check(CLI::NonNegativeNumber)->group("Delivery");
   send->add_option("--messages-per-connection", options->messages_per_connection, "Then a new connection")
       ->check(CLI::PositiveNumber)->group("Delivery");
-  add_pace_options(*send, options->pace);
+  add_pace_options(*send, options->pace, true);
+  add_control_server_option(*send, options->control);
   send->add_option("--first-retry", options->first_retry_seconds, "Wait after a first deferral, for example 90s or 10m")
       ->transform(seconds)->group("Delivery");
   send->add_option("--max-age", options->max_age_seconds, "Give up after this, for example 4h or 5d")->transform(seconds)->group("Delivery");

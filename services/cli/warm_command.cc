@@ -17,6 +17,7 @@
 #include "services/cli/csv_rows.h"
 #include "services/cli/send_command.h"
 #include "services/cli/svg_chart.h"
+#include "services/cli/warm_control.h"
 #include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
@@ -41,22 +42,14 @@ struct WarmOptions {
   bool each_ip = false;
   bool json = false;
   std::string provider;
-  std::string ip = "192.0.2.1";
+  std::string ip;
+  std::string control;
   std::uint64_t day = 1;
   std::string state_file;
   std::string preset;
 };
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
-
-Result<std::string> read_file(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno != 0 ? errno : EISDIR))};
-  return text.str();
-}
 
 Result<warming::Settings> load_settings(const std::string& file) {
   warming::Settings settings = warming::Settings::shipped();
@@ -158,15 +151,7 @@ std::optional<double> share_of(std::string_view text) {
   return value / 100;
 }
 
-// "gmail=40%,outlook=30%": people say the brand, the room the provider.
-std::string provider_named(std::string_view name) {
-  return std::string(name == "gmail"                          ? "google"
-                     : name == "outlook" || name == "hotmail" ? "microsoft"
-                     : name == "icloud"                       ? "apple"
-                     : name == "aol"                          ? "yahoo"
-                                                              : name);
-}
-
+// "gmail=40%,outlook=30%"
 Result<Audience> audience_of_shares(const WarmOptions& options) {
   if (options.volume == 0) return invalid("--volume: how many messages is missing");
   Audience audience;
@@ -267,21 +252,16 @@ void print_plan(const warming::Plan& plan, const Zone& zone, bool each_ip) {
   fmt::print("\nfinished {}, if nothing is refused; what limits it: {}\n", finish_text(plan.finish, zone), plan.bound);
 }
 
-Json json_time(TimePoint time) {
-  return time == kNever ? Json(nullptr)
-                        : Json(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
-}
-
 void print_plan_json(const warming::Plan& plan) {
   Json json{
-      {"start", json_time(plan.start)}, {"finish", json_time(plan.finish)}, {"days", plan.days}, {"bound", plan.bound}};
+      {"start", json_of(plan.start)}, {"finish", json_of(plan.finish)}, {"days", plan.days}, {"bound", plan.bound}};
   json["providers"] = Json::array();
   for (const auto& each : plan.providers) {
     json["providers"].push_back({{"provider", each.provider},
                                  {"messages", each.messages},
                                  {"left", each.left},
                                  {"days", each.days},
-                                 {"finish", json_time(each.finish)},
+                                 {"finish", json_of(each.finish)},
                                  {"bound", each.bound}});
   }
   json["rows"] = Json::array();
@@ -349,48 +329,17 @@ Result<void> plan(const WarmOptions& options) {
   return {};
 }
 
-Json json_cap(std::uint64_t cap) { return cap == kNoCap ? Json(nullptr) : Json(cap); }
-
-void print_explanation_json(const warming::Explanation& e) {
-  Json json{{"provider", e.provider},
-            {"ip", e.ip},
-            {"state", to_string(e.state)},
-            {"curve", e.curve},
-            {"day", e.day + 1},
-            {"days", e.days},
-            {"cap", json_cap(e.cap)},
-            {"hour_cap", json_cap(e.hour_cap)},
-            {"used", e.used},
-            {"used_this_hour", e.used_this_hour},
-            {"next_cap", json_cap(e.next_cap)},
-            {"messages_per_second", e.rate},
-            {"rate_percent", e.rate_percent},
-            {"connections", e.connections},
-            {"connections_max", e.connections_max},
-            {"next", json_time(e.next)},
-            {"why", e.why}};
-  json["to_advance"] = Json::array();
-  for (const auto& each : e.to_advance) {
-    json["to_advance"].push_back({{"name", each.name},
-                                  {"have", each.have},
-                                  {"need", each.need},
-                                  {"at_least", each.at_least},
-                                  {"met", each.met}});
-  }
-  json["settings"] = Json::array();
-  for (const auto& each : e.settings)
-    json["settings"].push_back({{"setting", each.setting}, {"value", each.value}, {"where", each.where}});
-  fmt::print("{}\n", json.dump(1));
-}
-
 Result<void> explain(const WarmOptions& options) {
+  if (!options.control.empty()) return explain_running(options.control, options.provider, options.ip, options.json);
+  if (options.provider.empty()) return invalid("--provider, or --control for a running process, is needed");
+  const std::string ip = options.ip.empty() ? "192.0.2.1" : options.ip;
   const auto settings = load_settings(options.limits_file);
   if (!settings) return settings.error();
   const auto curve = warming::Curve::parse(options.curve);
   if (!curve) return Error{curve.error().code, fmt::format("--curve: {}", curve.error().detail)};
   const TimePoint now = SystemClock().now();
   warming::Pacer pacer({.provider = {provider_named(options.provider)},
-                        .ips = {{options.ip, *curve, options.day - 1}},
+                        .ips = {{ip, *curve, options.day - 1}},
                         .settings = std::make_shared<const warming::Settings>(*settings)});
   if (!options.state_file.empty()) {
     const auto state = read_file(options.state_file);
@@ -399,10 +348,10 @@ Result<void> explain(const WarmOptions& options) {
       return Error{restored.error().code, fmt::format("--state {}: {}", options.state_file, restored.error().detail)};
     }
   }
-  const auto explanation = pacer.explain(options.ip, now);
+  const auto explanation = pacer.explain(ip, now);
   if (!explanation) return explanation.error();
   if (options.json) {
-    print_explanation_json(*explanation);
+    fmt::print("{}\n", json_of(*explanation).dump(1));
   } else {
     fmt::print("{}", explanation->str());
   }
@@ -497,9 +446,9 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
   CLI::App* explain_command = warm->add_subcommand("explain", "What holds for one IP at one provider, and why");
   explain_command
       ->add_option("--provider", options->provider,
-                   "google, microsoft, yahoo, apple, ... or the domain of its MX hosts")
-      ->required();
-  explain_command->add_option("--ip", options->ip, "The egress IP")->capture_default_str();
+                   "google, microsoft, yahoo, apple, ... or the domain of its MX hosts");
+  explain_command->add_option("--ip", options->ip, "The egress IP");
+  add_control_option(*explain_command, options->control);
   explain_command->add_option("--curve", options->curve, std::string(kCurveHelp))->capture_default_str();
   explain_command->add_option("--day", options->day, "On this day of the curve. Default: the first")
       ->check(CLI::Range(1, 1'000));
@@ -512,7 +461,10 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
       "of the\n"
       "day for the cap to grow, and which line of the data decided each setting: default, then provider, then IP, then "
       "both.\n\n"
-      "Example:\n  mailsbuddy warm explain --provider google --curve sparkpost --day 9");
+      "With --control it asks a running `send` or `listen`: about all IPs and providers, or those that are named. Without, it says "
+      "what\nwould hold for an IP on a day of a curve.\n\n"
+      "Example:\n  mailsbuddy warm explain --control run/control --provider google\n"
+      "  mailsbuddy warm explain --provider google --curve sparkpost --day 9");
   explain_command->callback([options, &run] { run = [options] { return ran("explain", explain(*options)); }; });
 
   CLI::App* presets_command = warm->add_subcommand("presets", "The warm-up curves there are, or the days of one");
@@ -521,6 +473,7 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
   presets_command->footer(
       "Examples:\n  mailsbuddy warm presets\n  mailsbuddy warm presets \"start=100 growth=1.5 ceiling=20k\"");
   presets_command->callback([options, &run] { run = [options] { return ran("presets", presets(*options)); }; });
+  add_warm_operator_commands(*warm, run);
 }
 
 }  // namespace mailsbuddy::cli

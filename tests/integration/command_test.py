@@ -14,7 +14,8 @@ import support
 
 SUBCOMMANDS = ["send", "sink", "listen", "dkim", "dkim keygen", "dkim record", "dkim sign", "dkim verify", "dkim check",
                "address", "address check", "bounce", "bounce classify", "bounce parse", "bounce rules", "bounce rules test",
-               "completion", "warm", "warm plan", "warm explain", "warm presets"]
+               "completion", "warm", "warm plan", "warm explain", "warm presets",
+               "warm pin", "warm unpin", "warm pause", "warm resume", "warm skip", "warm repeat", "warm limits"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = pathlib.Path(os.environ.get("MAILSBUDDY_CORPORA") or ROOT / "../shared/corpora")
 
