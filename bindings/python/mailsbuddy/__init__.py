@@ -17,12 +17,14 @@ from mailsbuddy._errors import (
     Unsupported,
 )
 from mailsbuddy._keys import KeyRing
+from mailsbuddy._message import Attachment, MessageBuilder
 from mailsbuddy._template import Template
+from mailsbuddy.hygiene import check_addresses
 
 __version__: str = _core.__version__
 
 __all__ = [
-    "Address", "AlreadyExists", "Closed", "Error", "Internal", "InvalidArgument", "IoError", "KeyRing", "NotFound",
-    "Outcome", "Reply", "ResourceExhausted", "Template", "Unavailable", "Unsupported", "Verdict", "__version__",
-    "build_info",
+    "Address", "AlreadyExists", "Attachment", "Closed", "Error", "Internal", "InvalidArgument", "IoError", "KeyRing",
+    "MessageBuilder", "NotFound", "Outcome", "Reply", "ResourceExhausted", "Template", "Unavailable", "Unsupported", "Verdict",
+    "__version__", "build_info", "check_addresses",
 ]

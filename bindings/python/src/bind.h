@@ -9,8 +9,11 @@ namespace mailsbuddy::python {
 namespace py = pybind11;
 
 void bind_base(py::module_& core);     // _core itself: version, build_info.
-void bind_mail(py::module_& core);     // _core.mail: Address, Template, Reply, Outcome.
-void bind_dkim(py::module_& core);     // _core.dkim: KeyRing.
-void bind_bounce(py::module_& core);   // _core.bounce: Verdict.
+void bind_mail(py::module_& core);     // _core.mail: Address, Template, Reply, Outcome, messages.
+void bind_net(py::module_& core);      // _core.net: Resolver.
+void bind_smtp(py::module_& core);     // _core.smtp: Client.
+void bind_dkim(py::module_& core);     // _core.dkim: keys, KeyRing, Signer, verify().
+void bind_bounce(py::module_& core);   // _core.bounce: Verdict, Classifier.
+void bind_warming(py::module_& core);  // _core.warming: Curve, plan(), Simulation.
 
 }  // namespace mailsbuddy::python

@@ -9,8 +9,11 @@ PYBIND11_MODULE(_core, core) {
   core.doc() = "The native half of mailsbuddy. Private: use the modules of the package.";
   python::bind_base(core);
   python::bind_mail(core);
+  python::bind_net(core);
+  python::bind_smtp(core);
   python::bind_dkim(core);
   python::bind_bounce(core);
+  python::bind_warming(core);
 }
 #undef PyInit__core
 

@@ -1,0 +1,128 @@
+"""What stands beside other people's software: Django, matplotlib, rich."""
+
+import io
+import os
+
+import django
+import mailsbuddy as mb
+import matplotlib
+import pytest
+from django.conf import settings
+from loopback_servers import children, receivers_of  # noqa: F401: fixtures
+from mailsbuddy import _plot, progress, warming
+
+matplotlib.use("agg")
+settings.configure(EMAIL_BACKEND="mailsbuddy.django.EmailBackend", DEFAULT_FROM_EMAIL="news@brand.example", USE_I18N=False)
+django.setup()
+from django.core import mail  # noqa: E402
+from django.test import override_settings  # noqa: E402
+
+
+# Django
+
+def test_django_sends(receivers_of):
+    receivers = receivers_of()
+    with override_settings(EMAIL_HOST="127.0.0.1", EMAIL_PORT=receivers.port):
+        assert mail.send_mail("Grüße", "Schön\n", None, ["Ann <ann@example.net>"], html_message="<p>Schön</p>") == 1
+        message = mail.EmailMessage("Hello", "Hello\n", to=["ann@example.net"], bcc=["eve@example.net"])
+        message.attach("list.csv", "a,b\n", "text/csv")
+        with mail.get_connection() as connection:
+            assert connection.send_messages([message, mail.EmailMessage("Nobody", "x"), message]) == 2
+    mails = receivers.mail()
+    assert len(mails) >= 3 and not any(b"Bcc" in each for each in mails)
+    assert any(b"text/html" in each for each in mails) and any(b"list.csv" in each for each in mails)
+
+
+def test_django_hears_of_refusals(receivers_of):
+    receivers = receivers_of('reject=100%,reject-reply="550 5.1.1 No such user here"')
+    with override_settings(EMAIL_HOST="127.0.0.1", EMAIL_PORT=receivers.port):
+        with pytest.raises(mb.Unavailable, match="1 of 1 recipients were refused"):
+            mail.send_mail("Hello", "x", None, ["ann@example.net"])
+        assert mail.send_mail("Hello", "x", None, ["ann@example.net"], fail_silently=True) == 0
+
+
+def test_django_sends_no_password_in_clear(receivers_of):
+    receivers = receivers_of()
+    with override_settings(EMAIL_HOST="127.0.0.1", EMAIL_PORT=receivers.port, EMAIL_HOST_USER="u", EMAIL_HOST_PASSWORD="p"):
+        with pytest.raises(mb.Unavailable, match="start_tls|tls_unavailable"):
+            mail.send_mail("Hello", "x", None, ["ann@example.net"])
+        assert mail.send_mail("Hello", "x", None, ["ann@example.net"], fail_silently=True) == 0
+
+
+submitted = []
+
+
+class Recorder:
+    """The one method of an Engine that the backend calls."""
+
+    def submit(self, message, *, sender, recipients):
+        submitted.append((message, sender, recipients))
+
+
+def an_engine():
+    return Recorder()
+
+
+@override_settings(MAILSBUDDY_ENGINE=f"{__name__}.an_engine")
+def test_django_submits_to_an_engine():
+    assert mail.send_mail("Hello", "x", None, ["ann@example.net"]) == 1
+    [(message, sender, recipients)] = submitted
+    assert (sender, recipients) == ("news@brand.example", ["ann@example.net"]) and message["Subject"] == "Hello"
+
+
+# Pictures
+
+def test_a_plan_is_drawn_to_its_numbers(tmp_path):
+    plan = warming.plan({"google": 40_000, "microsoft": 20_000}, ips=2, curve="sparkpost")
+    ax = plan.plot()
+    assert sum(bar.get_height() for bar in ax.patches) == 60_000
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["google", "microsoft"]
+    assert "60,000 messages" in ax.get_title(loc="left") and ax.get_xlabel() == "day"
+    save(ax, tmp_path, "plan")
+    assert plan.plot(ax) is ax
+
+
+def test_states_are_drawn_to_their_numbers(tmp_path):
+    ax = _plot.states({"queued": 120, "delivered": 19_663, "bounced": 267, "cancelled": 0}, "spring-24", None)
+    assert [bar.get_width() for bar in ax.patches] == [120, 19_663, 267]
+    assert [text.get_text() for text in ax.texts] == ["120", "19,663", "267"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["queued", "delivered", "bounced"]
+    save(ax, tmp_path, "states")
+
+
+def save(ax, folder, name):
+    """A real picture of some size; kept where MAILSBUDDY_PICTURES says, to be looked at."""
+    path = os.path.join(os.environ.get("MAILSBUDDY_PICTURES") or folder, f"{name}.png")
+    ax.figure.savefig(path, dpi=100)
+    with open(path, "rb") as picture:
+        octets = picture.read()
+    assert octets.startswith(b"\x89PNG") and len(octets) > 5_000
+    matplotlib.pyplot.close("all")
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(mb.Unsupported) as raised:
+        warming.plan({"google": 1}).plot()
+    assert "mailsbuddy[plot]" in raised.value.remedy
+
+
+# Progress
+
+def test_the_bar_shows_what_is_settled():
+    from rich.console import Console
+
+    out = io.StringIO()
+    steps = iter([{"queued": 90, "delivered": 10}, {"queued": 0, "delivered": 97, "bounced": 3}])
+    over = iter([False, True])
+    with progress.Bar("[spring]", total=100, console=Console(file=out, width=120, force_terminal=True)) as bar:
+        bar.follow(lambda: next(steps), lambda seconds: next(over))
+    text = out.getvalue()
+    assert "[spring]" in text and "100/100" in text and "97 delivered, 3 bounced" in text
+
+
+def test_without_rich_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "rich.progress", None)
+    with pytest.raises(mb.Unsupported) as raised:
+        progress.Bar("spring", total=1)
+    assert "mailsbuddy[progress]" in raised.value.remedy
