@@ -31,9 +31,11 @@ FeedPtr make_feed(JobPtr job, spool::DomainNumber number, std::string domain, st
 }
 
 bool Feed::fill(spool::Spool& spool, std::size_t max) {
-  if (rows.empty() && unread > 0) {
+  while (rows.empty() && unread > 0) {  // A read may give nothing because its rows were all set aside.
+    const std::uint32_t before = cursor.row;
     const bool more = spool.read(job->number, domain_number, cursor, max, rows);
     unread = more ? unread - std::min<std::uint64_t>(unread, rows.size()) : 0;
+    if (more && cursor.row == before) return false;  // The disk cannot be read just now.
     std::reverse(rows.begin(), rows.end());
   }
   return !rows.empty();

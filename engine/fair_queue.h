@@ -27,7 +27,8 @@ struct Feed {
   TimePoint since{};             // When its rows could first have gone: at a site, and due.
 
   std::uint64_t size() const noexcept { return rows.size() + unread; }
-  // Reads more when none is at hand. False: the feed is at its end.
+  // Reads more when none is at hand. False: the feed is at its end; or, if its size() is not 0, the disk cannot be read
+  // just now.
   bool fill(spool::Spool& spool, std::size_t max);
   spool::Row take();             // The next row at hand.
 };

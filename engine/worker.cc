@@ -1,6 +1,7 @@
 #include "engine/worker.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace mailsbuddy::engine {
 
@@ -321,11 +322,9 @@ void Worker::wake(const JobPtr& job) {
     delivery_.flush();  // What this worker deferred a moment ago is in the spool, to be found there.
     cancel_waiting(job);
   }
-  std::multimap<TimePoint, FeedPtr> kept;
-  for (auto& [at, feed] : aside_) {
-    if (!settled_if_ended(feed)) kept.emplace(at, std::move(feed));
+  for (auto& [at, feed] : std::exchange(aside_, {})) {  // What cannot be settled just now goes back into it.
+    if (!settled_if_ended(feed)) set_aside(std::move(feed), at);
   }
-  aside_ = std::move(kept);
   for (auto& [key, site] : sites_) {
     site->review();
     site->pump();

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/disk_spool.h"
 #include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
 
@@ -141,12 +142,13 @@ EngineOptions random_options(Random& random) {
   return options;
 }
 
-void run(std::uint64_t seed) {
+void run(std::uint64_t seed, bool on_disk = false) {
   Random random(seed);
   sim::World world;
   fill_with_trouble(world, random, 5);
   EngineOptions options = random_options(random);
   options.runtime = sim::make_runtime(world, seed);
+  if (on_disk) options.spool = sim::make_disk_spool(world.loop);
   auto engine = *Engine::open(std::move(options));
   auto collector = std::make_shared<Collector>();
   engine->subscribe(collector);
@@ -220,5 +222,11 @@ void run(std::uint64_t seed) {
 BOOST_AUTO_TEST_CASE(nobody_is_lost_and_nobody_gets_two) {
   for (std::uint64_t seed = 1; seed <= 24; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) { run(seed); }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_lost_and_nobody_gets_two_on_disk) {
+  for (std::uint64_t seed = 25; seed <= 30; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) { run(seed, true); }
   }
 }

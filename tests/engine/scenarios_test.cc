@@ -1,5 +1,5 @@
-// Every tests/scenarios/*.smtp file is a test case. With file names after `--`, only those run, and their transcripts are
-// printed.
+// Every tests/scenarios/*.smtp file is a test case, on the spool in memory and on the one on disk. With file names after
+// `--`, only those run, and their transcripts are printed.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -29,16 +29,14 @@ std::string read(const std::string& path) {
   return text.str();
 }
 
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(every_scenario_plays_as_written) {
+void play_all(mailsbuddy::sim::Storage storage, std::initializer_list<std::uint64_t> seeds) {
   const std::vector<std::string> files = scenario_files();
   BOOST_TEST(files.size() > 0U);
   for (const std::string& file : files) {
     BOOST_TEST_CONTEXT(file) {
       const std::string text = read(file);
-      for (const std::uint64_t seed : {1, 2, 3}) {
-        const auto failure = mailsbuddy::sim::run_scenario(text, seed);
+      for (const std::uint64_t seed : seeds) {
+        const auto failure = mailsbuddy::sim::run_scenario(text, seed, storage);
         if (failure) {
           BOOST_ERROR(file << ":" << failure->line << ": " << failure->what << " (seed " << seed << ")\n"
                            << failure->transcript);
@@ -48,6 +46,12 @@ BOOST_AUTO_TEST_CASE(every_scenario_plays_as_written) {
     }
   }
 }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_scenario_plays_as_written) { play_all(mailsbuddy::sim::Storage::kMemory, {1, 2, 3}); }
+
+BOOST_AUTO_TEST_CASE(every_scenario_plays_as_written_on_disk) { play_all(mailsbuddy::sim::Storage::kDisk, {4}); }
 
 // A check that cannot fail is none: the runner notices what is not as written.
 BOOST_AUTO_TEST_CASE(the_runner_notices) {

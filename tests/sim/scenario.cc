@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/disk_spool.h"
 #include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
 
@@ -136,7 +137,7 @@ struct Collector final : EventSink {
 
 class Runner {
  public:
-  explicit Runner(std::uint64_t seed) : seed_(seed) {
+  Runner(std::uint64_t seed, Storage storage) : seed_(seed), storage_(storage) {
     world_.trace = [this](const std::string& line) {
       transcript_ += fmt::format("{:>12} {}\n", since_start(), line);
     };
@@ -197,6 +198,7 @@ class Runner {
       options_.settings = settings_;
       options_.tls_reports = world_.policies;
       options_.runtime = make_runtime(world_, seed_);
+      if (storage_ == Storage::kDisk) options_.spool = make_disk_spool(world_.loop);
       auto opened = Engine::open(options_);
       if (!opened) fail(opened.error().detail);
       engine_ = *std::move(opened);
@@ -751,6 +753,7 @@ class Runner {
   }
 
   std::uint64_t seed_;
+  Storage storage_;
   World world_;
   EngineOptions options_{.egress = {}};
   OnUnknown on_unknown_ = OnUnknown::kResend;
@@ -768,8 +771,8 @@ class Runner {
 
 }  // namespace
 
-std::optional<ScenarioFailure> run_scenario(const std::string& text, std::uint64_t seed) {
-  Runner runner(seed);
+std::optional<ScenarioFailure> run_scenario(const std::string& text, std::uint64_t seed, Storage storage) {
+  Runner runner(seed, storage);
   std::istringstream in(text);
   int number = 0;
   try {

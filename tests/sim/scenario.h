@@ -13,7 +13,10 @@ struct ScenarioFailure {
   std::string transcript;  // Every line on every wire, with times.
 };
 
+enum class Storage { kMemory, kDisk };
+
 // Empty: everything was as the file expects.
-std::optional<ScenarioFailure> run_scenario(const std::string& text, std::uint64_t seed);
+std::optional<ScenarioFailure> run_scenario(const std::string& text, std::uint64_t seed,
+                                            Storage storage = Storage::kMemory);
 
 }  // namespace mailsbuddy::sim

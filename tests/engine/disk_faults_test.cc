@@ -1,0 +1,314 @@
+// What the disk, the clock and DNS do to an engine in the middle of a campaign on a spool on disk: it waits, nothing is
+// lost or sent twice, and it goes on without being opened again.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+#include <map>
+#include <thread>
+
+#include "mailsbuddy/engine.h"
+#include "spool/keys.h"
+#include "spool/store.h"
+#include "tests/sim/disk_spool.h"
+#include "tests/sim/sim.h"
+#include "tests/spool/faulty_files.h"
+#include "tests/spool/scratch.h"
+
+using namespace mailsbuddy;
+using namespace std::chrono_literals;
+using Fault = spool::FaultyFiles::Fault;
+
+namespace {
+
+constexpr int kRows = 300;
+constexpr auto kClaimed = static_cast<std::size_t>(spool::State::kClaimed);
+
+struct Collector final : EventSink {
+  std::vector<Event> events;
+  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+};
+
+class Rows final : public RowSource {
+ public:
+  explicit Rows(int count) : count_(count) {}
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == count_) return std::optional<RowView>();
+    address_ = fmt::format("u{}-with-a-name-that-takes-some-room@d{}.test", at_, at_ % 3);
+    ++at_;
+    return std::optional<RowView>({.number = static_cast<std::uint64_t>(at_), .address = address_, .values = {}});
+  }
+
+ private:
+  int count_;
+  int at_ = 0;
+  std::string address_;
+};
+
+// An engine in a world with one receiver, which takes its time, for three domains.
+struct Place {
+  sim::World world;
+  std::shared_ptr<spool::Spool> spool;
+  std::shared_ptr<Collector> collector = std::make_shared<Collector>();
+  std::unique_ptr<Engine> engine;
+  sim::Receiver* receiver = nullptr;
+
+  Place() {
+    for (int i = 0; i < 3; ++i) {
+      world.mx[fmt::format("d{}.test", i)] = {{10, fmt::format("mx{}.test", i)}};
+      world.addresses[fmt::format("mx{}.test", i)] = {*net::IpAddress::parse("198.51.100.1")};
+    }
+    receiver = &world.receivers["198.51.100.1"];
+    receiver->latency = 50ms;
+  }
+  spool::Spool* open_spool(const spool::StoreSettings& settings, const std::string& directory) {
+    spool = sim::make_disk_spool(world.loop, settings, directory);
+    return spool.get();
+  }
+  Result<void> open_engine() {
+    auto opened = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}},
+                                .runtime = sim::make_runtime(world, 1),
+                                .spool = spool});
+    if (!opened) return std::move(opened).error();
+    engine = *std::move(opened);
+    engine->subscribe(collector);
+    return {};
+  }
+  void open(const spool::StoreSettings& settings, const std::string& directory) {
+    open_spool(settings, directory);
+    const auto opened = open_engine();
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().detail));
+  }
+  void close() {
+    engine.reset();
+    spool.reset();
+  }
+  Result<ImportReport> start(const std::string& id, int count) {
+    const auto content =
+        make_campaign_content({.headers = {{"Subject", id}}, .text = "Hi", .html = {}, .attachments = {}},
+                              {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+    Rows rows(count);
+    return engine->start({.id = id,
+                          .account = "a",
+                          .content = *content,
+                          .from = *NamedAddress::parse("n@s.test"),
+                          .return_path_domain = "b.s.test"},
+                         rows);
+  }
+  void run(Duration time) { world.loop.run_until(world.loop.now() + time); }
+  void until_taken(std::size_t mails) {
+    world.loop.run_until(world.loop.now() + 1h, [this, mails] { return receiver->mails.size() >= mails; });
+    BOOST_REQUIRE(receiver->mails.size() >= mails);
+  }
+  std::uint64_t count(const std::string& id, spool::State state) const { return engine->status(id).value().of(state); }
+  // Each has its mail of that campaign once, and one event that says so.
+  void check_all_once(const std::string& id, int rows = kRows) const {
+    std::map<std::string, int> taken;
+    for (const auto& mail : receiver->mails)
+      taken[mail.to] += mail.data.find("Subject: " + id) != std::string::npos ? 1 : 0;
+    std::map<std::string, int> delivered;
+    for (const Event& event : collector->events) {
+      if (event.job == id && is_final(event.kind))
+        delivered[event.recipient] += event.kind == EventKind::kDelivered ? 1 : 100;
+    }
+    BOOST_TEST(count(id, spool::State::kDelivered) == static_cast<std::uint64_t>(rows));
+    BOOST_TEST(delivered.size() == static_cast<std::size_t>(rows));
+    for (const auto& [address, events] : delivered) {
+      BOOST_TEST(events == 1, address);
+      BOOST_TEST(taken[address] == 1, address);
+    }
+  }
+};
+
+// With a disk of its own.
+struct Machine {
+  spool::Scratch scratch;
+  std::shared_ptr<spool::FaultyFiles> files = std::make_shared<spool::FaultyFiles>();
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
+  spool::StoreSettings settings{.env = env.get()};
+};
+
+struct Case {
+  const char* name;
+  Fault fault;
+};
+constexpr Case kCases[] = {{.name = "full", .fault = Fault::kFull},
+                           {.name = "read-only", .fault = Fault::kReadOnly},
+                           {.name = "broken", .fault = Fault::kBroken},
+                           {.name = "sync broken", .fault = Fault::kSyncBroken}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_disk_that_refuses_holds_up_and_loses_nothing) {
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Machine machine;
+      Place place;
+      place.open(machine.settings, machine.scratch.path());
+      BOOST_REQUIRE(place.start("c", kRows).has_value());
+      place.until_taken(50);
+      machine.files->set_fault(c.fault);
+      place.run(1h);
+      const std::size_t taken = place.receiver->mails.size();
+      BOOST_TEST(taken <
+                 static_cast<std::size_t>(kRows));  // Claims are not durable: only what was claimed before goes.
+      place.run(1h);
+      BOOST_TEST(place.receiver->mails.size() == taken);
+      BOOST_TEST((place.spool->pressure().kind == spool::Pressure::Kind::kFailed));
+      const auto refused = place.start("other", 10);
+      BOOST_REQUIRE(!refused.has_value());
+      BOOST_TEST(!place.engine->pause("c").has_value());
+      BOOST_TEST(!place.engine->status("c").value().paused);
+
+      machine.files->set_fault(Fault::kNone);
+      while (!place.spool->sync()) std::this_thread::yield();
+      place.run(2h);
+      place.check_all_once("c");
+      BOOST_REQUIRE(place.start("other", kRows).has_value());
+      place.run(2h);
+      place.check_all_once("other");
+      BOOST_TEST(place.spool->defects().empty());
+    }
+  }
+}
+
+// The disk is full for a while, and again, at any octet of what the engine writes.
+BOOST_AUTO_TEST_CASE(room_comes_and_goes) {
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", kRows).has_value());
+  Random random(7);
+  for (int i = 0; i < 12; ++i) {
+    machine.files->fail_after_bytes(static_cast<std::int64_t>(random.below(6000)));
+    place.run(std::chrono::milliseconds(500 + random.below(2000)));
+    machine.files->set_fault(Fault::kNone);
+    while (!place.spool->sync()) std::this_thread::yield();
+  }
+  place.run(2h);
+  place.check_all_once("c");
+}
+
+// The engine does not open when it cannot read what was on its way: once it claimed rows, nobody could tell which.
+BOOST_AUTO_TEST_CASE(what_was_on_its_way_must_be_read) {
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", kRows).has_value());
+  place.until_taken(50);
+  place.close();
+  BOOST_REQUIRE(place.open_spool(machine.settings, machine.scratch.path())->counts(1)[kClaimed] > 0U);
+  machine.files->set_fault(Fault::kUnreadable);
+  const auto unread = place.open_engine();
+  BOOST_REQUIRE(!unread.has_value());
+  BOOST_TEST((unread.error().code == ErrorCode::kIo), unread.error().detail);
+  BOOST_TEST(place.spool->counts(1)[kClaimed] > 0U);
+  machine.files->set_fault(Fault::kNone);
+  BOOST_REQUIRE(place.open_engine().has_value());
+  place.run(2h);
+  BOOST_TEST(place.count("c", spool::State::kDelivered) == static_cast<std::uint64_t>(kRows));
+}
+
+// Rows that cannot be read now, queued ones and those that a cancelled campaign is to settle, are read later.
+BOOST_AUTO_TEST_CASE(a_disk_that_cannot_be_read_is_read_again) {
+  constexpr int kMany = 3000;  // In more blocks than the one with the job itself, which is in memory.
+  for (const bool cancel : {false, true}) {
+    BOOST_TEST_CONTEXT((cancel ? "cancelled" : "queued")) {
+      Machine machine;
+      Place place;
+      place.open(machine.settings, machine.scratch.path());
+      BOOST_REQUIRE(place.start("c", kMany).has_value());
+      place.close();
+      place.open(machine.settings, machine.scratch.path());
+      machine.files->set_fault(Fault::kUnreadable);
+      if (cancel) BOOST_REQUIRE(place.engine->cancel("c").has_value());
+      place.run(10min);
+      const std::uint64_t queued = place.count("c", spool::State::kQueued);
+      BOOST_TEST(queued > 0U);
+      machine.files->set_fault(Fault::kNone);
+      place.run(10s);
+      BOOST_TEST(place.count("c", spool::State::kQueued) < queued);  // It did not wait for its next route.
+      place.run(5h);
+      if (!cancel) place.check_all_once("c", kMany);
+      BOOST_TEST(place.engine->status("c").value().settled());
+    }
+  }
+}
+
+// Rows of a record that is none are failed, and those behind it go as if nothing was.
+BOOST_AUTO_TEST_CASE(a_damaged_record_holds_nobody_up) {
+  constexpr int kMany = 3000;
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", kMany).has_value());
+  place.close();
+  {
+    const auto store = spool::Store::open({.directory = machine.scratch.path(), .reserve_bytes = 0}, machine.settings);
+    BOOST_REQUIRE(store.has_value());
+    spool::Changes changes;
+    changes.put(spool::Family::kRows, spool::keys::chunk({1, 0, 0}), "none");
+    const spool::Changes* const all = &changes;
+    BOOST_REQUIRE((*store)->write({&all, 1}, true).has_value());
+  }
+  place.open(machine.settings, machine.scratch.path());
+  place.run(10min);
+  const std::uint64_t failed = place.count("c", spool::State::kFailed);
+  BOOST_TEST(failed > 256U);  // More than are read at a time.
+  BOOST_TEST(place.count("c", spool::State::kDelivered) + failed == static_cast<std::uint64_t>(kMany));
+}
+
+// The machine comes up with another time: rows go when it is theirs by the new clock, and their age counts by it.
+BOOST_AUTO_TEST_CASE(a_clock_that_jumped_while_it_was_down) {
+  struct Jump {
+    const char* name;
+    Duration jump;
+    spool::State end;
+  };
+  const Jump kJumps[] = {{"back by two days", -std::chrono::hours(48), spool::State::kDelivered},
+                         {"back by a minute", -1min, spool::State::kDelivered},
+                         {"on by two hours", 2h, spool::State::kDelivered},
+                         {"on by a year", std::chrono::hours(24 * 365), spool::State::kExpired}};
+  for (const Jump& jump : kJumps) {
+    BOOST_TEST_CONTEXT(jump.name) {
+      Machine machine;
+      TimePoint ended;
+      {
+        Place before;
+        before.run(std::chrono::hours(72));
+        before.receiver->script["RCPT"] = {{sim::Action::Kind::kReply, "451 4.7.1 Greylisted"}};
+        before.open(machine.settings, machine.scratch.path());
+        BOOST_REQUIRE(before.start("c", kRows).has_value());
+        before.run(5min);
+        BOOST_TEST(before.count("c", spool::State::kDeferred) == static_cast<std::uint64_t>(kRows));
+        ended = before.world.loop.now();
+        before.close();
+      }
+      Place after;
+      after.run(ended + jump.jump - after.world.loop.now());
+      after.open(machine.settings, machine.scratch.path());
+      after.run(std::chrono::hours(60));
+      BOOST_TEST(after.count("c", jump.end) == static_cast<std::uint64_t>(kRows));
+      if (jump.end == spool::State::kDelivered) after.check_all_once("c");
+    }
+  }
+}
+
+// No name can be looked up for a day, in the middle of which the engine is opened again.
+BOOST_AUTO_TEST_CASE(an_outage_of_dns) {
+  Machine machine;
+  Place place;
+  for (int i = 0; i < 3; ++i) place.world.broken[fmt::format("d{}.test", i)] = net::DnsStatus::kFailed;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", kRows).has_value());
+  place.run(12h);
+  BOOST_TEST(place.receiver->connections_seen == 0);
+  place.close();
+  place.open(machine.settings, machine.scratch.path());
+  place.run(12h);
+  const std::uint64_t open = place.count("c", spool::State::kQueued) + place.count("c", spool::State::kDeferred);
+  BOOST_TEST(open == static_cast<std::uint64_t>(kRows));
+  place.world.broken.clear();
+  place.run(std::chrono::hours(24));
+  place.check_all_once("c");
+}
