@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace mailsbuddy::cli {
@@ -22,6 +23,25 @@ constexpr std::size_t kDecisionsShown = 100;
 // What came from elsewhere may hold anything; what is no UTF-8 becomes U+FFFD.
 std::string dump(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+// A process that was killed may have left a line that is cut off. Its event was not acknowledged, and comes again.
+void drop_cut_line(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(path, none)) return;
+  constexpr std::uintmax_t kStep = 64u << 10;
+  std::ifstream in(path, std::ios::binary);
+  const std::uintmax_t size = std::filesystem::file_size(path, none);
+  for (std::uintmax_t end = size; in && end > 0;) {
+    std::string part(std::min(end, kStep), '\0');
+    end -= part.size();
+    in.seekg(static_cast<std::streamoff>(end)).read(part.data(), static_cast<std::streamsize>(part.size()));
+    const std::size_t newline = part.rfind('\n');
+    if (newline == std::string::npos && end > 0) continue;
+    const std::uintmax_t kept = newline == std::string::npos ? 0 : end + newline + 1;
+    if (in && kept < size) std::filesystem::resize_file(path, kept, none);
+    return;
+  }
 }
 
 }  // namespace
@@ -81,6 +101,7 @@ std::uint64_t KindCounts::final() const noexcept {
 
 Result<void> EventLog::open(const std::string& path, bool append) {
   if (path.empty()) return {};
+  if (append) drop_cut_line(path);
   file_.open(path, append ? std::ios::app : std::ios::trunc);
   if (!file_) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
   return {};

@@ -162,7 +162,8 @@ class Listen {
     if (!keys) return keys.error();
     auto egress = parse_egress(arguments_.egress);
     if (!egress) return egress.error();
-    if (auto opened = events_->open(arguments_.events_file); !opened) return about("--events", opened.error());
+    const bool goes_on = !arguments_.spool.directory.empty();
+    if (auto opened = events_->open(arguments_.events_file, goes_on); !opened) return about("--events", opened.error());
     auto runtime = make_runtime(arguments_.dns, arguments_.workers, 0, arguments_.tls);
     if (!runtime) return runtime.error();
     runtime_ = *std::move(runtime);
@@ -422,7 +423,7 @@ void add_listen_command(CLI::App& app, std::function<int()>& run) {
   add_limits(*listen, *arguments);
   add_delivery(*listen, *arguments);
   add_spool_options(*listen, arguments->spool);
-  listen->add_option("--events", arguments->events_file, "Write every event there, a JSON object a line")
+  listen->add_option("--events", arguments->events_file, "Write every event there, a JSON object a line; with --spool behind what is there")
       ->group("Output");
   listen->add_option("--port-file", arguments->port_file, "Write each bound address and its words there, one a line")
       ->group("Output");

@@ -61,7 +61,7 @@ class Listener:
 
     @property
     def events(self):
-        return [json.loads(line) for line in self.events_file.read_text().splitlines()]
+        return [json.loads(line) for line in self.events_file.read_text().split("\n")[:-1]]
 
 
 class SubmissionTest(support.TestCase):
