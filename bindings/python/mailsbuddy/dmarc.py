@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mailsbuddy import dns
 from mailsbuddy._errors import InvalidArgument
-from mailsbuddy._records import Problem
+from mailsbuddy._records import Problem, too_long
 from mailsbuddy.hygiene import registrable_domain
 
 __all__ = ["Problem", "Record", "check", "look_up", "parse"]
@@ -49,7 +49,8 @@ class Record:
 
 def _tags(text: str) -> tuple[list[tuple[str, str]], list[Problem]]:
     tags: list[tuple[str, str]] = []
-    problems: list[Problem] = []
+    if problems := too_long(text):
+        return tags, problems
     for part in text.split(";"):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not part.strip():
@@ -82,6 +83,8 @@ def _check_tag(name: str, value: str) -> Problem | None:
 def check(text: str) -> list[Problem]:
     """All that is wrong with a record. Empty: it is good."""
     tags, problems = _tags(text)
+    if any(each.name == "too_long" for each in problems):
+        return problems
     if not tags or tags[0] != ("v", "DMARC1"):
         problems.insert(0, Problem("version", "v=DMARC1 is not the first tag"))
     if not any(name == "p" for name, _ in tags):

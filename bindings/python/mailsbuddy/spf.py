@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 
 from mailsbuddy import dns
 from mailsbuddy._errors import InvalidArgument
-from mailsbuddy._records import Problem
+from mailsbuddy._records import Problem, too_long
 
 __all__ = ["LOOKUPS_MAX", "VOID_LOOKUPS_MAX", "Cost", "Problem", "Record", "Term", "build", "check", "cost", "parse"]
 
 LOOKUPS_MAX = 10  #: RFC 7208 4.6.4: terms that ask DNS; beyond it the record fails for everybody.
 VOID_LOOKUPS_MAX = 2  #: The same of look-ups that find nothing.
-_TEXT_MAX = 2048  # Nobody publishes more: an answer of this size does not fit into UDP.
 _QUALIFIERS = {"pass": "+", "fail": "-", "softfail": "~", "neutral": "?"}
 _WITH_DOMAIN = ("include", "exists", "a", "mx", "ptr")
 _ASKING = ("include", "exists", "a", "mx", "ptr", "redirect")
@@ -116,12 +115,11 @@ def _modifier(name: str, value: str) -> tuple[Term | None, Problem | None]:
 
 def _terms(text: str) -> tuple[list[Term], list[Problem]]:
     terms: list[Term] = []
-    problems: list[Problem] = []
+    if problems := too_long(text):
+        return terms, problems
     words = text.split(" ")
     if words[0].lower() != "v=spf1":
         problems.append(Problem("version", "it does not begin with v=spf1 and a space"))
-    if len(text) > _TEXT_MAX:
-        problems.append(Problem("too_long", f"it has {len(text)} octets, more than {_TEXT_MAX}"))
     for word in words[1:]:
         term, problem = _read(word) if word else (None, None)
         terms += [term] if term else []

@@ -111,6 +111,58 @@ def test_silence_ends_with_the_timeout():
     assert (raised.value.outcome.stage, raised.value.outcome.cause) == ("greeting", "timeout")
 
 
+def scripted(replies):
+    """A server that answers each line of a client with the next of these; b"" closes the connection."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        accepted, _ = server.accept()
+        with accepted, accepted.makefile("rb") as lines:
+            for reply in replies:
+                if not reply:
+                    return
+                accepted.sendall(reply)
+                if reply[:3] == b"354":
+                    while lines.readline() not in (b".\r\n", b""):
+                        pass
+                elif not lines.readline():
+                    return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return server, server.getsockname()[1], thread
+
+
+HELLO = [b"220 mx.example.net\r\n", b"250 mx.example.net\r\n"]
+
+
+@pytest.mark.parametrize(("replies", "stage", "cause"), [
+    ([*HELLO, b""], "mail_from", "connection_lost"),
+    ([*HELLO, b"550 5.1.8 Not you\r\n", b"221 Bye\r\n"], "mail_from", "reply"),
+    ([*HELLO, b"421 4.3.2 Going away\r\n", b""], "mail_from", "reply"),
+    ([*HELLO, b"nonsense\r\n", b""], "mail_from", "protocol_error"),
+    ([*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b""], "final_dot", "connection_lost"),
+    ([*HELLO, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"554 5.7.1 Spam\r\n", b""], "final_dot", "reply"),
+])
+def test_every_failure_is_an_outcome(replies, stage, cause):
+    server, port, thread = scripted(replies)
+    with server:
+        connection = smtp.Client("127.0.0.1", port, ehlo_name="mx1.brand.example").connect()
+        [outcome] = connection.send(MESSAGE).outcomes.values()
+        connection.close()
+        thread.join()
+    assert (outcome.stage, outcome.cause) == (stage, cause)
+    assert outcome.unknown == (stage == "final_dot" and cause != "reply") and not outcome.delivered
+
+
+@pytest.mark.parametrize("replies", [[b""], [b"554 5.7.1 Go away\r\n", b""], [b"nonsense\r\n", b""], [HELLO[0], b""]])
+def test_every_failure_to_connect_is_one_exception(replies):
+    server, port, thread = scripted(replies)
+    with server, pytest.raises(smtp.ConnectFailed):
+        smtp.Client("127.0.0.1", port, ehlo_name="mx1.brand.example").connect()
+    thread.join()
+
+
 def test_ctrl_c_ends_the_wait_and_other_threads_run_meanwhile():
     code = """
 import os, signal, socket, threading

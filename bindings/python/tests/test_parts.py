@@ -4,6 +4,7 @@ import datetime
 import email
 import email.message
 import email.policy
+import random
 
 import mailsbuddy as mb
 import pytest
@@ -306,6 +307,28 @@ def test_dmarc_problems_have_names(text, names):
     assert [each.name for each in dmarc.check(text)] == names
     if not names:
         assert dmarc.parse(dmarc.parse(text).text()) == dmarc.parse(text)
+
+
+@pytest.mark.parametrize("module", [spf, dmarc])
+def test_damaged_records_are_judged_and_never_raise(module):
+    """Every cut, and thousands of changes by a fixed seed, of good records: a list of problems, or a record."""
+    chance = random.Random(1)
+    good = ["v=spf1 mx a:mail.brand.example/24//64 ip6:2001:db8::/32 include:%{d2}.example.net redirect=x.example",
+            "v=DMARC1; p=reject; sp=none; pct=50; rua=mailto:a@brand.example,mailto:b@brand.example!10m; adkim=s"]
+    for text in good:
+        texts = [text[:cut] for cut in range(len(text))]
+        for _ in range(3000):
+            letters = list(text)
+            for _ in range(chance.randint(1, 6)):
+                letters[chance.randrange(len(letters))] = chance.choice("\0 \n/:;=%{}+-~?,.!aZ0\u00e9\U0001f600")
+            texts.append("".join(letters))
+        for each in texts:
+            problems = module.check(each)
+            try:
+                module.parse(each)
+            except mb.InvalidArgument:
+                assert problems
+    assert [each.name for each in module.check("v=" + "a" * 3000)] == ["too_long"]
 
 
 # Hygiene
