@@ -3,7 +3,8 @@ import email.message
 from mailsbuddy import smtp
 
 message = email.message.EmailMessage()
-message["From"], message["To"], message["Bcc"] = "news@brand.example", "ann@example.net", "archive@brand.example"
+message["From"], message["To"] = "news@brand.example", "ann@example.net"
+message["Bcc"] = "archive@brand.example"
 message["Subject"] = "Grüße"
 message.set_content("Guten Tag!\n")
 
