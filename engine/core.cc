@@ -452,10 +452,30 @@ Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancel
 }
 
 void Engine::Core::release(const JobPtr& job) {
+  constexpr std::size_t kFewDomains = 64;  // Go at once, such as a single message's.
   add(job);
-  for (auto& domain : spool().domains(job->number)) {
-    // No look-up and no connection for what was settled by the process before.
-    if (domain.queued > 0) route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.queued));
+  auto domains = spool().domains(job->number);
+  // No look-up and no connection for what was settled by the process before.
+  std::erase_if(domains, [](const auto& domain) { return domain.queued == 0; });
+  if (domains.size() <= kFewDomains) {
+    for (auto& domain : domains) {
+      route(engine::make_feed(job, domain.domain, std::move(domain.name), domain.queued));
+    }
+    return;
+  }
+  std::vector<engine::Unrouted> parts(workers_.size(), {.job = job, .domains = {}});
+  for (const auto& domain : domains) {
+    parts[static_cast<std::size_t>(owner_of(domain.name))].domains.push_back({domain.queued, domain.domain});
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].domains.empty()) continue;
+    // The largest first: what takes longest does not begin last.
+    std::sort(parts[i].domains.begin(), parts[i].domains.end(), [](const auto& a, const auto& b) {
+      return a.rows != b.rows ? a.rows < b.rows : a.number > b.number;
+    });
+    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get(), part = std::move(parts[i])]() mutable {
+      worker->route(std::move(part));
+    });
   }
 }
 

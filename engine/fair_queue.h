@@ -25,6 +25,7 @@ struct Feed {
   std::uint64_t unread = 0;      // Rows behind the cursor; 0: the rows at hand are all.
   int route_failures = 0;        // In a row.
   TimePoint since{};             // When its rows could first have gone: at a site, and due.
+  std::shared_ptr<const void> counted{};  // By who made it of domains that wait; null: by nobody.
 
   std::uint64_t size() const noexcept { return rows.size() + unread; }
   // Reads more when none is at hand. False: the feed is at its end; or, if its size() is not 0, the disk cannot be read

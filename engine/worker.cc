@@ -26,6 +26,10 @@ Worker::Worker(const Shared& shared, int index)
       router_(smtp::Router::make(resolver_, router_options(shared.options), tls_.sources())
                   .value()),  // Core::open() has tried it.
       aside_timer_([this] { wake_aside(); }),
+      unrouted_timer_([this] {
+        trickle_ = kTrickle;
+        route_next();
+      }),
       due_timer_([this] { hand_out_due(); }),
       settings_(shared.options.settings),
       connections_max_(std::max(1, shared.options.connections_max / shared.runtime.workers())) {
@@ -48,11 +52,23 @@ void Worker::route(FeedPtr feed) {
   route_next();
 }
 
+void Worker::route(Unrouted domains) {
+  if (stopped_) return;
+  unrouted_.push_back(std::move(domains));
+  route_next();
+}
+
 void Worker::route_next() {
-  while (!to_route_.empty() && routes_under_way_ < kRoutesAtOnce) {
-    FeedPtr feed = std::move(to_route_.front());
-    to_route_.pop_front();
-    if (feed->job->cancelled && settled_if_ended(feed)) continue;
+  int settled = 0;
+  while (routes_under_way_ < kRoutesAtOnce) {
+    FeedPtr feed = next_to_route();
+    if (feed == nullptr) return;
+    if (feed->job->cancelled && settled_if_ended(feed)) {
+      if (++settled < kRoutesAtOnce) continue;
+      return loop_.post([this] {
+        if (!stopped_) route_next();
+      });
+    }
     if (feed->job->not_before > now()) {
       const TimePoint until = feed->job->not_before;
       set_aside(std::move(feed), until);
@@ -67,6 +83,43 @@ void Worker::route_next() {
     });
   }
 }
+
+FeedPtr Worker::next_to_route() {
+  if (to_route_.empty()) return next_unrouted();
+  FeedPtr feed = std::move(to_route_.front());
+  to_route_.pop_front();
+  return feed;
+}
+
+// A job's domain becomes a feed when there is room for one, so that memory is bounded by what is being sent and not by
+// what is queued. Jobs take turns.
+FeedPtr Worker::next_unrouted() {
+  TimePoint wake = TimePoint::max();
+  for (std::size_t turns = unrouted_.size(); turns > 0; --turns) {
+    Unrouted& next = unrouted_.front();
+    const JobPtr job = next.job;
+    const TimePoint at = job->cancelled ? TimePoint{} : std::min(opens(*job), job->expires);
+    const bool full = !job->cancelled && job->expires > now() && counter_.use_count() > kFeedsMax;
+    if (at > now() || (full && trickle_ == 0)) {
+      wake = std::min(wake, std::max(at, now() + kLookAgain));
+      unrouted_.push_back(std::move(next));
+      unrouted_.pop_front();
+      continue;
+    }
+    if (full) --trickle_;
+    const Unrouted::Domain domain = next.domains.back();
+    next.domains.pop_back();
+    if (!next.domains.empty()) unrouted_.push_back(std::move(next));
+    unrouted_.pop_front();
+    FeedPtr feed = make_feed(job, domain.number, spool().domain_name(domain.number), domain.rows);
+    feed->counted = counter_;
+    return feed;
+  }
+  if (wake != TimePoint::max()) loop_.timers().arm(unrouted_timer_, wake);
+  return nullptr;
+}
+
+TimePoint Worker::opens(const Job& job) const { return job.paused ? TimePoint::max() : job.not_before; }
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
@@ -325,6 +378,7 @@ void Worker::wake(const JobPtr& job) {
   for (auto& [at, feed] : std::exchange(aside_, {})) {  // What cannot be settled just now goes back into it.
     if (!settled_if_ended(feed)) set_aside(std::move(feed), at);
   }
+  route_next();
   for (auto& [key, site] : sites_) {
     site->review();
     site->pump();
@@ -336,6 +390,7 @@ void Worker::stop() {
   stopped_ = true;
   loop_.timers().cancel(aside_timer_);
   loop_.timers().cancel(due_timer_);
+  loop_.timers().cancel(unrouted_timer_);
   for (auto& [key, site] : sites_) {
     site->waits_in = nullptr;
     site->give_back_ready();
@@ -349,6 +404,7 @@ void Worker::stop() {
   sites_.clear();
   providers_.clear();
   to_route_.clear();
+  unrouted_.clear();
   aside_.clear();
 }
 

@@ -22,6 +22,16 @@
 
 namespace mailsbuddy::engine {
 
+// Domains of a job whose rows are still to be routed: eight octets each, where a feed takes hundreds, and a site thousands.
+struct Unrouted {
+  struct Domain {
+    std::uint32_t rows = 0;
+    spool::DomainNumber number = 0;
+  };
+  JobPtr job;
+  std::vector<Domain> domains;  // The next one last.
+};
+
 // What all workers have of the engine. Lives as long as they.
 struct Shared {
   const EngineOptions& options;
@@ -51,6 +61,7 @@ class Worker {
   ~Worker();
 
   void route(FeedPtr feed);                        // Finds the feed's site and hands it on.
+  void route(Unrouted domains);                    // The same with these, some at a time.
   void deliver(FeedPtr feed, smtp::Route route);   // The feed's rows go to this site.
   void settle_unsettled(FeedPtr feed);             // On the wire when the process before ended, perhaps.
   // Warming. The ones with a provider make it, if mail was never sent to it.
@@ -113,11 +124,19 @@ class Worker {
 
  private:
   static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
+  // Feeds at sites, made of domains that waited. When so many wait there, for hosts that are down or for permits, others
+  // still come, though slowly: nobody waits for them for ever.
+  static constexpr long kFeedsMax = 8192;
+  static constexpr int kTrickle = 4;
+  static constexpr Duration kLookAgain = std::chrono::milliseconds(10);
   static constexpr std::size_t kSettleAtOnce = 256;
   static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
   void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);
   void route_next();
+  FeedPtr next_to_route();
+  FeedPtr next_unrouted();
+  TimePoint opens(const Job& job) const;  // When a job's domains may be routed.
   void routed(FeedPtr feed, const smtp::RouteAnswer& answer);
   void charge(Feed& feed, const Outcome& outcome);  // Its first row bears a failed route.
   void count_unroutable(const std::string& domain, const smtp::RouteAnswer& answer);  // For its MTA-STS policy.
@@ -147,9 +166,13 @@ class Worker {
   };
   std::map<std::size_t, Way> proxied_;             // By Egress::number.
   std::deque<FeedPtr> to_route_;
+  std::deque<Unrouted> unrouted_;                   // In the order of their turns.
+  std::shared_ptr<const void> counter_ = std::make_shared<char>();  // Held by each feed that was made of them.
+  int trickle_ = 0;                                 // Of those, how many may be beyond kFeedsMax now.
   int routes_under_way_ = 0;
   std::multimap<TimePoint, FeedPtr> aside_;         // Whose DNS failed, or whose message is for later: by time.
   Timer aside_timer_;
+  Timer unrouted_timer_;
   Timer due_timer_;
   std::shared_ptr<const warming::Settings> settings_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
