@@ -22,15 +22,25 @@ DomainNumber Names::intern(std::string_view name) {
   if (const auto found = find(name)) return *found;
   const DomainNumber number = size();
   set(number, name);
+  if ((used_ + 1) * 4 > slots_.size() * 3) {
+    make_slots(std::max<std::size_t>(256, slots_.size() * 2));
+  } else {
+    slots_[slot_of(name)] = number + 1;
+    ++used_;
+  }
   return number;
 }
 
 void Names::set(DomainNumber number, std::string_view name) {
   if (number >= names_.size()) names_.resize(number + std::size_t{1});
   names_[number] = keep(name);
-  if ((used_ + 1) * 4 > slots_.size() * 3) grow();
-  slots_[slot_of(name)] = number + 1;
-  ++used_;
+}
+
+// All at once, so that a million names are hashed once and not again each time that the table grows.
+void Names::index() {
+  std::size_t count = 256;
+  while (names_.size() * 4 > count * 3) count *= 2;
+  make_slots(count);
 }
 
 std::string_view Names::keep(std::string_view name) {
@@ -43,11 +53,13 @@ std::string_view Names::keep(std::string_view name) {
   return std::string_view(block).substr(at);
 }
 
-void Names::grow() {
-  const std::vector<std::uint32_t> old = std::exchange(slots_, {});
-  slots_.resize(std::max<std::size_t>(256, old.size() * 2));
-  for (const std::uint32_t slot : old) {
-    if (slot != 0) slots_[slot_of(names_[slot - 1])] = slot;
+void Names::make_slots(std::size_t count) {
+  slots_.assign(count, 0);
+  used_ = 0;
+  for (DomainNumber number = 0; number < size(); ++number) {
+    if (names_[number].empty()) continue;
+    slots_[slot_of(names_[number])] = number + 1;
+    ++used_;
   }
 }
 

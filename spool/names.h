@@ -24,15 +24,16 @@ class Names {
   }
   std::optional<DomainNumber> find(std::string_view name) const noexcept;
   DomainNumber intern(std::string_view name);
-  void set(DomainNumber number,
-           std::string_view name);  // While a spool is opened. Numbers between stay without a name.
+  // While a spool is opened; found only after index(). Numbers between stay without a name.
+  void set(DomainNumber number, std::string_view name);
+  void index();
 
  private:
   static constexpr std::size_t kBlockBytes = 64u << 10;
 
   std::string_view keep(std::string_view name);
   std::size_t slot_of(std::string_view name) const noexcept;
-  void grow();
+  void make_slots(std::size_t count);
 
   SipKey key_;
   std::deque<std::string> blocks_;  // Never grown beyond what was reserved, so that views stay.

@@ -98,6 +98,7 @@ Result<void> RocksSpool::load_small() {
   for (scan.seek("D"); scan.valid_in("D"); scan.next()) {
     names_.set(Reader(scan.key().substr(1)).big_endian<DomainNumber>(), scan.value());
   }
+  names_.index();
   if (scan.valid()) scan.seek("S");
   for (; scan.valid_in("S"); scan.next()) snapshots_[std::string(scan.key().substr(1))] = scan.value();
   if (scan.valid()) scan.seek("T");

@@ -1,5 +1,7 @@
 // Suppression is on disk, found through Bloom filters: ten million entries cost some 12 MB of memory. Tallies are in
 // memory and on disk, under a hash alone.
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "spool/rocks_spool.h"
 
@@ -13,7 +15,7 @@ constexpr std::uint8_t kEveryPlain = 4;
 constexpr std::uint8_t kEveryHashed = 8;
 
 constexpr Duration kSweepEvery = std::chrono::hours(24);
-constexpr std::size_t kImportRows = 4096;  // For one write.
+constexpr std::size_t kImportRows = 64u << 10;  // For one write: the look-ups before it cost most, and less in order.
 
 std::uint8_t kind_of(const AccountAddress& who) noexcept {
   const bool hashed = who.address.starts_with(kHashedPrefix);
@@ -105,9 +107,17 @@ Result<std::uint64_t> RocksSpool::import_suppressions(const std::function<std::o
       more = each.has_value();
       if (each) batch.push_back(*std::move(each));
     }
+    // In the order of their keys, in which they lie in the files.
+    std::vector<std::pair<std::string, std::size_t>> order;
+    order.reserve(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const AccountAddress who = suppression_name(batch[i].who);
+      order.emplace_back(AddressHash::of(hash_key_, who.account, who.address).bytes(), i);
+    }
+    std::sort(order.begin(), order.end());
     Lock lock(mutex_);
     if (auto refused = refuses_rows()) return *std::move(refused);
-    for (const NewSuppression& each : batch) add_suppression(each);
+    for (const auto& [key, place] : order) add_suppression(batch[place]);
     if (auto done = wait_for_group(lock); !done) return std::move(done).error();
     count += batch.size();
   }

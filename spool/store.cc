@@ -63,6 +63,8 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const StoreSettings& 
   if (family == Family::kSuppression) {
     table.block_size = 4u << 10;  // Looked up one by one.
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    options.memtable_whole_key_filtering = true;
+    options.memtable_prefix_bloom_size_ratio = 0.02;
   }
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
