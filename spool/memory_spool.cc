@@ -9,6 +9,7 @@
 
 #include "core/base/ascii.h"
 #include "mailsbuddy/spool.h"
+#include "spool/due_window.h"
 #include "spool/memory_rows.h"
 
 namespace mailsbuddy::spool {
@@ -85,6 +86,13 @@ class MemorySpool final : public Spool {
     }
   }
 
+  std::optional<JobRecord> job(JobNumber number) const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    if (job == nullptr) return std::nullopt;
+    return job->record;
+  }
+
   Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
     const std::lock_guard lock(mutex_);
     Job* job = find(number);
@@ -105,6 +113,7 @@ class MemorySpool final : public Spool {
     if (job->counts[static_cast<std::size_t>(State::kDeferred)] + job->counts[static_cast<std::size_t>(State::kHeld)] >
         0) {
       std::erase_if(due_, [number](const auto& entry) { return entry.second.key.job == number; });
+      std::erase_if(waiting_, [number](const auto& entry) { return entry.first.job == number; });
     }
     std::erase_if(unsettled_, [number](const RowKey& key) { return key.job == number; });
     taken_.erase(taken_.lower_bound({number, 0, 0}), taken_.lower_bound({number + 1, 0, 0}));
@@ -173,9 +182,46 @@ class MemorySpool final : public Spool {
       const Job* job = find(key.job);
       if (job == nullptr) continue;
       const State state = job->domains.at(key.domain).states[key.row];
-      if (state == State::kDeferred || state == State::kHeld) due_.emplace(entry);
+      if (state == State::kDeferred || state == State::kHeld) wait(entry.first, entry.second);
     }
     taken_.clear();
+  }
+
+  std::vector<bool> withdraw(std::vector<Settlement> settlements) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<bool> done(settlements.size());
+    for (std::size_t i = 0; i < settlements.size(); ++i) {
+      Settlement& each = settlements[i];
+      const DomainStore* store = find_row(each.key);
+      if (store == nullptr || store->states[each.key.row] == State::kClaimed || is_final(store->states[each.key.row]))
+        continue;
+      each.position = store->chunk_of(each.key.row) << 32;
+      settle(each);
+      done[i] = true;
+    }
+    return done;
+  }
+
+  std::size_t make_due(std::span<const RowKey> rows, TimePoint due) override {
+    const std::lock_guard lock(mutex_);
+    std::size_t made = 0;
+    for (const RowKey& key : rows) {
+      const auto found = waiting_.find(key);
+      if (found == waiting_.end() || found->second->first <= due) continue;
+      const DueRow row = found->second->second;
+      due_.erase(found->second);
+      move(key, State::kDeferred);
+      wait(due, row);
+      ++made;
+    }
+    return made;
+  }
+
+  std::optional<State> state(const RowKey& key) const override {
+    const std::lock_guard lock(mutex_);
+    const DomainStore* store = find_row(key);
+    if (store == nullptr) return std::nullopt;
+    return store->states[key.row];
   }
 
   Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) override {
@@ -348,6 +394,11 @@ class MemorySpool final : public Spool {
     return {};
   }
 
+  Result<std::uint64_t> rewrite_events(const std::function<bool(std::string&)>& rewrite) override {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::uint64_t>(std::count_if(outbox_.begin(), outbox_.end(), rewrite));
+  }
+
   Result<AddressErased> erase_address(const AddressErasure& erasure) override {
     if (erasure.local.empty()) return Error{ErrorCode::kInvalidArgument, "erase_address: the local part is empty"};
     const std::lock_guard lock(mutex_);
@@ -414,6 +465,15 @@ class MemorySpool final : public Spool {
     return found == jobs_.end() ? nullptr : &found->second;
   }
 
+  const DomainStore* find_row(const RowKey& key) const {
+    const Job* job = find(key.job);
+    if (job == nullptr) return nullptr;
+    const auto found = job->domains.find(key.domain);
+    return found == job->domains.end() || key.row >= found->second.states.size() ? nullptr : &found->second;
+  }
+
+  void wait(TimePoint due, const DueRow& row) { waiting_.insert_or_assign(row.key, due_.emplace(due, row)); }
+
   DomainNumber intern(std::string_view name) {
     const auto [entry, added] = numbers_.try_emplace(std::string(name), static_cast<DomainNumber>(names_.size()));
     if (added) names_.push_back(entry->first);
@@ -424,6 +484,7 @@ class MemorySpool final : public Spool {
                                                   std::vector<Row>& out) {
     out.push_back(due_row(entry->second));
     taken_.insert_or_assign(entry->second.key, *entry);
+    waiting_.erase(entry->second.key);
     return due_.erase(entry);
   }
 
@@ -469,9 +530,13 @@ class MemorySpool final : public Spool {
     if (store == nullptr) return;
     if (!unsettled_.empty()) unsettled_.erase(settlement.key);
     if (!taken_.empty()) taken_.erase(settlement.key);
+    if (const auto found = waiting_.find(settlement.key); found != waiting_.end()) {
+      due_.erase(found->second);
+      waiting_.erase(found);
+    }
     if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
       const TimePoint due = settlement.state == State::kHeld ? TimePoint::max() : settlement.due;
-      due_.emplace(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
+      wait(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
     }
     if (is_final(settlement.state)) store->finish(settlement.position);
     if (!settlement.event.empty()) outbox_.push_back(std::move(settlement.event));
@@ -526,10 +591,21 @@ class MemorySpool final : public Spool {
         row.domain = names_[domain];
         row.state = state;
         row.notes = cursor.row < store.notes.size() ? store.notes[cursor.row] : std::uint8_t{0};
+        add_tried(row);
         --max;
       }
     }
     return false;
+  }
+
+  void add_tried(ListedRow& row) const {
+    const auto waits = waiting_.find(row.key);
+    const auto taken = waits == waiting_.end() ? taken_.find(row.key) : taken_.end();
+    if (waits == waiting_.end() && taken == taken_.end()) return;
+    const auto& [due, tried] =
+        waits != waiting_.end() ? std::pair<TimePoint, DueRow>(*waits->second) : taken->second;
+    row.attempts = tried.attempts;
+    if (row.state == State::kDeferred) row.due = due;
   }
 
   // False: it had none of the local part.
@@ -545,7 +621,6 @@ class MemorySpool final : public Spool {
       if (is_final(state) || state == State::kClaimed) continue;
       ++erased.cancelled;
       const RowKey key{number, domain, row};
-      std::erase_if(due_, [&key](const auto& entry) { return entry.second.key == key; });
       Settlement cancelled{.key = key, .position = found->second.chunk_of(row) << 32, .state = State::kCancelled};
       settle(cancelled);
     }
@@ -575,7 +650,9 @@ class MemorySpool final : public Spool {
   std::unordered_map<std::string, JobNumber> ids_;
   std::unordered_map<std::string, DomainNumber> numbers_;
   std::deque<std::string> names_;
-  std::multimap<TimePoint, DueRow> due_;
+  using Due = std::multimap<TimePoint, DueRow>;
+  Due due_;
+  std::unordered_map<RowKey, Due::iterator, RowKeyHash> waiting_;  // Each row of due_.
   std::deque<std::string> outbox_;
   std::unordered_map<std::string, Suppression> suppressed_;
   std::unordered_map<std::string, KeptTally> tallies_;

@@ -117,6 +117,46 @@ void RocksSpool::settle(Settlement& settlement) {
   if (!settlement.event.empty()) add_event(settlement.event);
 }
 
+std::vector<bool> RocksSpool::withdraw(std::vector<Settlement> settlements) {
+  std::vector<bool> done(settlements.size());
+  const Lock lock(mutex_);
+  if (stopping_) return done;
+  for (std::size_t i = 0; i < settlements.size(); ++i) {
+    const RowKey& key = settlements[i].key;
+    const DomainLedger* domain = ledger_.find_row(key);
+    if (domain == nullptr || domain->state(key.row) == State::kClaimed || is_final(domain->state(key.row))) continue;
+    settle(settlements[i]);
+    done[i] = true;
+  }
+  open_.must_sync = true;
+  work_.notify_one();
+  return done;
+}
+
+std::size_t RocksSpool::make_due(std::span<const RowKey> rows, TimePoint due) {
+  std::size_t made = 0;
+  const Lock lock(mutex_);
+  if (stopping_) return 0;
+  for (const RowKey& key : rows) {
+    const DomainLedger* domain = ledger_.find_row(key);
+    if (domain == nullptr || !waits(domain->state(key.row))) continue;
+    const auto* known = due_.find(key);
+    if (known != nullptr && known->taken) continue;  // The caller has it.
+    const auto waiting = waiting_of(key, *domain);
+    if (!waiting || waiting->due <= count_of(due)) continue;
+    Settlement again{.key = key,
+                     .state = State::kDeferred,
+                     .attempts = waiting->attempts,
+                     .due = due,
+                     .mark = waiting->mark};
+    settle(again);
+    ++made;
+  }
+  open_.must_sync = true;
+  work_.notify_one();
+  return made;
+}
+
 void RocksSpool::claim(const RowKey& key) {
   DomainLedger* domain = ledger_.find_row(key);
   if (domain == nullptr) return;

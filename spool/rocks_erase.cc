@@ -74,8 +74,7 @@ void RocksSpool::erase_in_job(JobNumber number, const AddressErasure& erasure, A
   open_.changes.put(Family::kRows, keys::content(number), job->record.content);
 }
 
-void RocksSpool::erase_in_events(const AddressErasure& erasure, AddressErased& erased) {
-  if (!erasure.rewrite_event) return;
+std::uint64_t RocksSpool::rewrite_outbox(const std::function<bool(std::string&)>& rewrite) {
   struct Changed {
     std::string key;
     std::string record;
@@ -93,18 +92,28 @@ void RocksSpool::erase_in_events(const AddressErasure& erasure, AddressErased& e
       put_varint(changed.record, count);
       for (std::uint64_t left = count; left > 0 && reader.good(); --left) {
         std::string event(reader.string());
-        changed.events += erasure.rewrite_event(event) ? 1 : 0;
+        changed.events += rewrite(event) ? 1 : 0;
         put_string(changed.record, event);
       }
       if (changed.events > 0 && reader.good()) records.push_back(std::move(changed));
     }
   }
+  std::uint64_t events = 0;
   const Lock lock(mutex_);
   for (const Changed& changed : records) {
     if (changed.end <= outbox_head_) continue;  // Removed meanwhile.
-    erased.events += changed.events;
+    events += changed.events;
     open_.changes.put(Family::kQueue, changed.key, changed.record);
   }
+  return events;
+}
+
+Result<std::uint64_t> RocksSpool::rewrite_events(const std::function<bool(std::string&)>& rewrite) {
+  const std::lock_guard alone(rewrite_mutex_);
+  if (auto synced = sync(); !synced) return std::move(synced).error();  // What is in memory alone is in no scan.
+  const std::uint64_t events = rewrite_outbox(rewrite);
+  if (auto synced = sync(); !synced) return std::move(synced).error();
+  return events;
 }
 
 void RocksSpool::erase_suppressions(const std::string& address, AddressErased& erased) {
@@ -141,7 +150,7 @@ Result<AddressErased> RocksSpool::erase_address(const AddressErasure& erasure) {
   for (const JobNumber number : jobs) {
     if (erase_rows(number, *domain, erasure, erased)) erase_in_job(number, erasure, erased);
   }
-  erase_in_events(erasure, erased);
+  if (erasure.rewrite_event) erased.events = rewrite_outbox(erasure.rewrite_event);
   const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;
   if (erasure.suppressions) erase_suppressions(address, erased);
   if (erasure.tallies) {

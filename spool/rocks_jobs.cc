@@ -209,8 +209,16 @@ Result<void> RocksSpool::set_control(JobNumber number, std::string control) {
   if (ledger_.find(number) == nullptr) return no_such_job(number);
   if (stopping_) return Error{ErrorCode::kClosed, "the spool is closed"};
   if (refused_) return *refused_;  // Not now, and not later behind the caller's back.
-  open_.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), control);
-  return wait_for_group(lock);
+  const std::string key = keys::job(number, keys::Part::kControl);
+  std::string before;
+  if (store_->get(Family::kDefault, key, before) == Found::kError) {
+    return Error{ErrorCode::kIo, "spool " + store_->directory() + ": the job's control cannot be read now"};
+  }
+  open_.changes.put(Family::kDefault, key, control);
+  auto written = wait_for_group(lock);
+  // The group is written once the disk takes it, and what the caller was told has failed with it: what was before, then.
+  if (!written && ledger_.find(number) != nullptr) open_.changes.put(Family::kDefault, key, before);
+  return written;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -234,6 +242,12 @@ std::optional<Spool::StoredJob> RocksSpool::stored_job(JobNumber number) const {
     into->clear();
   }
   return job;
+}
+
+std::optional<JobRecord> RocksSpool::job(JobNumber number) const {
+  auto job = stored_job(number);
+  if (!job) return std::nullopt;
+  return std::move(job->record);
 }
 
 void RocksSpool::visit_jobs(const std::function<bool(const StoredJob&)>& visit) const {

@@ -368,6 +368,13 @@ Result<void> RocksSpool::take_unsettled(std::size_t max, std::vector<Row>& out) 
 // ---------------------------------------------------------------------------------------------------------------------
 // Asking
 
+std::optional<State> RocksSpool::state(const RowKey& key) const {
+  const Lock lock(mutex_);
+  const DomainLedger* domain = ledger_.find_row(key);
+  if (domain == nullptr) return std::nullopt;
+  return domain->state(key.row);
+}
+
 Counts RocksSpool::counts(JobNumber number) const {
   const Lock lock(mutex_);
   const JobLedger* job = ledger_.find(number);

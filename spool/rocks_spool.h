@@ -43,6 +43,7 @@ class RocksSpool final : public Spool {
   Result<void> set_control(JobNumber job, std::string control) override;
   std::vector<StoredJob> jobs() const override;
   void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override;
+  std::optional<JobRecord> job(JobNumber number) const override;
   Result<void> append(JobNumber job, std::span<const RowInput> rows) override;
   void erase(JobNumber job) override;
   std::vector<DomainRows> domains(JobNumber job) const override;
@@ -51,6 +52,9 @@ class RocksSpool final : public Spool {
   TimePoint next_due() const override;
   void take_waiting(JobNumber job, std::size_t max, std::vector<Row>& out) override;
   void hand_out_anew() override;
+  std::vector<bool> withdraw(std::vector<Settlement> settlements) override;
+  std::size_t make_due(std::span<const RowKey> rows, TimePoint due) override;
+  std::optional<State> state(const RowKey& key) const override;
   Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) override;
   void commit(Batch batch, Task durable) override;
   Result<void> sync() override;
@@ -77,6 +81,7 @@ class RocksSpool final : public Spool {
   Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override;
   bool any_tally() const noexcept override { return any_tally_.load(std::memory_order_relaxed); }
   std::uint64_t tally(std::string_view account, std::string_view address) const override;
+  Result<std::uint64_t> rewrite_events(const std::function<bool(std::string&)>& rewrite) override;
   Result<AddressErased> erase_address(const AddressErasure& erasure) override;
   Result<void> scrub() override;
 
@@ -173,7 +178,7 @@ class RocksSpool final : public Spool {
   bool erase_rows(JobNumber job, DomainNumber domain, const AddressErasure& erasure, AddressErased& erased);
   void erase_row(const RowKey& key, AddressErased& erased);
   void erase_in_job(JobNumber job, const AddressErasure& erasure, AddressErased& erased);
-  void erase_in_events(const AddressErasure& erasure, AddressErased& erased);
+  std::uint64_t rewrite_outbox(const std::function<bool(std::string&)>& rewrite);
   void erase_suppressions(const std::string& address, AddressErased& erased);
   Result<void> rewrite_files();
 

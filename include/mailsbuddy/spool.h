@@ -249,6 +249,7 @@ class Spool {
   virtual std::vector<StoredJob> jobs() const = 0;
   // The same one by one, for there may be a million messages, until `visit` returns false. `visit` may call the spool.
   virtual void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const = 0;
+  virtual std::optional<JobRecord> job(JobNumber number) const = 0;  // Reads it. Empty: there is none.
   // Durable on return. Errors: kResourceExhausted, kIo: nothing of `rows` is stored. (If the process ends before the
   // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task.
   virtual Result<void> append(JobNumber job, std::span<const RowInput> rows) = 0;
@@ -276,6 +277,16 @@ class Spool {
   // For an engine that opens where another one was: what that one was handed out and has neither claimed nor settled is
   // handed out again.
   virtual void hand_out_anew() = 0;
+
+  // For commands about rows that the caller may have, or not. Settles those of them that are neither kClaimed nor final
+  // already; the others stay as they are, and their events are dropped. Which were settled, by place. States: final ones.
+  // A caller that was handed one sees by state() that it is final before it sends it: claim it first, then look.
+  // Settlement::position is not needed. Durable with the next sync().
+  virtual std::vector<bool> withdraw(std::vector<Settlement> settlements) = 0;
+  // Rows that wait (deferred or held) and are not handed out become kDeferred and due at `due`, unless they are due
+  // earlier; what is known of them stays. How many. Durable with the next sync().
+  virtual std::size_t make_due(std::span<const RowKey> rows, TimePoint due) = 0;
+  virtual std::optional<State> state(const RowKey& key) const = 0;  // Reads nothing. Empty: there is no such row.
 
   // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the
   // one before may have sent them or not. Errors: kIo: the disk cannot be read now; those that are not in `out` come again.
@@ -330,6 +341,9 @@ class Spool {
   // All of them in no order, until `visit` returns false. `visit` must not call the spool.
   virtual Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const = 0;
 
+  // Called with each event of the outbox; true: it was changed. How many were. Must not call the spool. Durable on
+  // return; scrub() takes what was there from the files.
+  virtual Result<std::uint64_t> rewrite_events(const std::function<bool(std::string& event)>& rewrite) = 0;
   // Durable on return, and its octets are gone from the files.
   virtual Result<AddressErased> erase_address(const AddressErasure& erasure) = 0;
   // Waits until the octets of all that was erased are gone from the files. Long: it rewrites them.

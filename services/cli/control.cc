@@ -272,7 +272,7 @@ std::string text_or(const ControlJson& arguments, const char* name, std::string_
 }
 
 void add_control_server_option(CLI::App& app, std::string& path) {
-  app.add_option("--control", path, "Answer other commands (mailsbuddy warm ...) on this Unix-domain socket, its owner's alone")
+  app.add_option("--control", path, "Answer other commands (mailsbuddy warm, queue, campaign, suppress) on this Unix-domain socket, its owner's alone")
       ->type_name("SOCKET");
 }
 

@@ -1,12 +1,13 @@
 #include "services/cli/engine_control.h"
 
+#include "services/cli/queue_control.h"
 #include "services/cli/warm_control.h"
 
 namespace mailsbuddy::cli {
 
 Result<std::unique_ptr<ControlServer>> serve_engine(const std::string& path, Engine& engine, ReadSettings read_settings) {
   if (path.empty()) return std::unique_ptr<ControlServer>();
-  ControlCommands commands;
+  ControlCommands commands = queue_commands(engine);
   add_warm_commands(commands, engine, std::move(read_settings));
   auto server = ControlServer::start(path, std::move(commands));
   if (!server) return about("--control", server.error());

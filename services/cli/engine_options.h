@@ -34,8 +34,19 @@ Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given
 struct SpoolOptions {
   std::string directory;  // Empty: in memory.
   std::string durability = "power-loss";  // Or "process-crash".
+  std::string suppression_key_file;       // Empty: suppressions are kept as they are.
 };
 void add_spool_options(CLI::App& app, SpoolOptions& options);
+// A directory in that of temporary files, which goes with this. Errors: kIo.
+class TemporaryDirectory {
+ public:
+  static Result<std::unique_ptr<TemporaryDirectory>> make();
+  ~TemporaryDirectory();
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
 // Null: in memory. Warns on standard error of what cannot be read in it.
 Result<std::shared_ptr<spool::Spool>> open_spool(const SpoolOptions& options);
 

@@ -21,6 +21,7 @@
 #include "services/cli/tls_options.h"
 #include "services/cli/users_file.h"
 #include "services/cli/way_options.h"
+#include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -173,7 +174,8 @@ class Listen {
                                  .first_retry = std::chrono::seconds(arguments_.first_retry_seconds),
                                  .max_message_bytes = arguments_.options.limits.message_bytes_max + (64u << 10),
                                  .port = arguments_.port,
-                                 .runtime = runtime_};
+                                 .runtime = runtime_,
+                                 .find_zone = load_zone};
     if (auto paced = apply_pace(arguments_.pace, "", engine_options); !paced) return paced;
     if (auto applied = apply(arguments_.ways, engine_options); !applied) return applied;
     if (auto set = set_policies(arguments_.tls, engine_options); !set) return set;

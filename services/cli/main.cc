@@ -7,6 +7,7 @@
 #include "services/cli/bounce_command.h"
 #include "services/cli/dkim_command.h"
 #include "services/cli/listen_command.h"
+#include "services/cli/queue_command.h"
 #include "services/cli/send_command.h"
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
@@ -20,7 +21,11 @@ int main(int argc, char** argv) {
   app.footer("Each subcommand has its own --help with an example.");
   std::function<int()> run;
   mailsbuddy::cli::add_send_command(app, run);
+  mailsbuddy::cli::add_resume_command(app, run);
   mailsbuddy::cli::add_listen_command(app, run);
+  mailsbuddy::cli::add_queue_command(app, run);
+  mailsbuddy::cli::add_campaign_command(app, run);
+  mailsbuddy::cli::add_suppress_command(app, run);
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_warm_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);

@@ -19,6 +19,7 @@
 #include "services/cli/way_options.h"
 #include "services/cli/progress.h"
 #include "services/cli/tls_options.h"
+#include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -49,13 +50,17 @@ struct SendOptions {
   std::string bad_rows_file;
   std::string unsent_file;
   std::string suppress_file;
+  bool resume = false;  // What is in the spool goes on: no template, no recipients.
   SpoolOptions spool;
+  std::string control;
+  std::string start_at, not_after, windows, schedule_zone = "UTC", zone_column;
+  int attempts_max = 0;
+  std::uint64_t memory_max_mb = 0;
   std::string inbound_maildir;
   std::int64_t inbound_linger_seconds = 0;
   TlsArguments tls;
   std::string on_unknown = "resend";
   PaceOptions pace;
-  std::string control;
   int connections = 0;
   double rate = -1;
   int messages_per_connection = 0;
@@ -81,7 +86,43 @@ std::string limits_said(const SendOptions& options) {
   return said;
 }
 
+// "2027-03-28T09:00+02:00" would be another parser: these are seconds, as date(1) writes with +%s, or a wait: +2h.
+Result<TimePoint> parse_time(const char* option, const std::string& text) {
+  const TimePoint now = SystemClock().now();
+  if (text.empty()) return TimePoint{};
+  const bool wait = text.front() == '+';
+  const std::size_t unit = std::string_view("smhd").find(text.back());
+  const std::string digits = wait ? text.substr(1, text.size() - 2) : text;
+  if (digits.empty() || digits.size() > 11 || digits.find_first_not_of("0123456789") != std::string::npos ||
+      (wait && unit == std::string_view::npos)) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("{} {}: +90m, +12h, +3d, or seconds since 1970 are expected", option, text)};
+  }
+  constexpr std::int64_t kSeconds[] = {1, 60, 3600, 86'400};
+  const std::int64_t count = std::stoll(digits);
+  if (wait && count > 86'400 * 366) return Error{ErrorCode::kInvalidArgument, fmt::format("{} {}: more than a year", option, text)};
+  return wait ? now + std::chrono::seconds(count * kSeconds[unit]) : TimePoint(std::chrono::seconds(std::min<std::int64_t>(count, 7'258'118'400)));
+}
+
+Result<Schedule> make_schedule(const SendOptions& options) {
+  Schedule schedule{.zone_field = options.zone_column};
+  const auto start = parse_time("--start-at", options.start_at);
+  if (!start) return start.error();
+  const auto end = parse_time("--not-after", options.not_after);
+  if (!end) return end.error();
+  auto windows = Schedule::parse_windows(options.windows);
+  if (!windows) return about("--window", windows.error());
+  auto zone = load_zone(options.schedule_zone);
+  if (!zone) return about("--window-zone", zone.error());
+  schedule.start_at = *start;
+  schedule.not_after = *end;
+  schedule.windows = *std::move(windows);
+  schedule.zone = *std::move(zone);
+  return schedule;
+}
+
 Result<Campaign> make_campaign(const SendOptions& options, const std::string& address_column) {
+  auto schedule = make_schedule(options);
+  if (!schedule) return std::move(schedule).error();
   auto from = NamedAddress::parse(options.from);
   if (!from) return about("--from " + options.from, from.error());
   const std::string domain(from->address.domain());
@@ -107,7 +148,8 @@ Result<Campaign> make_campaign(const SendOptions& options, const std::string& ad
                   .on_unknown = options.on_unknown == "hold"   ? OnUnknown::kHold
                                 : options.on_unknown == "drop" ? OnUnknown::kDrop
                                                                : OnUnknown::kResend,
-                  .address_field = address_column};
+                  .address_field = address_column,
+                  .schedule = *std::move(schedule)};
 }
 
 Result<void> suppress_from(const std::string& path, const std::string& account, Engine& engine) {
@@ -142,57 +184,16 @@ class Send {
 
  private:
   Result<void> prepare() {
+    if (options_.resume) return open_engine({});
     const std::string beside = options_.recipients_file;
     auto rows = CsvRows::open(options_.recipients_file, options_.address_column,
                               options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
     if (!rows) return about("--recipients", rows.error());
     auto campaign = make_campaign(options_, (*rows)->address_column());
     if (!campaign) return std::move(campaign).error();
-    auto keys = load_keys(options_.dkim, {.allow_short_rsa = options_.allow_short_rsa});
-    if (!keys) return std::move(keys).error();
-    auto egress = parse_egress(options_.egress);
-    if (!egress) return std::move(egress).error();
-    if (auto opened = log_->open(options_.events_file, !options_.spool.directory.empty()); !opened) return about("--events", opened.error());
-    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
-    if (!runtime) return std::move(runtime).error();
-    for (const std::string& server : options_.dns) {
-      if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
-    }
-    if (*keys != nullptr) check_signatures(**keys, campaign->from.address.domain(), options_.dns);
-    EngineOptions how{.egress = *std::move(egress),
-                      .keys = *std::move(keys),
-                      .max_age = std::chrono::seconds(options_.max_age_seconds),
-                      .first_retry = std::chrono::seconds(options_.first_retry_seconds),
-                      .port = options_.port,
-                      .runtime = *std::move(runtime)};
-    if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
-    if (auto set = set_policies(options_.tls, how); !set) return set;
-    if (auto applied = apply(options_.ways, how); !applied) return applied;
-    auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
-    if (!filter) return about("--trace", filter.error());
-    if (!options_.spool.directory.empty()) {
-      auto spool = open_spool(options_.spool);
-      if (!spool) return std::move(spool).error();
-      how.spool = *std::move(spool);
-    }
-    how.sinks = {log_};
-    auto read_settings = settings_reader(limits_said(options_), how.egress);
-    auto engine = Engine::open(std::move(how));
-    if (!engine) return std::move(engine).error();
-    engine_ = *std::move(engine);
-    auto control = serve_engine(options_.control, *engine_, std::move(read_settings));
-    if (!control) return std::move(control).error();
-    control_ = *std::move(control);
-    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
-    if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
-    if (!options_.inbound_maildir.empty()) {
-      auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
-      if (!inbound) return about("--inbound-maildir", inbound.error());
-      inbound_ = *std::move(inbound);
-    }
+    if (auto opened = open_engine(std::string(campaign->from.address.domain())); !opened) return opened;
     campaign_ = campaign->id;
-    started_ = std::chrono::steady_clock::now();
-    if (!options_.spool.directory.empty() && go_on()) return {};
+    if (kept() && go_on()) return {};
     auto imported = engine_->start(*std::move(campaign), **rows);
     if (!imported) return about(options_.recipients_file, imported.error());
     import_ = *imported;
@@ -209,6 +210,82 @@ class Send {
       fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://DOMAIN/unsubscribe/TOKEN\n");
     }
     return {};
+  }
+
+  bool kept() const { return temporary_ == nullptr; }  // The spool outlives the run.
+
+  // The one that is to be watched: that of --campaign, or the only one that is not settled.
+  Result<void> choose_campaign() {
+    std::vector<std::string> open;
+    for (const std::string& id : engine_->campaigns()) {
+      const auto now = engine_->status(id);
+      if (!now) {
+        fmt::print(stderr, "campaign '{}' was not imported to its end: mailsbuddy send imports the rest\n", id);
+      } else if (!now->settled()) {
+        open.push_back(id);
+      }
+    }
+    campaign_ = options_.campaign.empty() && open.size() == 1 ? open.front() : options_.campaign;
+    if (campaign_.empty() && open.empty()) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign in it is open", options_.spool.directory)};
+    if (campaign_.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("several campaigns go on; name the one to watch with --campaign: {}", fmt::join(open, ", "))};
+    if (!go_on()) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign '{}'", options_.spool.directory, campaign_)};
+    return {};
+  }
+
+  // With what the options say of it. `from_domain`: its signatures are tried; empty: they are not.
+  Result<void> open_engine(const std::string& from_domain) {
+    auto keys = load_keys(options_.dkim, {.allow_short_rsa = options_.allow_short_rsa});
+    if (!keys) return std::move(keys).error();
+    auto egress = parse_egress(options_.egress);
+    if (!egress) return std::move(egress).error();
+    if (auto opened = log_->open(options_.events_file, !options_.spool.directory.empty()); !opened) return about("--events", opened.error());
+    auto runtime = make_runtime(options_.dns, options_.workers, options_.cpu_threads, options_.tls);
+    if (!runtime) return std::move(runtime).error();
+    for (const std::string& server : options_.dns) {
+      if (auto answers = check_dns(server); !answers) return about("--dns " + server, answers.error());
+    }
+    if (*keys != nullptr && !from_domain.empty()) check_signatures(**keys, from_domain, options_.dns);
+    EngineOptions how{.egress = *std::move(egress),
+                      .keys = *std::move(keys),
+                      .max_age = std::chrono::seconds(options_.max_age_seconds),
+                      .first_retry = std::chrono::seconds(options_.first_retry_seconds),
+                      .attempts_max = options_.attempts_max,
+                      .port = options_.port,
+                      .runtime = *std::move(runtime),
+                      .find_zone = load_zone,
+                      .memory_max_bytes = options_.memory_max_mb << 20};
+    if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
+    if (auto set = set_policies(options_.tls, how); !set) return set;
+    if (auto applied = apply(options_.ways, how); !applied) return applied;
+    auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
+    if (!filter) return about("--trace", filter.error());
+    if (options_.spool.directory.empty()) {
+      auto made = TemporaryDirectory::make();
+      if (!made) return std::move(made).error();
+      temporary_ = *std::move(made);
+      options_.spool.directory = temporary_->path();
+      options_.spool.durability = "process-crash";
+    }
+    auto spool = open_spool(options_.spool);
+    if (!spool) return std::move(spool).error();
+    how.spool = *std::move(spool);
+    how.sinks = {log_};
+    auto read_settings = settings_reader(limits_said(options_), how.egress);
+    auto engine = Engine::open(std::move(how));
+    if (!engine) return std::move(engine).error();
+    engine_ = *std::move(engine);
+    auto control = serve_engine(options_.control, *engine_, std::move(read_settings));
+    if (!control) return std::move(control).error();
+    control_ = *std::move(control);
+    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
+    if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
+    if (!options_.inbound_maildir.empty()) {
+      auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);
+      if (!inbound) return about("--inbound-maildir", inbound.error());
+      inbound_ = *std::move(inbound);
+    }
+    started_ = std::chrono::steady_clock::now();
+    return options_.resume ? choose_campaign() : Result<void>();
   }
 
   // The campaign is in the spool, of a run before this one. False: it is not.
@@ -307,14 +384,15 @@ class Send {
     }
     if (now.settled()) return kDone;
     write_unsent();
-    if (!options_.spool.directory.empty()) {
-      fmt::print(stderr, "they are kept in {}: the same command goes on with them\n", options_.spool.directory);
+    if (kept()) {
+      fmt::print(stderr, "they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
     }
     return kUnsettled;
   }
 
   void write_unsent() {
-    const std::string path = options_.unsent_file.empty() ? options_.recipients_file + ".unsent.csv" : options_.unsent_file;
+    const std::string beside = options_.resume ? campaign_ : options_.recipients_file;
+    const std::string path = options_.unsent_file.empty() ? beside + ".unsent.csv" : options_.unsent_file;
     std::ofstream out(path, std::ios::trunc);
     out << "email,state\n";
     const auto open = engine_->open_recipients(campaign_, SIZE_MAX);
@@ -331,10 +409,11 @@ class Send {
 
   SendOptions options_;
   std::shared_ptr<EventLog> log_ = std::make_shared<EventLog>();
+  std::unique_ptr<TemporaryDirectory> temporary_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<TracePrinter> trace_;
-  std::unique_ptr<ReturnWatch> inbound_;  // These two use the engine: destroyed before it.
-  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<ControlServer> control_;  // These two use the engine: destroyed before it.
+  std::unique_ptr<ReturnWatch> inbound_;
   std::string campaign_;
   ImportReport import_;
   std::uint64_t settled_before_ = 0;    // In runs before this one.
@@ -358,21 +437,12 @@ Exit status: 0 when every recipient is settled, 1 when some are not, 2 when noth
 
 }  // namespace
 
-void add_send_command(CLI::App& app, std::function<int()>& run) {
-  auto options = std::make_shared<SendOptions>();
-  CLI::App* send = app.add_subcommand("send", "Send one campaign: a template to every recipient of a CSV file");
-  send->footer(kFooter);
-  const auto seconds = CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
-                                             CLI::AsNumberWithUnit::CASE_SENSITIVE);
+namespace {
 
+void add_campaign_options(CLI::App* send, SendOptions* options) {
   send->add_option("--template", options->template_file, "The message, an .eml file with merge fields")->required();
   send->add_option("--recipients", options->recipients_file, "CSV with a header row, UTF-8; one column is the address")->required();
   send->add_option("--from", options->from, "From, for example 'News <news@brand.example>'")->required();
-  send->add_option("--egress", options->egress, "An IP to send from and its EHLO name, IP=NAME; may be given again")->required();
-  send->add_option("--dkim", options->dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM or DER); may be given again, also for one domain with RSA and Ed25519. Without: unsigned");
-  send->add_flag("--allow-short-rsa", options->allow_short_rsa, "Sign with RSA keys of fewer than 2048 bits too");
-
-  send->add_option("--campaign", options->campaign, "The campaign's id. Default: the template's file name")->group("Campaign");
   send->add_option("--account", options->account, "Whose campaign it is: for suppression")->capture_default_str()->group("Campaign");
   send->add_option("--address-column", options->address_column, "The column with the address. Default: email, address, ...")->group("Campaign");
   send->add_option("--return-path", options->return_path, "Domain that bounces come back to. Default: that of --from")->group("Campaign");
@@ -382,6 +452,21 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--feedback-id", options->feedback_id, "Feedback-ID header")->group("Campaign");
   send->add_option("--suppress", options->suppress_file, "Addresses never to mail, one a line")->group("Campaign");
 
+  send->add_option("--start-at", options->start_at, "Not before: +2h, or seconds since 1970")->group("Schedule");
+  send->add_option("--not-after", options->not_after, "Then what is left expires: +3d, or seconds since 1970")->group("Schedule");
+  send->add_option("--window", options->windows, "Only then: 'mon-fri 09:00-17:30,sat 10:00-12:00'")->group("Schedule");
+  send->add_option("--window-zone", options->schedule_zone, "On whose clock: Europe/Berlin, +05:30")->capture_default_str()->group("Schedule");
+  send->add_option("--zone-column", options->zone_column, "The column that names each recipient's zone; where it is empty: --window-zone")->group("Schedule");
+}
+
+void add_delivery_options(CLI::App* send, SendOptions* options) {
+  const auto seconds = CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}},
+                                             CLI::AsNumberWithUnit::CASE_SENSITIVE);
+  send->add_option("--egress", options->egress, "An IP to send from and its EHLO name, IP=NAME; may be given again")->required();
+  send->add_option("--dkim", options->dkim, "Sign: DOMAIN:SELECTOR:KEYFILE (PEM or DER); may be given again, also for one domain with RSA and Ed25519. Without: unsigned");
+  send->add_flag("--allow-short-rsa", options->allow_short_rsa, "Sign with RSA keys of fewer than 2048 bits too");
+
+  send->add_option("--campaign", options->campaign, "The campaign's id. Default: the template's file name")->group("Campaign");
   add_spool_options(*send, options->spool);
   send->add_option("--inbound-maildir", options->inbound_maildir, "Take bounces, complaints and unsubscribes from this maildir meanwhile")->group("Campaign");
   send->add_option("--inbound-linger", options->inbound_linger_seconds, "Go on with that after the last recipient, for example 30m")
@@ -394,7 +479,6 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--messages-per-connection", options->messages_per_connection, "Then a new connection")
       ->check(CLI::PositiveNumber)->group("Delivery");
   add_pace_options(*send, options->pace, true);
-  add_control_server_option(*send, options->control);
   send->add_option("--first-retry", options->first_retry_seconds, "Wait after a first deferral, for example 90s or 10m")
       ->transform(seconds)->group("Delivery");
   send->add_option("--max-age", options->max_age_seconds, "Give up after this, for example 4h or 5d")->transform(seconds)->group("Delivery");
@@ -413,7 +497,41 @@ void add_send_command(CLI::App& app, std::function<int()>& run) {
   send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
   send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");
   send->add_flag("--json", options->json, "The summary as JSON on standard output")->group("Output");
+  send->add_option("--attempts-max", options->attempts_max, "Give up a recipient after so many attempts. Default: --max-age alone")
+      ->check(CLI::Range(0, 65'535))->group("Delivery");
+  send->add_option("--memory-max", options->memory_max_mb, "Take no recipients in while more memory is used, in MB. Default: no limit")->group("Delivery");
+  add_control_server_option(*send, options->control);
+}
+
+constexpr const char* kResumeFooter = R"(
+All campaigns and messages in the spool go on as they were stored; one of them is watched until it is settled. What was on the wire
+when the process before ended is unknown: each campaign has said what becomes of such recipients.
+
+Example:
+  mailsbuddy resume --spool /var/spool/mb --egress 192.0.2.10=mx1.brand.example --dkim brand.example:s1:brand.pem \
+      --events spring.jsonl --control /run/mb.sock
+
+Exit status: 0 when every recipient is settled, 1 when some are not, 2 when nothing could be sent.)";
+
+}  // namespace
+
+void add_send_command(CLI::App& app, std::function<int()>& run) {
+  auto options = std::make_shared<SendOptions>();
+  CLI::App* send = app.add_subcommand("send", "Send one campaign: a template to every recipient of a CSV file");
+  send->footer(kFooter);
+  add_campaign_options(send, options.get());
+  add_delivery_options(send, options.get());
   send->callback([options, &run] { run = [options] { return Send(*options).run(); }; });
+}
+
+void add_resume_command(CLI::App& app, std::function<int()>& run) {
+  auto options = std::make_shared<SendOptions>();
+  options->resume = true;
+  CLI::App* resume = app.add_subcommand("resume", "Go on with what is in a spool: no template, no recipients");
+  resume->footer(kResumeFooter);
+  add_delivery_options(resume, options.get());
+  resume->get_option("--spool")->required();
+  resume->callback([options, &run] { run = [options] { return Send(*options).run(); }; });
 }
 
 }  // namespace mailsbuddy::cli

@@ -617,3 +617,103 @@ BOOST_FIXTURE_TEST_CASE(domains_say_how_many_rows_are_queued, World) {
   BOOST_TEST(domain.rows == 3U);
   BOOST_TEST(domain.queued == 2U);
 }
+
+// Commands reach rows wherever they are, but for those that are on their way.
+BOOST_FIXTURE_TEST_CASE(rows_are_withdrawn_unless_they_are_claimed_or_final, World) {
+  append({{"x.test", "queued", ""}, {"x.test", "claimed", ""}, {"x.test", "deferred", ""}, {"x.test", "sent", ""},
+          {"x.test", "unread", ""}});
+  const std::vector<Row> rows = read("x.test", 4);
+  settle(rows[2], State::kDeferred, TimePoint(10s));
+  settle(rows[3], State::kDelivered);
+  spool->commit({.settlements = {}, .claims = {rows[1].key}}, nullptr);
+  std::vector<Settlement> all;
+  for (std::uint32_t row = 0; row < 5; ++row) {
+    all.push_back({.key = {rows[0].key.job, rows[0].key.domain, row},
+                   .state = State::kFailed,
+                   .event = "failed " + std::to_string(row)});
+  }
+  all.push_back({.key = {rows[0].key.job, rows[0].key.domain, 99}, .state = State::kFailed, .event = "no such row"});
+  const std::vector<bool> expected{true, false, true, false, true, false};
+  BOOST_TEST(spool->withdraw(all) == expected, boost::test_tools::per_element());
+  BOOST_TEST(count(State::kFailed) == 3U);
+  BOOST_TEST(count(State::kClaimed) == 1U);
+  BOOST_TEST(spool->open_rows() == 1U);
+  const std::vector<std::string> events{"failed 0", "failed 2", "failed 4"};
+  BOOST_TEST(peek(10) == events, boost::test_tools::per_element());
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  BOOST_TEST((spool->state(rows[0].key) == State::kFailed));
+  BOOST_TEST((spool->state(rows[1].key) == State::kClaimed));
+  BOOST_TEST(!spool->state({rows[0].key.job, rows[0].key.domain, 99}).has_value());
+  BOOST_TEST(read("x.test").empty());
+  // Who still has one claims it, and sees that it is final: the claim changed nothing.
+  spool->commit({.settlements = {}, .claims = {rows[0].key}}, nullptr);
+  BOOST_TEST((spool->state(rows[0].key) == State::kFailed));
+}
+
+BOOST_FIXTURE_TEST_CASE(rows_that_wait_are_made_due_and_keep_what_is_known, World) {
+  append({{"x.test", "later", ""}, {"x.test", "held", ""}, {"x.test", "taken", ""}, {"x.test", "queued", ""}});
+  const std::vector<Row> rows = read("x.test", 3);
+  settle(rows[0], State::kDeferred, TimePoint(1h));
+  spool->commit({.settlements = {{.key = rows[1].key, .position = rows[1].position, .state = State::kHeld, .attempts = 3, .mark = 7}},
+                 .claims = {}},
+                nullptr);
+  settle(rows[2], State::kDeferred, TimePoint(10s));
+  std::vector<Row> due;
+  spool->take_due(TimePoint(10s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_REQUIRE(spool->sync().has_value());
+  std::vector<RowKey> all;
+  for (std::uint32_t row = 0; row < 5; ++row) all.push_back({rows[0].key.job, rows[0].key.domain, row});
+  BOOST_TEST(spool->make_due(all, TimePoint(20s)) == 2U);
+  BOOST_TEST(spool->make_due(all, TimePoint(20s)) == 0U);
+  BOOST_TEST(spool->open_rows() == 4U);
+  due.clear();
+  spool->take_due(TimePoint(20s), 10, due);
+  BOOST_REQUIRE(due.size() == 2U);
+  const Row& held = due[0].local == "held" ? due[0] : due[1];
+  BOOST_TEST(held.local == "held");
+  BOOST_TEST(held.attempts == 3);
+  BOOST_TEST(held.mark == 7);
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  due.clear();
+  spool->take_due(TimePoint(2h), 10, due);  // Not once more at their first time.
+  BOOST_TEST(due.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_listing_says_when_rows_are_due, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  const std::vector<Row> rows = read("x.test");
+  settle(rows[1], State::kDeferred, TimePoint(1h));
+  ListCursor cursor;
+  std::vector<ListedRow> listed;
+  while (spool->list({.states = 1U << static_cast<unsigned>(State::kDeferred)}, cursor, 10, listed)) {
+  }
+  BOOST_REQUIRE(listed.size() == 1U);
+  BOOST_TEST(listed[0].local == "b");
+  BOOST_TEST(listed[0].attempts == 1);
+  BOOST_TEST((listed[0].due == TimePoint(1h)));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_job_is_read_by_its_number_and_events_are_rewritten, World) {
+  const auto number = spool->create({.id = "m", .content = "octets", .created = TimePoint(5s), .control = "c"});
+  BOOST_REQUIRE(number.has_value());
+  const auto found = spool->job(*number);
+  BOOST_REQUIRE(found.has_value());
+  BOOST_TEST(found->content == "octets");
+  BOOST_TEST(found->control == "c");
+  BOOST_TEST(found->id == "m");
+  spool->erase(*number);
+  BOOST_TEST(!spool->job(*number).has_value());
+
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  for (const Row& row : read("x.test")) settle(row, State::kDelivered, {}, "to " + row.local);
+  const auto changed = spool->rewrite_events([](std::string& event) {
+    if (event != "to a") return false;
+    event = "to ...";
+    return true;
+  });
+  BOOST_REQUIRE(changed.has_value());
+  BOOST_TEST(*changed == 1U);
+  const std::vector<std::string> expected{"to ...", "to b"};
+  BOOST_TEST(peek(10) == expected, boost::test_tools::per_element());
+}

@@ -1,0 +1,337 @@
+#include "services/cli/queue_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include "services/cli/queue_control.h"
+#include "services/cli/send_command.h"
+
+namespace mailsbuddy::cli {
+namespace {
+
+struct Arguments {
+  QueuePlace place;
+  std::vector<std::string> filter;
+  std::string by = "campaign", reason, pool, ip, address, id, account = "default", file;
+  std::uint64_t max = 50;
+  bool json = false, undo = false, everything = false, suppressions = false;
+};
+using ArgumentsPtr = std::shared_ptr<Arguments>;
+
+int complain(std::string_view command, const Error& error) {
+  fmt::print(stderr, "mailsbuddy {}: {}\n", command, error.detail);
+  return kBadUsage;
+}
+
+std::string text(const ControlJson& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string filter_of(const Arguments& arguments) { return fmt::format("{}", fmt::join(arguments.filter, ",")); }
+
+int list(const Arguments& arguments, const QueueOffice& office) {
+  if (!arguments.json)
+    fmt::print("{:<24} {:<10} {:>3}  {:<40} {:<20} {}\n", "campaign or message", "state", "try", "recipient", "due", "provider");
+  ControlJson cursor;
+  std::uint64_t shown = 0;
+  do {
+    const auto answer = office.ask("queue list", {{"filter", filter_of(arguments)}, {"max", std::min<std::uint64_t>(arguments.max - shown, 1000)}, {"cursor", cursor}});
+    if (!answer) return complain("queue list", answer.error());
+    for (const ControlJson& row : (*answer)["rows"]) {
+      ++shown;
+      if (arguments.json) {
+        fmt::print("{}\n", row.dump());
+      } else {
+        fmt::print("{:<24.24} {:<10} {:>3}  {:<40.40} {:<20} {}\n", text(row, "job"), text(row, "state"), text(row, "attempts"), text(row, "address"), text(row, "due"), text(row, "provider"));
+      }
+    }
+    cursor = (*answer)["cursor"];
+  } while (!cursor.is_null() && shown < arguments.max);
+  if (!cursor.is_null()) fmt::print(stderr, "there may be more: --max, or a narrower --filter\n");
+  return kDone;
+}
+
+int summary(const Arguments& arguments, const QueueOffice& office) {
+  std::map<std::string, spool::Counts> groups;
+  ControlJson cursor;
+  do {
+    const auto answer = office.ask("queue summary", {{"filter", filter_of(arguments)}, {"by", arguments.by}, {"cursor", cursor}});
+    if (!answer) return complain("queue summary", answer.error());
+    for (const auto& [name, counts] : (*answer)["groups"].items()) {
+      for (std::size_t i = 0; i < spool::kStateCount; ++i) groups[name][i] += counts.at(i).get<std::uint64_t>();
+    }
+    cursor = (*answer)["cursor"];
+  } while (!cursor.is_null());
+  if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", arguments.by, "queued", "on the wire", "deferred", "held", "final");
+  for (const auto& [name, counts] : groups) {
+    if (arguments.json) {
+      ControlJson line{{arguments.by, name}};
+      for (std::size_t i = 0; i < spool::kStateCount; ++i) line[std::string(spool::to_string(static_cast<spool::State>(i)))] = counts[i];
+      fmt::print("{}\n", line.dump());
+      continue;
+    }
+    std::uint64_t final = 0;
+    for (std::size_t i = static_cast<std::size_t>(spool::State::kDelivered); i < spool::kStateCount; ++i) final += counts[i];
+    fmt::print("{:<32.32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", name, counts[0], counts[1], counts[2], counts[3], final);
+  }
+  return kDone;
+}
+
+// Asks once, and says what came of it: as JSON, or as words.
+int ask(std::string_view command, const Arguments& arguments, const QueueOffice& office, const ControlJson& what) {
+  const auto answer = office.ask(command, what);
+  if (!answer) return complain(command, answer.error());
+  if (arguments.json) {
+    fmt::print("{}\n", answer->dump());
+  } else if (answer->contains("done")) {
+    fmt::print("done\n");
+  } else {
+    for (const auto& [name, value] : answer->items()) fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return kDone;
+}
+
+// A change of everything is asked for by name, and not by leaving something out.
+int change(std::string_view command, const Arguments& arguments, const QueueOffice& office, ControlJson what) {
+  if (arguments.filter.empty() && !arguments.everything)
+    return complain(command, {ErrorCode::kInvalidArgument, "say which: --filter domain=example.net, or --all"});
+  what["filter"] = filter_of(arguments);
+  return ask(command, arguments, office, what);
+}
+
+int campaigns(const Arguments& arguments, const QueueOffice& office) {
+  const auto answer = office.ask("campaign list", ControlJson::object());
+  if (!answer) return complain("campaign list", answer.error());
+  if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", "campaign", "total", "delivered", "queued", "deferred", "held", "is");
+  for (const ControlJson& each : *answer) {
+    if (arguments.json) {
+      fmt::print("{}\n", each.dump());
+      continue;
+    }
+    const ControlJson rows = each.value("recipients", ControlJson::object());
+    const std::string is = each.contains("import")            ? "not all imported"
+                           : each.value("settled", false)     ? "settled"
+                           : each.value("cancelled", false)   ? "cancelled"
+                           : each.value("paused", false)      ? "paused"
+                                                              : "sending";
+    fmt::print("{:<32.32} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n", text(each, "campaign"), text(each, "total"), text(rows, "delivered"), text(rows, "queued"), text(rows, "deferred"), text(rows, "held"), is);
+  }
+  return kDone;
+}
+
+int egress(const Arguments& arguments, const QueueOffice& office) {
+  const auto answer = office.ask("queue egress", ControlJson::object());
+  if (!answer) return complain("queue egress", answer.error());
+  if (!arguments.json) fmt::print("{:<40} {:<16} {:>12}  {}\n", "IP", "pool", "connections", "is");
+  for (const ControlJson& each : *answer) {
+    if (arguments.json) {
+      fmt::print("{}\n", each.dump());
+      continue;
+    }
+    const bool draining = each.value("draining", false);
+    const char* is = !draining ? "in use" : each.value("connections", 0) > 0 ? "draining" : "empty: it may go";
+    fmt::print("{:<40} {:<16} {:>12}  {}\n", text(each, "ip"), text(each, "pool"), text(each, "connections"), is);
+  }
+  return kDone;
+}
+
+// ADDRESS[,REASON[,SINCE[,ACCOUNT]]], SINCE as seconds since 1970: what export writes.
+Result<ControlJson> entry_of(std::string_view line, const std::string& account) {
+  std::vector<std::string> parts;
+  for (std::string_view rest = line;;) {
+    const std::size_t comma = rest.find(',');
+    parts.emplace_back(rest.substr(0, comma));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  if (parts.size() > 4) return Error{ErrorCode::kInvalidArgument, "ADDRESS[,REASON[,SINCE[,ACCOUNT]]] is expected"};
+  parts.resize(4);
+  ControlJson entry{{"address", parts[0]}, {"reason", parts[1].empty() ? "manual" : parts[1]}, {"account", parts[3].empty() ? account : parts[3]}};
+  if (parts[2].find_first_not_of("0123456789") != std::string::npos || parts[2].size() > 11)
+    return Error{ErrorCode::kInvalidArgument, fmt::format("SINCE '{}': seconds since 1970 are expected", parts[2])};
+  if (!parts[2].empty()) entry["since"] = std::stoll(parts[2]);
+  return entry;
+}
+
+int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
+  std::ifstream file;
+  if (arguments.file != "-") file.open(arguments.file);
+  std::istream& in = arguments.file == "-" ? std::cin : file;
+  if (!in) return complain("suppress import", {ErrorCode::kIo, fmt::format("{}: cannot be read", arguments.file)});
+  constexpr std::size_t kAtOnce = 200;  // A request has 64 KB.
+  std::uint64_t line_number = 0, taken = 0, from = 1;
+  ControlJson entries = ControlJson::array();
+  const auto flush = [&]() -> Result<void> {
+    if (entries.empty()) return {};
+    const auto answer = office.ask("suppress import", {{"entries", std::exchange(entries, ControlJson::array())}});
+    if (!answer) return Error{answer.error().code, fmt::format("lines {} to {}: {}", from, line_number, answer.error().detail)};
+    taken += (*answer)["taken"].get<std::uint64_t>();
+    from = line_number + 1;
+    return {};
+  };
+  Result<void> result;
+  for (std::string line; result && std::getline(in, line);) {
+    ++line_number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty() || line.starts_with('#')) continue;
+    auto entry = entry_of(line, arguments.account);
+    if (!entry) {
+      result = Error{entry.error().code, fmt::format("line {}: {}", line_number, entry.error().detail)};
+      break;
+    }
+    entries.push_back(*std::move(entry));
+    if (entries.size() >= kAtOnce) result = flush();
+  }
+  if (result) result = flush();
+  if (!result) return complain("suppress import", about(fmt::format("{} were taken; {}", taken, arguments.file), result.error()));
+  fmt::print("{} taken\n", taken);
+  return kDone;
+}
+
+int export_suppressions(const QueueOffice& office) {
+  if (office.engine() == nullptr)
+    return complain("suppress export", {ErrorCode::kInvalidArgument, "it reads a spool that no process has: --spool DIR"});
+  const auto done = office.engine()->export_suppressions([](const SuppressionEntry& each) {
+    const auto since = std::chrono::floor<std::chrono::seconds>(each.suppressed.since).time_since_epoch().count();
+    fmt::print("{},{},{},{}\n", each.address, to_string(each.suppressed.reason), since, each.account);
+    return true;
+  });
+  return done ? kDone : complain("suppress export", done.error());
+}
+
+using Run = std::function<int(const Arguments&, const QueueOffice&)>;
+
+CLI::App* add(CLI::App& parent, std::function<int()>& run, const char* name, const char* what, const ArgumentsPtr& arguments, Run command) {
+  CLI::App* app = parent.add_subcommand(name, what);
+  add_queue_place(*app, arguments->place);
+  app->add_flag("--json", arguments->json, "JSON on standard output");
+  const std::string full = parent.get_name() + " " + name;
+  app->callback([arguments, &run, full, command = std::move(command)] {
+    run = [arguments, full, command] {
+      const auto office = QueueOffice::open(arguments->place);
+      return office ? command(*arguments, **office) : complain(full, office.error());
+    };
+  });
+  return app;
+}
+
+void add_filter(CLI::App* app, const ArgumentsPtr& arguments, bool all) {
+  app->add_option("--filter", arguments->filter, "NAME=VALUE: job, account, pool, domain, address, provider, state, age (2h); all that are given must fit")->delimiter(',');
+  if (all) app->add_flag("--all", arguments->everything, "All of the queue");
+}
+
+constexpr const char* kQueueFooter = R"(
+Of a running send or listen with --control SOCKET, or of a spool that no process has open (--spool DIR). A spool does not know
+providers: provider= needs --control, or the DNS. States: queued, claimed, deferred, held, and those of settled recipients;
+open, final and any stand for several. Without state=, open ones.
+
+Example:
+  mailsbuddy queue summary --control /run/mb.sock --by provider
+  mailsbuddy queue list --spool /var/spool/mb --filter domain=example.net,state=deferred
+  mailsbuddy queue release --control /run/mb.sock --filter provider=google           # tried as soon as their turn comes
+  mailsbuddy queue fail --control /run/mb.sock --filter job=spring,domain=exmaple.net --reason 'a slip of the pen'
+  mailsbuddy queue move --control /run/mb.sock --filter job=spring --pool warm
+  mailsbuddy queue drain 192.0.2.10 --control /run/mb.sock && mailsbuddy queue egress --control /run/mb.sock
+  mailsbuddy queue erase ann@example.net --spool /var/spool/mb                       # personal data; see docs/queue.md)";
+
+constexpr const char* kCampaignFooter = R"(
+Example:
+  mailsbuddy campaign list --control /run/mb.sock
+  mailsbuddy campaign pause spring --control /run/mb.sock
+  mailsbuddy campaign status spring --spool /var/spool/mb --json
+  mailsbuddy campaign erase spring --spool /var/spool/mb      # it, its recipients, and what its events say of them)";
+
+constexpr const char* kSuppressFooter = R"(
+A line of import and export is ADDRESS[,REASON[,SINCE[,ACCOUNT]]]. ADDRESS may be hmac-sha256: and 64 digits, a hash under the key
+of --suppression-key. ACCOUNT "*" is every one. REASON: manual, unsubscribe, complaint, hard_bounce, soft_bounces.
+
+Example:
+  mailsbuddy suppress add ann@example.net --account brand --control /run/mb.sock
+  mailsbuddy suppress import list.csv --account '*' --spool /var/spool/mb
+  mailsbuddy suppress check ann@example.net --account brand --spool /var/spool/mb
+  mailsbuddy suppress export --spool /var/spool/mb > suppressed.csv)";
+
+}  // namespace
+
+void add_queue_command(CLI::App& app, std::function<int()>& run) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* queue = app.add_subcommand("queue", "Look into the queue, and command it")->require_subcommand(1);
+  queue->footer(kQueueFooter);
+  CLI::App* each = add(*queue, run, "list", "Recipients, one a line", arguments, list);
+  add_filter(each, arguments, false);
+  each->add_option("--max", arguments->max, "So many at most")->capture_default_str()->check(CLI::Range(std::uint64_t{1}, std::uint64_t{100'000'000}));
+  each = add(*queue, run, "summary", "How many there are", arguments, summary);
+  add_filter(each, arguments, false);
+  each->add_option("--by", arguments->by, "campaign, account, domain, provider or state")->capture_default_str();
+  each = add(*queue, run, "fail", "They are not sent: settled as failed", arguments, [](const Arguments& of, const QueueOffice& office) {
+    return change("queue fail", of, office, of.reason.empty() ? ControlJson::object() : ControlJson{{"reason", of.reason}});
+  });
+  add_filter(each, arguments, true);
+  each->add_option("--reason", arguments->reason, "Why: their events say it");
+  each = add(*queue, run, "release", "Deferred and held ones are tried now", arguments, [](const Arguments& of, const QueueOffice& office) {
+    return change("queue release", of, office, ControlJson::object());
+  });
+  add_filter(each, arguments, true);
+  each = add(*queue, run, "move", "Campaigns and messages go over another pool's IPs", arguments, [](const Arguments& of, const QueueOffice& office) {
+    return change("queue move", of, office, {{"pool", of.pool}});
+  });
+  add_filter(each, arguments, true);
+  each->add_option("--pool", arguments->pool, "To this one")->required();
+  add(*queue, run, "egress", "The egress IPs, and whether they are used", arguments, egress);
+  each = add(*queue, run, "drain", "Begin nothing more from an egress IP", arguments, [](const Arguments& of, const QueueOffice& office) {
+    return ask("queue drain", of, office, {{"ip", of.ip}, {"draining", !of.undo}});
+  });
+  each->add_option("IP", arguments->ip)->required();
+  each->add_flag("--undo", arguments->undo, "Use it again");
+  each = add(*queue, run, "erase", "Forget an address: recipients, events, messages, files", arguments, [](const Arguments& of, const QueueOffice& office) {
+    return ask("queue erase", of, office, {{"address", of.address}, {"suppressions", of.suppressions}});
+  });
+  each->add_option("ADDRESS", arguments->address)->required();
+  each->add_flag("--suppressions", arguments->suppressions, "Also that it is suppressed: it may be mailed again, then");
+}
+
+void add_campaign_command(CLI::App& app, std::function<int()>& run) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* campaign = app.add_subcommand("campaign", "Campaigns: how they stand, pause, resume, cancel, forget, erase")->require_subcommand(1);
+  campaign->footer(kCampaignFooter);
+  add(*campaign, run, "list", "All of them", arguments, campaigns);
+  for (const auto& [name, what] : {std::pair("status", "How one stands"), std::pair("pause", "Nothing more goes on the wire"), std::pair("resume", "It goes on"),
+                                   std::pair("cancel", "Its open recipients become cancelled"), std::pair("forget", "Free what a settled one takes"),
+                                   std::pair("erase", "End it, and take it from the spool's files")}) {
+    const std::string command = std::string("campaign ") + name;
+    CLI::App* each = add(*campaign, run, name, what, arguments, [command](const Arguments& of, const QueueOffice& office) {
+      return ask(command, of, office, {{"id", of.id}});
+    });
+    each->add_option("ID", arguments->id)->required();
+  }
+}
+
+void add_suppress_command(CLI::App& app, std::function<int()>& run) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* suppress = app.add_subcommand("suppress", "Who must not be mailed: add, remove, check, import, export")->require_subcommand(1);
+  suppress->footer(kSuppressFooter);
+  for (const auto& [name, what] : {std::pair("add", "Never mail an address"), std::pair("remove", "Mail it again"), std::pair("check", "Is it suppressed, and why?")}) {
+    const std::string command = std::string("suppress ") + name;
+    CLI::App* each = add(*suppress, run, name, what, arguments, [command](const Arguments& of, const QueueOffice& office) {
+      ControlJson what_of{{"address", of.address}, {"account", of.account}};
+      if (!of.reason.empty()) what_of["reason"] = of.reason;
+      return ask(command, of, office, what_of);
+    });
+    each->add_option("ADDRESS", arguments->address)->required();
+    each->add_option("--account", arguments->account, "Whose list; *: everybody's")->capture_default_str();
+    if (std::string_view(name) == "add") each->add_option("--reason", arguments->reason, "manual, unsubscribe, complaint, hard_bounce or soft_bounces");
+  }
+  CLI::App* each = add(*suppress, run, "import", "Take a list", arguments, import_suppressions);
+  each->add_option("FILE", arguments->file, "- for standard input")->required();
+  each->add_option("--account", arguments->account, "Of lines that name none; *: everybody's")->capture_default_str();
+  add(*suppress, run, "export", "Write the whole list", arguments, [](const Arguments&, const QueueOffice& office) { return export_suppressions(office); });
+}
+
+}  // namespace mailsbuddy::cli

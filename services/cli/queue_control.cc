@@ -1,0 +1,300 @@
+#include "services/cli/queue_control.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <map>
+
+#include "services/cli/zone.h"
+
+namespace mailsbuddy::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
+constexpr std::size_t kGroupsMax = 100'000;     // Of a summary.
+constexpr std::size_t kEntriesMax = 1'000;      // Suppressions of one request.
+constexpr auto kAnswerWithin = 1s;              // Then the asker asks on, so that others have their turn.
+
+std::string iso_time(TimePoint time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds));
+}
+
+Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
+
+ControlJson json_of(const spool::ListCursor& cursor) { return {cursor.job, cursor.domain, cursor.row}; }
+
+spool::ListCursor cursor_of(const ControlJson& arguments) {
+  const auto found = arguments.find("cursor");
+  if (found == arguments.end() || found->is_null()) return {};
+  return {.job = found->at(0), .domain = found->at(1), .row = found->at(2)};
+}
+
+Result<QueueFilter> filter_of(const ControlJson& arguments) { return QueueFilter::parse(text_or(arguments, "filter", "")); }
+
+ControlJson json_of(const QueuedRecipient& each) {
+  ControlJson row{{"job", each.job},
+                  {"campaign", each.campaign},
+                  {"account", each.account},
+                  {"address", each.address},
+                  {"row", each.row},
+                  {"state", spool::to_string(each.state)},
+                  {"attempts", each.attempts}};
+  if (each.state == spool::State::kDeferred) row["due"] = iso_time(each.due);
+  if (!each.provider.empty()) row["provider"] = each.provider;
+  return row;
+}
+
+Result<ControlJson> list(Engine& engine, const ControlJson& arguments) {
+  const auto filter = filter_of(arguments);
+  if (!filter) return filter.error();
+  const std::uint64_t most = std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax);
+  spool::ListCursor cursor = cursor_of(arguments);
+  std::vector<QueuedRecipient> rows;
+  bool more = true;
+  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
+  while (more && rows.size() < most && std::chrono::steady_clock::now() < end) {
+    const auto listed = engine.list(*filter, cursor, most - rows.size(), rows);
+    if (!listed) return listed.error();
+    more = *listed;
+  }
+  ControlJson answer{{"rows", ControlJson::array()}, {"cursor", more ? json_of(cursor) : ControlJson()}};
+  for (const QueuedRecipient& each : rows) answer["rows"].push_back(json_of(each));
+  return answer;
+}
+
+// Counts by campaign, account, domain, provider or state, of as many rows as there is time for.
+Result<ControlJson> summary(Engine& engine, const ControlJson& arguments) {
+  const auto filter = filter_of(arguments);
+  if (!filter) return filter.error();
+  const std::string by = text_or(arguments, "by", "campaign");
+  const auto group = [&by](const QueuedRecipient& each) -> std::string {
+    if (by == "campaign") return each.campaign.empty() ? "(messages)" : each.campaign;
+    if (by == "account") return each.account;
+    if (by == "domain") return each.address.substr(each.address.rfind('@') + 1);
+    if (by == "provider") return each.provider.empty() ? "(not known yet)" : each.provider;
+    return std::string(spool::to_string(each.state));
+  };
+  if (by != "campaign" && by != "account" && by != "domain" && by != "provider" && by != "state")
+    return invalid("\"by\": campaign, account, domain, provider or state is expected");
+  spool::ListCursor cursor = cursor_of(arguments);
+  std::map<std::string, spool::Counts> groups;
+  bool more = true;
+  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
+  for (std::vector<QueuedRecipient> rows; more && std::chrono::steady_clock::now() < end; rows.clear()) {
+    const auto listed = engine.list(*filter, cursor, kRowsMax, rows);
+    if (!listed) return listed.error();
+    more = *listed;
+    for (const QueuedRecipient& each : rows) ++groups[group(each)][static_cast<std::size_t>(each.state)];
+    if (groups.size() > kGroupsMax) return invalid("too many to sum up: narrow it with --filter");
+  }
+  ControlJson answer{{"groups", ControlJson::object()}, {"cursor", more ? json_of(cursor) : ControlJson()}};
+  for (const auto& [name, counts] : groups) answer["groups"][name] = counts;
+  return answer;
+}
+
+Result<ControlJson> changed(const Result<QueueChange>& change) {
+  if (!change) return change.error();
+  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}};
+}
+
+Result<ControlJson> done(const Result<void>& result) {
+  if (!result) return result.error();
+  return ControlJson{{"done", true}};
+}
+
+Result<ControlJson> erase_address(Engine& engine, const ControlJson& arguments) {
+  const auto text = text_argument(arguments, "address");
+  if (!text) return text.error();
+  const auto address = Address::parse(*text);
+  if (!address) return about(*text, address.error());
+  const auto erased = engine.erase_address(*address, arguments.value("suppressions", false));
+  if (!erased) return erased.error();
+  return ControlJson{{"rows", erased->rows},     {"cancelled", erased->cancelled}, {"under_way", erased->claimed},
+                     {"events", erased->events}, {"messages", erased->jobs},       {"suppressions", erased->suppressions}};
+}
+
+ControlJson egress(const Engine& engine) {
+  ControlJson all = ControlJson::array();
+  for (const EgressStatus& each : engine.egress()) {
+    all.push_back({{"ip", each.address}, {"pool", each.pool}, {"draining", each.draining}, {"connections", each.connections}});
+  }
+  return all;
+}
+
+ControlJson json_of(const std::string& id, const CampaignStatus& now) {
+  ControlJson json{{"campaign", id}, {"total", now.total}, {"paused", now.paused}, {"cancelled", now.cancelled}, {"settled", now.settled()}};
+  for (std::size_t i = 0; i < spool::kStateCount; ++i)
+    json["recipients"][std::string(spool::to_string(static_cast<spool::State>(i)))] = now.counts[i];
+  json["came_back"] = {{"late_bounce", now.late_bounces}, {"complaint", now.complaints}, {"unsubscribed", now.unsubscribed}, {"auto_reply", now.auto_replies}};
+  if (now.finish) json["finish"] = iso_time(*now.finish);
+  if (!now.finish_bound.empty()) json["finish_bound"] = now.finish_bound;
+  return json;
+}
+
+ControlJson campaigns(const Engine& engine) {
+  ControlJson all = ControlJson::array();
+  for (const std::string& id : engine.campaigns()) {
+    const auto now = engine.status(id);
+    all.push_back(now ? json_of(id, *now) : ControlJson{{"campaign", id}, {"import", "interrupted"}});
+  }
+  return all;
+}
+
+template <class Do>
+ControlHandler of_campaign(Do command) {
+  return [command](const ControlJson& arguments) -> Result<ControlJson> {
+    const auto id = text_argument(arguments, "id");
+    if (!id) return id.error();
+    return command(*id);
+  };
+}
+
+template <class Do>
+ControlHandler of_filter(Do command) {
+  return [command](const ControlJson& arguments) -> Result<ControlJson> {
+    const auto filter = filter_of(arguments);
+    if (!filter) return filter.error();
+    return command(*filter, arguments);
+  };
+}
+
+template <class Do>
+ControlHandler of_suppression(Do command) {
+  return [command](const ControlJson& arguments) -> Result<ControlJson> {
+    const auto text = text_argument(arguments, "address");
+    if (!text) return text.error();
+    const auto address = Address::parse(*text);
+    if (!address) return about(*text, address.error());
+    return command(text_or(arguments, "account", "default"), *address, arguments);
+  };
+}
+
+Result<SuppressionEntry> entry_of(const ControlJson& entry) {
+  const auto reason = parse_suppression_reason(text_or(entry, "reason", "manual"));
+  if (!reason) return invalid(fmt::format("reason '{}': manual, unsubscribe, complaint, hard_bounce or soft_bounces is expected", text_or(entry, "reason", "")));
+  return SuppressionEntry{.account = text_or(entry, "account", "default"),
+                          .address = text_or(entry, "address", ""),
+                          .suppressed = {*reason, TimePoint(std::chrono::seconds(entry.value("since", std::int64_t{0})))}};
+}
+
+Result<ControlJson> import_suppressions(Engine& engine, const ControlJson& arguments) {
+  const ControlJson& entries = arguments.at("entries");
+  if (!entries.is_array() || entries.size() > kEntriesMax) return invalid(fmt::format("\"entries\": a list of up to {}", kEntriesMax));
+  std::optional<Error> bad;
+  std::size_t at = 0;
+  const auto count = engine.import_suppressions([&]() -> std::optional<SuppressionEntry> {
+    if (at == entries.size()) return std::nullopt;
+    auto entry = entry_of(entries[at++]);
+    if (entry) return *std::move(entry);
+    bad = entry.error();
+    return std::nullopt;
+  });
+  if (bad) return *bad;
+  if (!count) return count.error();
+  return ControlJson{{"taken", *count}};
+}
+
+ControlCommands suppress_commands(Engine& engine) {
+  ControlCommands commands;
+  commands["suppress add"] = of_suppression([&engine](const std::string& account, const Address& address, const ControlJson& arguments) -> Result<ControlJson> {
+    const auto entry = entry_of(arguments);
+    if (!entry) return entry.error();
+    return done(engine.suppress(account, address, entry->suppressed.reason));
+  });
+  commands["suppress remove"] = of_suppression([&engine](const std::string& account, const Address& address, const ControlJson&) -> Result<ControlJson> {
+    const auto removed = engine.unsuppress(account, address);
+    if (!removed) return removed.error();
+    return ControlJson{{"removed", *removed}};
+  });
+  commands["suppress check"] = of_suppression([&engine](const std::string& account, const Address& address, const ControlJson&) -> Result<ControlJson> {
+    const auto found = engine.suppressed(account, address);
+    ControlJson answer{{"address", address.str()}, {"account", account}, {"suppressed", found.has_value()}};
+    if (found) answer["reason"] = to_string(found->reason);
+    if (found) answer["since"] = iso_time(found->since);
+    return answer;
+  });
+  commands["suppress import"] = [&engine](const ControlJson& arguments) { return import_suppressions(engine, arguments); };
+  return commands;
+}
+
+ControlCommands campaign_commands(Engine& engine) {
+  ControlCommands commands;
+  commands["campaign list"] = [&engine](const ControlJson&) -> Result<ControlJson> { return campaigns(engine); };
+  commands["campaign status"] = of_campaign([&engine](const std::string& id) -> Result<ControlJson> {
+    const auto now = engine.status(id);
+    if (!now) return now.error();
+    return json_of(id, *now);
+  });
+  commands["campaign pause"] = of_campaign([&engine](const std::string& id) { return done(engine.pause(id)); });
+  commands["campaign resume"] = of_campaign([&engine](const std::string& id) { return done(engine.resume(id)); });
+  commands["campaign cancel"] = of_campaign([&engine](const std::string& id) { return done(engine.cancel(id)); });
+  commands["campaign forget"] = of_campaign([&engine](const std::string& id) { return done(engine.forget(id)); });
+  commands["campaign erase"] = of_campaign([&engine](const std::string& id) { return done(engine.erase_campaign(id)); });
+  return commands;
+}
+
+}  // namespace
+
+ControlCommands queue_commands(Engine& engine) {
+  ControlCommands commands = suppress_commands(engine);
+  commands.merge(campaign_commands(engine));
+  commands["queue list"] = [&engine](const ControlJson& arguments) { return list(engine, arguments); };
+  commands["queue summary"] = [&engine](const ControlJson& arguments) { return summary(engine, arguments); };
+  commands["queue fail"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+    return changed(engine.fail(filter, text_or(arguments, "reason", "failed by an operator")));
+  });
+  commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson&) { return changed(engine.release(filter)); });
+  commands["queue move"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) -> Result<ControlJson> {
+    const auto moved = engine.move(filter, text_or(arguments, "pool", ""));
+    if (!moved) return moved.error();
+    return ControlJson{{"moved", *moved}};
+  });
+  commands["queue erase"] = [&engine](const ControlJson& arguments) { return erase_address(engine, arguments); };
+  commands["queue egress"] = [&engine](const ControlJson&) -> Result<ControlJson> { return egress(engine); };
+  commands["queue drain"] = [&engine](const ControlJson& arguments) -> Result<ControlJson> {
+    const auto ip = text_argument(arguments, "ip");
+    if (!ip) return ip.error();
+    return done(engine.drain_egress(*ip, arguments.value("draining", true)));
+  };
+  return commands;
+}
+
+void add_queue_place(CLI::App& app, QueuePlace& place) {
+  add_control_option(app, place.control);
+  app.add_option("--spool", place.spool.directory, "The spool of a process that is not running")->type_name("DIR");
+  app.add_option("--suppression-key", place.spool.suppression_key_file, "With --spool: as send and listen have it")->type_name("FILE");
+}
+
+Result<std::unique_ptr<QueueOffice>> QueueOffice::open(const QueuePlace& place) {
+  if (place.control.empty() == place.spool.directory.empty()) {
+    return invalid("--control SOCKET asks a running process, --spool DIR looks into a spool that none has: give one of them");
+  }
+  auto office = std::make_unique<QueueOffice>();
+  office->control_ = place.control;
+  if (!place.control.empty()) return office;
+  if (!std::filesystem::is_directory(place.spool.directory)) return invalid(fmt::format("--spool {}: no such directory", place.spool.directory));
+  auto spool = open_spool(place.spool);
+  if (!spool) return Error{spool.error().code, spool.error().detail + "; if its process runs, use --control"};
+  auto engine = Engine::open({.egress = {},
+                              .runtime_options = {.workers = 1, .cpu_threads = 1},
+                              .spool = *std::move(spool),
+                              .deliver = false,
+                              .find_zone = load_zone});
+  if (!engine) return engine.error();
+  office->engine_ = *std::move(engine);
+  office->commands_ = queue_commands(*office->engine_);
+  return office;
+}
+
+Result<ControlJson> QueueOffice::ask(std::string_view command, const ControlJson& arguments) const {
+  if (engine_ == nullptr) return ask_control(control_, command, arguments);
+  return commands_.find(command)->second(arguments);
+}
+
+}  // namespace mailsbuddy::cli
