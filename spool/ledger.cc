@@ -226,6 +226,7 @@ void Ledger::recount() {
       }
     }
     for (std::size_t octet = 0; octet < octets.size(); ++octet) {
+      if (octets[octet] == 0) continue;  // Most are no octet of a row: there is no such state.
       job.counts[octet & row_octet::kStateMask] += octets[octet];
       if ((octet & row_octet::kTried) != 0) job.tried += octets[octet];
     }
