@@ -77,7 +77,9 @@ struct DomainStore {
     const std::string_view bytes = chunks[position >> 32].bytes;
     row.position = position;
     row.local = known(get_string(bytes, offset));
-    row.fields = known(get_string(bytes, offset));
+    const std::string_view fields = get_string(bytes, offset);
+    // By the local part alone: fields whose first value is empty begin with a NUL of their own.
+    row.fields = row.local.empty() ? std::string_view() : fields;
     position = (position & ~std::uint64_t{0xffff'ffff}) | offset;
   }
 

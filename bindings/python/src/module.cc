@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, core) {
   python::bind_dkim(core);
   python::bind_bounce(core);
   python::bind_warming(core);
+  python::bind_engine(core);
 }
 #undef PyInit__core
 

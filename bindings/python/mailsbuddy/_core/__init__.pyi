@@ -1,4 +1,6 @@
-from mailsbuddy._core import bounce as bounce, dkim as dkim, mail as mail, net as net, smtp as smtp, warming as warming
+from mailsbuddy._core import (
+    bounce as bounce, dkim as dkim, engine as engine, mail as mail, net as net, smtp as smtp, warming as warming,
+)
 
 __version__: str
 

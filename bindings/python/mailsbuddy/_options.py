@@ -1,0 +1,94 @@
+"""What an engine is opened with and what it is given: plain data, checked where the engine takes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mailsbuddy._template import Template
+
+Seconds = float | datetime.timedelta
+Overflow = Literal["warm", "pool", "wait", "send_anyway", "fail"]
+Priority = Literal["transactional", "bulk"]
+OnUnknown = Literal["resend", "hold", "drop"]
+Tls = Literal["none", "opportunistic", "required", "verified"]
+
+
+@dataclasses.dataclass
+class EgressIp:
+    """A local address to send from, with the name it says in EHLO, which should match its PTR record.
+
+    ``curve``: its warm-up: a preset ("sendgrid"), a formula or a list as `mailsbuddy warm` takes them, or the messages of each
+    day; None: fully warm. ``proxy``: "socks5://..." or "proxy://...", where the address lives behind one.
+    """
+
+    address: str
+    ehlo_name: str
+    pool: str = "default"
+    curve: str | Sequence[int] | None = None
+    proxy: str | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass
+class PoolOptions:
+    """What becomes of mail that the cold IPs of a pool do not take."""
+
+    overflow: Overflow = "warm"
+    overflow_pool: str = ""  #: Of "pool".
+    hold_max: Seconds = 0  #: The longest wait for a permit; 0: until the mail expires.
+    then: Overflow = "send_anyway"  #: After hold_max.
+    engaged_only: str = ""  #: Cold IPs are for rows with few days in this field alone: "days_since_click".
+
+
+@dataclasses.dataclass
+class Campaign:
+    """One template for many rows. Its ``id`` is the caller's: started again, an interrupted import goes on.
+
+    With ``list_id`` and ``unsubscribe_url`` it has the list headers of RFC 8058, in which template text may stand:
+    ``https://brand.example/u/{{ mb_token }}``.
+    """
+
+    id: str
+    content: Template
+    sender: str = dataclasses.field(repr=False)  #: RFC 5322 From: "News <news@brand.example>".
+    return_path_domain: str  #: Where bounces come back to.
+    account: str = ""  #: Fairness and suppression are per account.
+    pool: str = "default"
+    priority: Priority = "bulk"
+    on_unknown: OnUnknown = "resend"  #: When no reply came to the end of data: the server may have it or not.
+    list_id: str = ""
+    unsubscribe_url: str = ""
+    unsubscribe_mailto: str = dataclasses.field(default="", repr=False)
+    feedback_id: str = ""
+    address_field: str = ""  #: The name under which templates read the address; empty: its column's.
+
+
+@dataclasses.dataclass
+class Message:
+    """One complete message (RFC 5322) with its envelope, sent as it is but for DKIM, line ends and 8-bit downgrades."""
+
+    sender: str = dataclasses.field(repr=False)  #: MAIL FROM.
+    recipients: Sequence[str] = dataclasses.field(repr=False)
+    data: str | bytes = dataclasses.field(repr=False)
+    account: str = ""
+    pool: str = "default"
+    priority: Priority = "transactional"
+    on_unknown: OnUnknown = "resend"
+    campaign: str = ""  #: A word for its events.
+    not_before: datetime.datetime | None = None  #: Aware. Not sent earlier.
+    require_tls: bool = False  #: REQUIRETLS (RFC 8689).
+    ret: Literal["", "full", "headers"] = ""  #: RFC 3461 4.3.
+    envid: str = ""  #: RFC 3461 4.4.
+
+
+def as_options(given: Any) -> dict[str, Any]:
+    """A dataclass as a dict for the native half, without what is None."""
+    pairs = ((field.name, getattr(given, field.name)) for field in dataclasses.fields(given))
+    return {name: value for name, value in pairs if value is not None}
+
+
+def without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}

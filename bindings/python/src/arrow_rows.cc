@@ -1,0 +1,284 @@
+#include "bindings/python/src/arrow_rows.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "bindings/python/src/errors.h"
+#include "bindings/python/src/python_rows.h"
+
+// The ABI, as its specification has it.
+struct ArrowSchema {
+  const char* format;
+  const char* name;
+  const char* metadata;
+  std::int64_t flags;
+  std::int64_t n_children;
+  ArrowSchema** children;
+  ArrowSchema* dictionary;
+  void (*release)(ArrowSchema*);
+  void* private_data;
+};
+struct ArrowArray {
+  std::int64_t length;
+  std::int64_t null_count;
+  std::int64_t offset;
+  std::int64_t n_buffers;
+  std::int64_t n_children;
+  const void** buffers;
+  ArrowArray** children;
+  ArrowArray* dictionary;
+  void (*release)(ArrowArray*);
+  void* private_data;
+};
+struct ArrowArrayStream {
+  int (*get_schema)(ArrowArrayStream*, ArrowSchema*);
+  int (*get_next)(ArrowArrayStream*, ArrowArray*);
+  const char* (*get_last_error)(ArrowArrayStream*);
+  void (*release)(ArrowArrayStream*);
+  void* private_data;
+};
+
+namespace mailsbuddy::python {
+namespace {
+
+namespace py = pybind11;
+
+template <class T>
+class Owned {  // Of the ABI's structures: released once.
+ public:
+  Owned() = default;
+  ~Owned() { reset(); }
+  Owned(Owned&& other) noexcept : value_(std::exchange(other.value_, T{})) {}
+  Owned& operator=(Owned&& other) noexcept {
+    reset();
+    value_ = std::exchange(other.value_, T{});
+    return *this;
+  }
+  void reset() {
+    if (value_.release != nullptr) value_.release(&value_);
+    value_ = T{};
+  }
+  T* get() { return &value_; }
+  T* operator->() { return &value_; }
+  explicit operator bool() const { return value_.release != nullptr; }
+
+ private:
+  T value_{};
+};
+
+template <class T>
+T at(const ArrowArray& array, int buffer, std::int64_t index) {
+  T value;
+  std::memcpy(&value, static_cast<const char*>(array.buffers[buffer]) + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+bool bit(const void* bits, std::int64_t index) {
+  return (static_cast<const unsigned char*>(bits)[index / 8] >> (index % 8) & 1) != 0;
+}
+
+bool is_null(const ArrowArray& array, std::int64_t index) {
+  return array.null_count != 0 && array.n_buffers > 0 && array.buffers[0] != nullptr && !bit(array.buffers[0], index);
+}
+
+std::int64_t integer_at(const ArrowArray& array, char format, std::int64_t index) {
+  switch (format) {
+    case 'c': return at<std::int8_t>(array, 1, index);
+    case 'C': return at<std::uint8_t>(array, 1, index);
+    case 's': return at<std::int16_t>(array, 1, index);
+    case 'S': return at<std::uint16_t>(array, 1, index);
+    case 'i': return at<std::int32_t>(array, 1, index);
+    case 'I': return at<std::uint32_t>(array, 1, index);
+    default: return at<std::int64_t>(array, 1, index);
+  }
+}
+
+template <class Offset>
+std::string_view text_at(const ArrowArray& array, std::int64_t index) {
+  const Offset start = at<Offset>(array, 1, index);
+  return {static_cast<const char*>(array.buffers[2]) + start, static_cast<std::size_t>(at<Offset>(array, 1, index + 1) - start)};
+}
+
+// A view: its length; up to 12 octets themselves, or 4 of them, the number of a buffer and the place in it.
+std::string_view view_at(const ArrowArray& array, std::int64_t index) {
+  const char* view = static_cast<const char*>(array.buffers[1]) + index * 16;
+  std::int32_t parts[4];
+  std::memcpy(parts, view, sizeof parts);
+  const auto size = static_cast<std::size_t>(parts[0]);
+  if (size <= 12) return {view + 4, size};
+  return {static_cast<const char*>(array.buffers[2 + parts[2]]) + parts[3], size};
+}
+
+std::int64_t ticks_per_second(char unit) {
+  return unit == 's' ? 1 : unit == 'm' ? 1'000 : unit == 'u' ? 1'000'000 : 1'000'000'000;
+}
+
+// ISO 8601, in UTC.
+std::string moment(std::int64_t ticks, char unit) {
+  const std::int64_t per = ticks_per_second(unit);
+  const std::int64_t seconds = ticks / per - (ticks % per < 0 ? 1 : 0);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
+// How one column is read. Formats: arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings.
+struct Column {
+  std::string name;
+  std::string format;
+  std::string dictionary{};  // The format of its values; empty: no dictionary.
+
+  static bool known(std::string_view format) {
+    return format == "n" || format == "b" || format == "u" || format == "U" || format == "vu" || format == "tdD" ||
+           format == "f" || format == "g" || (format.size() == 1 && std::strchr("cCsSiIlL", format[0]) != nullptr) ||
+           (format.size() > 3 && format.starts_with("ts") && format[3] == ':');
+  }
+  int buffers() const { return format == "n" ? 0 : format == "u" || format == "U" ? 3 : 2; }  // At least.
+
+  // The value as text: a view into the array, or into `scratch`.
+  std::string_view read(const ArrowArray& array, std::int64_t index, std::string& scratch) const {
+    if (format == "n" || is_null(array, index)) return {};
+    if (!dictionary.empty()) {
+      const Column values{.name = {}, .format = dictionary};
+      return values.read(*array.dictionary, array.dictionary->offset + integer_at(array, format[0], index), scratch);
+    }
+    if (format == "u") return text_at<std::int32_t>(array, index);
+    if (format == "U") return text_at<std::int64_t>(array, index);
+    if (format == "vu") return view_at(array, index);
+    scratch = number(array, index);
+    return scratch;
+  }
+  std::string number(const ArrowArray& array, std::int64_t index) const {
+    if (format == "b") return bit(array.buffers[1], index) ? "true" : "false";
+    if (format == "f") return fmt::format("{}", at<float>(array, 1, index));
+    if (format == "g") return fmt::format("{}", at<double>(array, 1, index));
+    if (format == "L") return fmt::format("{}", at<std::uint64_t>(array, 1, index));
+    if (format == "tdD") {
+      const auto seconds = static_cast<std::time_t>(at<std::int32_t>(array, 1, index)) * 86'400;
+      return fmt::format("{:%Y-%m-%d}", fmt::gmtime(seconds));
+    }
+    if (format[0] == 't') return moment(at<std::int64_t>(array, 1, index), format[2]);
+    return fmt::format("{}", integer_at(array, format[0], index));
+  }
+};
+
+class Stream final : public ArrowRows {
+ public:
+  Stream(Owned<ArrowArrayStream> stream, const std::string& address_column);
+  std::span<const std::string> columns() const override { return names_; }
+  const std::string& address_column() const override { return address_column_; }
+
+ private:
+  Result<std::optional<RowView>> pull() override;
+  Result<bool> next_array();  // False: the end.
+  Result<void> check() const;
+  Error failure(int code);
+  std::string_view value(std::size_t column, std::string& scratch) const {
+    const ArrowArray& child = *array_->children[sources_[column]];
+    return columns_[column].read(child, child.offset + array_->offset + index_, scratch);
+  }
+
+  Owned<ArrowArrayStream> stream_;
+  mutable Owned<ArrowArray> array_;
+  std::int64_t index_ = 0;
+  std::uint64_t number_ = 0;
+  std::int64_t children_ = 0;           // Of the schema.
+  std::vector<Column> columns_;         // The address first.
+  std::vector<std::size_t> sources_;    // Where each is among the schema's children.
+  std::vector<std::string> names_;      // Without the address.
+  std::string address_column_;
+  std::vector<std::string> scratch_;
+  std::vector<std::string_view> values_;
+};
+
+Column column_of(const ArrowSchema& schema) {
+  Column column{.name = schema.name == nullptr ? "" : schema.name, .format = schema.format};
+  if (schema.dictionary != nullptr) column.dictionary = schema.dictionary->format;
+  const bool index = column.format.size() == 1 && std::strchr("cCsSiIlL", column.format[0]) != nullptr;
+  if (column.dictionary.empty() ? Column::known(column.format) : index && Column::known(column.dictionary)) return column;
+  raise(ErrorCode::kInvalidArgument,
+        fmt::format("rows: column '{}' has the Arrow type \"{}\"; make it text, a number, a boolean, a date or a moment",
+                    column.name, column.dictionary.empty() ? column.format : column.dictionary));
+}
+
+Stream::Stream(Owned<ArrowArrayStream> stream, const std::string& wanted) : stream_(std::move(stream)) {
+  Owned<ArrowSchema> schema;
+  const int code = without_gil([&] { return stream_->get_schema(stream_.get(), schema.get()); });
+  if (code != 0) raise(failure(code));
+  if (std::strcmp(schema->format, "+s") != 0) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream is no table");
+  children_ = schema->n_children;
+  std::vector<Column> all;
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < children_; ++i) {
+    if (std::string_view(schema->children[i]->name).starts_with("__index_level_")) continue;  // Of a pandas index.
+    all.push_back(column_of(*schema->children[i]));
+    names.push_back(all.back().name);
+    sources_.push_back(static_cast<std::size_t>(i));
+  }
+  const std::size_t address = find_address_column(names, wanted);
+  address_column_ = names[address];
+  const auto to_front = [address](auto& list) {
+    std::rotate(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(address), list.begin() + static_cast<std::ptrdiff_t>(address) + 1);
+  };
+  to_front(all), to_front(names), to_front(sources_);
+  columns_ = std::move(all);
+  names_.assign(names.begin() + 1, names.end());
+  scratch_.resize(columns_.size());
+}
+
+Error Stream::failure(int code) {
+  const char* words = stream_->get_last_error(stream_.get());
+  return {ErrorCode::kIo, fmt::format("rows: the Arrow stream failed: {}", words != nullptr ? words : std::strerror(code))};
+}
+
+Result<void> Stream::check() const {
+  const auto wrong = [](std::string_view what) { return Error{ErrorCode::kInvalidArgument, fmt::format("rows: a batch of the Arrow stream {}", what)}; };
+  if (array_->n_children != children_) return wrong("has other columns than its schema");
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const ArrowArray& child = *array_->children[sources_[i]];
+    if (child.n_buffers < columns_[i].buffers()) return wrong("lacks buffers of column '" + columns_[i].name + "'");
+    if (child.length < array_->offset + array_->length) return wrong("is short of rows in column '" + columns_[i].name + "'");
+    if (!columns_[i].dictionary.empty() && child.dictionary == nullptr) return wrong("lacks the dictionary of '" + columns_[i].name + "'");
+  }
+  return {};
+}
+
+Result<bool> Stream::next_array() {
+  array_.reset();
+  const int code = stream_->get_next(stream_.get(), array_.get());
+  if (code != 0) return failure(code);
+  if (!array_) return false;
+  index_ = 0;
+  if (auto good = check(); !good) return std::move(good).error();
+  return true;
+}
+
+Result<std::optional<RowView>> Stream::pull() {
+  while (!array_ || index_ == array_->length) {
+    auto more = next_array();
+    if (!more) return std::move(more).error();
+    if (!*more) return std::optional<RowView>();
+  }
+  RowView row{.number = ++number_, .address = value(0, scratch_[0]), .values = {}};
+  values_.clear();
+  for (std::size_t i = 1; i < columns_.size(); ++i) values_.push_back(value(i, scratch_[i]));
+  row.values = values_;
+  ++index_;
+  return std::optional<RowView>(row);
+}
+
+}  // namespace
+
+std::unique_ptr<ArrowRows> ArrowRows::open(py::capsule capsule, const std::string& address_column) {
+  if (std::strcmp(capsule.name(), "arrow_array_stream") != 0) raise(ErrorCode::kInvalidArgument, "rows: no Arrow stream");
+  auto* given = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
+  if (given == nullptr) throw py::error_already_set();
+  if (given->release == nullptr) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream was read before");
+  Owned<ArrowArrayStream> stream;
+  *stream.get() = *given;
+  given->release = nullptr;  // Moved, as the specification has it.
+  return std::make_unique<Stream>(std::move(stream), address_column);
+}
+
+}  // namespace mailsbuddy::python

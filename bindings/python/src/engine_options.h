@@ -1,0 +1,20 @@
+// engine_options.h - what mailsbuddy/_options.py hands over, as the structures of engine.h.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::python {
+
+// Each takes a dict with the names of the C++ structure's fields, of which any may be absent; names that are no field are
+// refused. Raise InvalidArgument naming the option.
+EngineOptions to_engine_options(const pybind11::dict& given);   // Not yet with `spool` and `sinks`.
+spool::RocksSpoolOptions to_spool_options(const pybind11::dict& given);
+Campaign to_campaign(const pybind11::dict& given);
+Message to_message(const pybind11::dict& given);
+TraceFilter to_trace_filter(const pybind11::dict& given);
+
+}  // namespace mailsbuddy::python

@@ -1,0 +1,156 @@
+"""The process around an engine: Ctrl-C, forks, exits, memory."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import mailsbuddy as mb
+import pytest
+from conftest import LETTER, START_SECONDS, campaign, rows
+
+STUCK = "* ip messages_per_second=0.0003 burst=1"  # One message, then none for an hour.
+
+
+class Program:
+    """A Python program of its own, with an engine that sends to the receiver: `engine`, `rows`, `campaign` are there."""
+
+    def __init__(self, sink, code, limits=STUCK):
+        head = (f"import os, signal, sys, threading, gc; sys.path.insert(0, {str(__file__.rsplit('/', 1)[0])!r})\n"
+                f"import mailsbuddy as mb; from conftest import campaign, options_for, rows\n"
+                f"class sink: port = {sink.port}\n"
+                f"engine = mb.Engine.open(**options_for(sink, limits={limits!r}))\n")
+        self.process = subprocess.Popen([sys.executable, "-c", head + textwrap.dedent(code)], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+
+    def wait_for(self, word):
+        line = self.process.stdout.readline().strip()
+        assert line == word, (line, self.process.stderr.read() if not line else "")
+
+    def end(self):
+        out, err = self.process.communicate(timeout=START_SECONDS)
+        return self.process.returncode, out, err
+
+
+WAITS = {
+    "drain": "engine.start(campaign(), rows(9)); print('go', flush=True); engine.drain()",
+    "events": "engine.start(campaign(), rows(9)); print('go', flush=True); list(engine.events())",
+    "a generator": """
+        def endless():
+            for i in range(10**9):
+                if i == 5000: print('go', flush=True)
+                yield {'email': f'u{i}@a.example', 'name': 'x', 'city': 'y'}
+        engine.start(campaign(), endless())""",
+    "asyncio": """
+        import asyncio, mailsbuddy.aio
+        engine.start(campaign(), rows(9))
+        async def main():
+            print('go', flush=True)
+            await mailsbuddy.aio.Engine(engine).drain()
+        asyncio.run(main())""",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_ctrl_c_ends_every_wait(wait, sink):
+    program = Program(sink, WAITS[wait])
+    program.wait_for("go")
+    program.process.send_signal(signal.SIGINT)
+    status, _, err = program.end()
+    assert err.rstrip().endswith("KeyboardInterrupt"), err
+    assert status == -signal.SIGINT or status == 130
+
+
+def test_a_fork_is_refused_clearly(sink):
+    program = Program(sink, """
+        engine.start(campaign(), rows(9))
+        child = os.fork()
+        if child == 0:
+            try:
+                engine.status("spring")
+            except mb.Unsupported as error:
+                print("refused:", error, flush=True)
+            assert engine.closed
+            engine.close()  # Does nothing, and does not hang.
+            del engine
+            sys.exit(7)
+        _, status = os.waitpid(child, 0)
+        print("child", os.waitstatus_to_exitcode(status), engine.status("spring").total)
+    """)
+    status, out, err = program.end()
+    assert status == 0, err
+    assert "is a fork" in out and "spawn" in out
+    assert "child 7 9" in out
+
+
+EXITS = {
+    "running": "engine.start(campaign(), rows(5000))",
+    "with a callback": "engine.subscribe(lambda events: sum(event.row for event in events)); engine.start(campaign(), rows(5000))",
+    "in a cycle": "engine.subscribe(lambda events: engine.open_rows); engine.start(campaign(), rows(5000))",
+    "with a thread that waits": "threading.Thread(target=lambda: list(engine.events()), daemon=True).start()",
+    "dropped": "engine.start(campaign(), rows(5000)); del engine; gc.collect()",
+    "dropped in a callback": """
+        done = threading.Event()
+        def drop(events):
+            global engine
+            if 'engine' in globals(): del engine
+            done.set()
+        engine.subscribe(drop)
+        engine.start(campaign(), rows(500))
+        done.wait()""",
+    "by sys.exit in a callback": """
+        import time
+        engine.subscribe(lambda events: sys.exit(5))
+        engine.start(campaign(), rows(100)); engine.drain()""",
+    "opened at exit": """
+        import atexit, mailsbuddy._engine
+        def late():
+            try: mb.Engine.open(**options_for(sink))
+            except mb.Closed: pass
+        atexit.unregister(mailsbuddy._engine._close_all); atexit.register(late); atexit.register(mailsbuddy._engine._close_all)""",
+}
+
+
+@pytest.mark.parametrize("exit", EXITS)
+def test_an_interpreter_ends_cleanly(exit, sink):
+    program = Program(sink, textwrap.dedent(EXITS[exit]) + "\nprint('end', flush=True)", limits="* ip messages_per_second=0")
+    status, out, err = program.end()
+    assert (status, out) == (0, "end\n"), (status, err)
+    assert ("SystemExit" in err) == (exit == "by sys.exit in a callback") and "Fatal" not in err, err
+
+
+def resident_bytes():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(mb.build_info()["sanitizers"] != "", reason="sanitizers keep what is freed")
+def test_memory_is_stable(engine):
+    """What a submit() and its events take is given back."""
+    taken = 0
+
+    def on_events(events):
+        nonlocal taken
+        taken += len(events)
+
+    engine.subscribe(on_events)
+
+    def submit(count):
+        for i in range(count):
+            engine.submit(mb.Message("news@brand.example", [f"user{i % 100}@a.example"], LETTER + "x" * 2000))
+            if i % 500 == 0:
+                engine.drain()
+        assert engine.drain()
+
+    submit(4000)
+    before = resident_bytes()
+    submit(8000)
+    assert taken == 12_000
+    assert resident_bytes() - before < 8000 * 1000  # A leak of the message alone would be twice that.
+
+
+def test_rows_that_are_given_up_leave_nothing(engine):
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            engine.start(campaign(), (row if i < 1500 else 1 // 0 for i, row in enumerate(rows(2000))))
+    assert engine.open_rows == 0
