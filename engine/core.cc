@@ -18,6 +18,8 @@ namespace mailsbuddy {
 namespace {
 
 constexpr std::chrono::hours kNotBeforeMax(24 * 366);  // A message in so far a future is a slip; and times stay in range.
+constexpr std::chrono::minutes kSoon(1);               // The data of a message for later is on disk alone.
+constexpr std::uint64_t kMessageBytesMax = 64u << 20;  // Of the data of all messages in memory.
 
 using engine::encode_control;
 using engine::encode_job;
@@ -25,6 +27,12 @@ using engine::FeedPtr;
 using engine::Job;
 using engine::JobPtr;
 using engine::same_job;
+
+// A disk that does not take more now is the caller's to come back to, whatever is wrong with it.
+Error refusal_of(const Error& error) {
+  const bool passes = error.code == ErrorCode::kIo || error.code == ErrorCode::kClosed;
+  return {passes ? ErrorCode::kResourceExhausted : error.code, error.detail};
+}
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 
@@ -36,7 +44,7 @@ bool is_host_name(std::string_view name) {
 }
 
 Result<std::vector<net::IpAddress>> parse_egress(const EngineOptions& options) {
-  if (options.egress.empty()) return invalid("egress: at least one IP address is needed");
+  if (options.egress.empty() && options.deliver) return invalid("egress: at least one IP address is needed");
   std::vector<net::IpAddress> addresses;
   for (const EgressIp& egress : options.egress) {
     auto address = net::IpAddress::parse(egress.address);
@@ -113,6 +121,7 @@ Result<void> check(const EngineOptions& options) {
     return invalid("report_age: a time of a day or more and up to a year is needed");
   }
   if (options.connections_max < 1) return invalid("connections_max: at least 1 is needed");
+  if (options.attempts_max < 0) return invalid("attempts_max is negative");
   if (!options.verp_key.empty() && options.verp_key.size() < bounce::kVerpKeyBytesMin) {
     return invalid(fmt::format("verp_key: {} octets, at least {} are needed", options.verp_key.size(),
                                bounce::kVerpKeyBytesMin));
@@ -185,8 +194,8 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
 Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, smtp::TargetRules targets, bool snapshots)
     : options_(std::move(options)),
       maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
-             options_.keys),
-      events_(spool(), runtime().events()),
+             options_.keys, [this](const Job& job) { return load_message(job); }),
+      events_(spool(), runtime().events(), options_.deliver),
       inbound_(
           spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
           [this](const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind) {
@@ -205,10 +214,20 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
               .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); },
               .gate = std::make_shared<engine::Gate>(),
+              .known_providers = known_providers_,
+              .withdrawn = withdrawn_,
+              .erased = erased_,
+              .draining = draining_,
+              .due_at_hand = due_at_hand_,
               .snapshots = snapshots,
               .started = now(),
               .stopping = stopping_},
+      zones_(std::make_shared<const engine::ZoneBook>(options_.find_zone)),
       random_(runtime().seed() ^ 0x6a6f6273) {
+  for (const EgressIp& each : options_.egress) {
+    draining_.emplace_back(false);
+    pool_names_.insert(each.pool);
+  }
   settings_ = options_.settings;
   tls_reported_ = now();
   for (const EgressIp& ip : options_.egress) curves_ |= ip.curve.has_value();
@@ -275,6 +294,7 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
   if (!has_pool(campaign.pool)) {
     return invalid(fmt::format("campaign '{}': no egress IP is in pool '{}'", campaign.id, campaign.pool));
   }
+  if (campaign.attempts_max < 0) return invalid(fmt::format("campaign '{}': attempts_max is negative", campaign.id));
   auto return_path = Address::parse("b@" + campaign.return_path_domain);
   if (!return_path) {
     return invalid(fmt::format("campaign '{}': return_path_domain '{}': {}", campaign.id, campaign.return_path_domain,
@@ -290,6 +310,7 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
   job->pool = campaign.pool;
   job->priority = campaign.priority;
   job->on_unknown = campaign.on_unknown;
+  job->attempts_max = static_cast<std::uint64_t>(campaign.attempts_max);
   job->campaign = true;
   job->content = campaign.content;
   job->from_header = format_header("From", campaign.from.header_value());
@@ -300,7 +321,38 @@ Result<JobPtr> Engine::Core::campaign_job(const Campaign& campaign, std::span<co
   job->row_columns = columns.size();
   for (const std::string_view name : engine::kEngineFields) job->columns.emplace_back(name);
   if (!campaign.address_field.empty()) job->columns.push_back(campaign.address_field);
+  if (auto scheduled = set_schedule(campaign.schedule, columns, *job); !scheduled) {
+    return invalid(fmt::format("campaign '{}': schedule: {}", campaign.id, scheduled.error().detail));
+  }
   return job;
+}
+
+Result<void> Engine::Core::set_schedule(const Schedule& schedule, std::span<const std::string> columns, Job& job) const {
+  if (auto checked = engine::check_windows(schedule.windows); !checked) return checked;
+  if (schedule.start_at > now() + kNotBeforeMax) return invalid("start_at is more than a year ahead");
+  if (schedule.not_after != TimePoint{} && schedule.not_after <= std::max(now(), schedule.start_at)) {
+    return invalid("not_after is past, or before start_at");
+  }
+  job.not_before = schedule.start_at;
+  job.not_after = schedule.not_after;
+  job.windows = schedule.windows;
+  job.zone_name = schedule.zone.name();
+  if (!schedule.zone_field.empty()) {
+    const auto column = std::find(columns.begin(), columns.end(), schedule.zone_field);
+    if (column == columns.end()) return invalid(fmt::format("no column '{}'", schedule.zone_field));
+    job.zone_column = static_cast<std::uint64_t>(column - columns.begin()) + 1;
+  }
+  return set_zone(job);
+}
+
+// Found by its name, as by the process that goes on with it.
+Result<void> Engine::Core::set_zone(Job& job) const {
+  job.zones = zones_;
+  if (job.windows.empty()) return {};
+  auto zone = zones_->zone(job.zone_name);
+  if (!zone) return std::move(zone).error();
+  job.zone = *std::move(zone);
+  return {};
 }
 
 namespace {
@@ -329,10 +381,12 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
     return invalid(fmt::format("message: {} octets, the limit is {}", message.data.size(), options_.max_message_bytes));
   }
   if (!has_pool(message.pool)) return invalid(fmt::format("message: no egress IP is in pool '{}'", message.pool));
+  if (message.attempts_max < 0) return invalid("message: attempts_max is negative");
   if (message.not_before > now() + kNotBeforeMax) return invalid("message: not_before is more than a year ahead");
   auto job = std::make_shared<Job>();
-  append_crlf(job->data, message.data);
-  const auto from_value = find_header(job->data, "From");
+  std::string data;
+  append_crlf(data, message.data);
+  const auto from_value = find_header(data, "From");
   if (!from_value) return invalid("message: it has no From header");
   const auto from = NamedAddress::parse(*from_value);
   if (!from) return invalid(fmt::format("message: From: {}", from.error().detail));
@@ -345,15 +399,17 @@ Result<JobPtr> Engine::Core::message_job(Message message, MessageId id) const {
   job->pool = std::move(message.pool);
   job->priority = message.priority;
   job->on_unknown = message.on_unknown;
+  job->attempts_max = static_cast<std::uint64_t>(message.attempts_max);
   job->from_domain = from->address.domain();
   job->tag = std::move(message.campaign);
   job->not_before = message.not_before;
   job->sender = message.sender.str();
-  const std::string_view headers = std::string_view(job->data).substr(0, job->data.find("\r\n\r\n"));
+  const std::string_view headers = std::string_view(data).substr(0, data.find("\r\n\r\n"));
   job->smtputf8 = message.sender.needs_smtputf8() || !is_ascii(headers);
   job->require_tls = message.require_tls;
   job->ret = message.ret;
   job->envid = std::move(message.envid);
+  job->data.set(std::move(data), message_bytes_);
   return job;
 }
 
@@ -362,6 +418,7 @@ Result<JobPtr> Engine::Core::begin_import(JobPtr job) {
   {
     const std::lock_guard lock(mutex_);
     job->uid = Id128::make(now(), random_);
+    job->created = now();
     const auto found = interrupted_.find(job->id);
     if (found != interrupted_.end()) {
       if (!same_job(*found->second, *job)) {
@@ -376,13 +433,17 @@ Result<JobPtr> Engine::Core::begin_import(JobPtr job) {
     }
   }
   auto number =
-      spool().create({.id = job->id, .content = encode_job(*job), .created = now(), .control = encode_control({})});
-  if (!number) return Error{number.error().code, fmt::format("campaign '{}': {}", job->id, number.error().detail)};
+      spool().create({.id = job->id, .content = encode_job(*job), .created = job->created, .control = encode_control({})});
+  if (!number) {
+    const Error refused = refusal_of(number.error());
+    return Error{refused.code, fmt::format("campaign '{}': {}", job->id, refused.detail)};
+  }
   job->number = *number;
   return job;
 }
 
 Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
+  if (auto open = check_intake(); !open) return std::move(open).error();
   auto made = campaign_job(campaign, rows.columns());
   if (!made) return std::move(made).error();
   auto begun = begin_import(*std::move(made));
@@ -390,14 +451,19 @@ Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
   const JobPtr job = *std::move(begun);
   const std::uint64_t seed = runtime().seed();
   auto report =
-      engine::import_rows(rows, spool(), job->number, seed, engine::stored_addresses(spool(), job->number, seed));
+      engine::import_rows(rows, spool(), job->number, seed, engine::stored_addresses(spool(), job->number, seed),
+                          [&job](const RowView& row) -> Result<void> {
+                            if (job->zone_column == 0) return {};
+                            const auto zone = job->zones->zone(row.values[job->zone_column - 1]);
+                            return zone ? Result<void>() : Result<void>(zone.error());
+                          });
   Result<void> kept;
   if (report) kept = keep_complete(*job);
   if (report && kept) {
     release(job);
     return report;
   }
-  Error error = report ? std::move(kept).error() : std::move(report).error();
+  Error error = report ? refusal_of(kept.error()) : std::move(report).error();
   if (error.code != ErrorCode::kResourceExhausted) {
     spool().erase(job->number);
     return error;
@@ -408,6 +474,7 @@ Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
 }
 
 Result<MessageId> Engine::Core::submit(Message message) {
+  if (auto open = check_intake(); !open) return std::move(open).error();
   MessageId id;
   {
     const std::lock_guard lock(mutex_);
@@ -419,6 +486,7 @@ Result<MessageId> Engine::Core::submit(Message message) {
   if (!made) return std::move(made).error();
   const JobPtr job = *std::move(made);
   job->uid = id;
+  job->created = now();
   job->expires = std::max(now(), job->not_before) + options_.max_age;
   std::vector<std::string> asked(recipients.size());
   for (std::size_t i = 0; i < reports.size(); ++i) asked[i] = engine::pack_report(reports[i].notify, reports[i].orcpt);
@@ -431,24 +499,36 @@ Result<MessageId> Engine::Core::submit(Message message) {
   }
   auto number = spool().create({.id = job->id,
                                 .content = encode_job(*job),
-                                .created = now(),
+                                .created = job->created,
                                 .control = encode_control({.complete = true, .expires = job->expires})},
                                rows);
-  if (!number) return std::move(number).error();
+  if (!number) return refusal_of(number.error());
   job->number = *number;
+  if (job->not_before > now() + kSoon || *message_bytes_ > kMessageBytesMax) job->data.drop();
   release(job);
   return id;
 }
 
 // Its age counts from when the first row may go, not from when the import began.
 Result<void> Engine::Core::keep_complete(Job& job) {
-  job.expires = now() + options_.max_age;
-  return keep_control(job, false, false);
+  job.expires = std::max(now(), job.not_before) + options_.max_age;
+  if (job.not_after != TimePoint{}) job.expires = std::min(job.expires, job.not_after);
+  return keep_control(job, false, false, {});
 }
 
-Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancelled) {
-  return spool().set_control(
-      job.number, encode_control({.complete = true, .paused = paused, .cancelled = cancelled, .expires = job.expires}));
+Result<void> Engine::Core::keep_control(const Job& job, bool paused, bool cancelled, const std::string& pool) {
+  return spool().set_control(job.number, encode_control({.complete = true,
+                                                         .paused = paused,
+                                                         .cancelled = cancelled,
+                                                         .expires = job.expires,
+                                                         .pool = pool == job.pool ? std::string() : pool}));
+}
+
+// Null: it cannot be read now, or is no longer there.
+std::shared_ptr<const std::string> Engine::Core::load_message(const Job& job) const {
+  const auto stored = spool().job(job.number);
+  const auto read = stored ? engine::decode_job(stored->content) : Error{ErrorCode::kNotFound, {}};
+  return read ? (*read)->data.get() : nullptr;
 }
 
 void Engine::Core::release(const JobPtr& job) {
@@ -507,12 +587,11 @@ void Engine::Core::wake_workers(const JobPtr& job) {
 void Engine::Core::committed(TimePoint earliest_due, const std::vector<JobPtr>& messages) {
   events_.notify();
   if (earliest_due != TimePoint::max()) runtime().loop(0).post([worker = workers_[0].get()] { worker->hand_out_due(); });
-  for (const JobPtr& job : messages) {
-    const spool::Counts counts = spool().counts(job->number);
-    const bool settled = std::all_of(counts.begin(), counts.begin() + static_cast<int>(spool::State::kDelivered),
-                                     [](std::uint64_t rows) { return rows == 0; });
-    if (settled) remove(job);
-  }
+  for (const JobPtr& job : messages) end_if_settled(job);
+}
+
+void Engine::Core::end_if_settled(const JobPtr& message) {
+  if (CampaignStatus{.counts = spool().counts(message->number)}.settled()) remove(message);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -547,7 +626,7 @@ Result<void> Engine::Core::set_paused(std::string_view id, bool paused) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
   const std::lock_guard lock(control_mutex_);
-  if (auto kept = keep_control(*job, paused, job->cancelled); !kept) return kept;
+  if (auto kept = keep_control(*job, paused, job->cancelled, job->current_pool()); !kept) return kept;
   job->paused = paused;
   wake_workers(job);
   return {};
@@ -557,7 +636,7 @@ Result<void> Engine::Core::cancel(std::string_view id) {
   const JobPtr job = find(id);
   if (job == nullptr || !job->campaign) return Error{ErrorCode::kNotFound, fmt::format("no campaign '{}'", id)};
   const std::lock_guard lock(control_mutex_);
-  if (auto kept = keep_control(*job, job->paused, true); !kept) return kept;
+  if (auto kept = keep_control(*job, job->paused, true, job->current_pool()); !kept) return kept;
   job->cancelled = true;
   wake_workers(job);
   return {};

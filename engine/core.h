@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,6 +26,7 @@ class Engine::Core {
   Result<MessageId> submit(Message message);
   Result<ImportReport> start(Campaign campaign, RowSource& rows);
   Result<CampaignStatus> status(std::string_view id) const;
+  std::vector<std::string> campaigns() const;
   Result<void> set_paused(std::string_view id, bool paused);
   Result<void> cancel(std::string_view id);
   Result<void> forget(std::string_view id);
@@ -39,6 +42,23 @@ class Engine::Core {
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys) { maker_.set_keys(std::move(keys)); }
   std::unique_ptr<Tracing> trace(TraceFilter filter);
   std::vector<smtp::TlsReport> take_tls_reports();
+  // core_queue.cc
+  Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
+                    std::vector<QueuedRecipient>& out) const;
+  Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);
+  Result<QueueChange> release(const QueueFilter& filter);
+  Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
+  Result<void> drain_egress(std::string_view address, bool draining);
+  std::vector<EgressStatus> egress() const;
+  // core_intake.cc
+  IntakePressure pressure() const;
+  // core_erase.cc
+  Result<AddressErased> erase_address(const Address& address, bool suppressions);
+  Result<void> erase_campaign(std::string_view campaign);
+  // core_suppression.cc
+  Result<bool> unsuppress(std::string_view account, const Address& address);
+  Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
+  Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
@@ -53,13 +73,33 @@ class Engine::Core {
 
   bool has_pool(std::string_view pool) const;
   Result<engine::JobPtr> campaign_job(const Campaign& campaign, std::span<const std::string> columns) const;
+  Result<void> set_schedule(const Schedule& schedule, std::span<const std::string> columns, engine::Job& job) const;
+  Result<void> set_zone(engine::Job& job) const;
   Result<engine::JobPtr> message_job(Message message, MessageId id) const;
   // All its rows are in the spool, and it says so: let them go.
   void release(const engine::JobPtr& job);
   Result<engine::JobPtr> begin_import(
       engine::JobPtr job);  // A new job, or the one of that id whose import was interrupted.
   Result<void> keep_complete(engine::Job& job);
-  Result<void> keep_control(const engine::Job& job, bool paused, bool cancelled);
+  Result<void> keep_control(const engine::Job& job, bool paused, bool cancelled, const std::string& pool);
+  std::shared_ptr<const std::string> load_message(const engine::Job& job) const;
+  Result<void> check_intake() const;
+  std::uint64_t memory_used() const;
+
+  // A row of the queue, and whose it is.
+  struct Listed {
+    spool::ListedRow row;
+    engine::JobPtr job;
+    std::string provider;
+  };
+  bool fits(const QueueFilter& filter, const engine::Job& job) const;
+  Result<void> check_filter(const QueueFilter& filter) const;
+  engine::JobPtr next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const;
+  bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
+  void add_providers(std::vector<Listed>& rows, bool look_up) const;
+  std::map<std::string, std::string> look_up_providers(const std::vector<std::string>& domains) const;
+  void end_if_settled(const engine::JobPtr& message);
+  Result<bool> move_job(const engine::JobPtr& job, const std::string& pool);
 
   // core_recovery.cc: what the process before left in the spool.
   Result<void> recover();
@@ -80,6 +120,14 @@ class Engine::Core {
   void committed(TimePoint earliest_due, const std::vector<engine::JobPtr>& messages);
 
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> withdrawn_{false};
+  engine::KnownProviders known_providers_;
+  engine::ErasedAddresses erased_;
+  std::deque<std::atomic<bool>> draining_;  // As options_.egress.
+  std::shared_ptr<std::atomic<std::uint64_t>> due_at_hand_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::shared_ptr<std::atomic<std::uint64_t>> message_bytes_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  mutable std::atomic<std::uint64_t> memory_used_{0};
+  mutable std::atomic<std::int64_t> memory_asked_{0};  // When, by the steady clock.
   EngineOptions options_;
   engine::Maker maker_;
   engine::EventDispatcher events_;
@@ -104,9 +152,11 @@ class Engine::Core {
 
   mutable std::mutex mutex_;                       // The jobs and the ids' randomness.
   std::map<std::string, engine::JobPtr, std::less<>> jobs_;
-  std::unordered_map<spool::JobNumber, engine::JobPtr> jobs_by_number_;
+  std::map<spool::JobNumber, engine::JobPtr> jobs_by_number_;
   std::unordered_map<std::uint64_t, engine::JobPtr> campaigns_by_token_;  // By token_number().
   std::map<std::string, engine::JobPtr, std::less<>> interrupted_;        // Whose import is to be resumed.
+  std::set<std::string, std::less<>> pool_names_;                         // Jobs point at them.
+  std::shared_ptr<const engine::ZoneBook> zones_;
   mutable Random random_;
 };
 

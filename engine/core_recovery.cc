@@ -21,6 +21,7 @@ Result<void> Engine::Core::recover() {
     if (JobPtr job = recover(stored)) to_release.push_back(std::move(job));
     return true;
   });
+  if (!options_.deliver) return {};
   if (auto recovered = recover_unsettled(); !recovered) return recovered;
   for (const JobPtr& job : to_release) {
     release(job);
@@ -42,7 +43,15 @@ JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
         job ? control.error().detail : job.error().detail);
     return nullptr;
   }
+  if (auto zone = set_zone(**job); !zone) {
+    log(options_.log.get(), LogLevel::kError, "engine", "job '{}' is set aside, its rows stay: {}", stored.record.id,
+        zone.error().detail);
+    return nullptr;
+  }
   (*job)->number = stored.number;
+  (*job)->created = stored.record.created;
+  (*job)->data.drop();  // Read again when it is sent.
+  if (!control->pool.empty()) (*job)->moved_to = &*pool_names_.insert(control->pool).first;
   (*job)->paused = control->paused;
   (*job)->cancelled = control->cancelled;
   (*job)->expires = control->expires;
@@ -51,7 +60,7 @@ JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
     return nullptr;
   }
   if (!(*job)->campaign && CampaignStatus{.counts = spool().counts(stored.number)}.settled()) {
-    spool().erase(stored.number);  // Settled, or without rows: the process ended while it was taken, unanswered.
+    if (options_.deliver) spool().erase(stored.number);  // Settled, or without rows: the process ended while it was taken, unanswered.
     return nullptr;
   }
   add(*job);

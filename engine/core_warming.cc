@@ -16,7 +16,9 @@ constexpr Duration kFinishBelieved =
     std::chrono::seconds(5);  // A plan costs a look at every site of the job's providers.
 constexpr std::size_t kFinishesMax = 1'000;
 
-Error stopping() { return {ErrorCode::kUnavailable, "the engine is stopping"}; }
+Error stopping() {
+  return {ErrorCode::kUnavailable, "the engine is stopping, or this was asked from one of its own loops"};
+}
 
 }  // namespace
 
@@ -24,6 +26,10 @@ bool Engine::Core::on_worker(int index, const std::function<void(Worker&)>& task
   Worker& worker = *workers_[static_cast<std::size_t>(index)];
   net::Loop& loop = runtime().loop(index);
   if (loop.is_owner()) return task(worker), true;
+  // Two loops that wait for each other, from a LogSink say, would wait for ever.
+  for (int i = 0; i < runtime().workers(); ++i) {
+    if (runtime().loop(i).is_owner()) return false;
+  }
   // What a loop that stops does not run is destroyed with it, and the promise too, which ends the wait as well.
   const auto done = std::make_shared<bool>(false);
   std::promise<void> promise;
@@ -85,9 +91,10 @@ void Engine::Core::learn_late(const JobPtr& job, const std::string& domain, cons
   const warming::Signal signal{.kind = what};
   const int owner = owner_of(domain);
   runtime().loop(owner).post([this, owner, job, domain, signal] {
-    workers_[static_cast<std::size_t>(owner)]->find_provider(domain, [this, job, signal](const ProviderId& provider) {
-      const int at = owner_of(provider.name);
-      runtime().loop(at).post([worker = workers_[static_cast<std::size_t>(at)].get(), provider, job, signal] {
+    workers_[static_cast<std::size_t>(owner)]->find_provider(domain, [this, job, signal](const ProviderId* provider) {
+      if (provider == nullptr) return;
+      const int at = owner_of(provider->name);
+      runtime().loop(at).post([worker = workers_[static_cast<std::size_t>(at)].get(), provider = *provider, job, signal] {
         worker->learn_late(provider, job, signal);
       });
     });

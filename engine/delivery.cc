@@ -78,10 +78,12 @@ bounce::Verdict marked_verdict(std::uint8_t mark) {
 }  // namespace
 
 Delivery::Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression,
-                   RetrySchedule retries, Random random, Committed committed, std::shared_ptr<Gate> gate)
+                   const ErasedAddresses& erased, RetrySchedule retries, Random random, Committed committed,
+                   std::shared_ptr<Gate> gate)
     : loop_(loop),
       spool_(spool),
       suppressor_(spool, suppression),
+      erased_(erased),
       retries_(retries),
       random_(random),
       committed_(std::move(committed)),
@@ -94,13 +96,11 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
   const spool::Row& row = attempted.row;
   const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{std::string(carrier.provider)});
   const std::uint32_t attempt = row.attempts + (attempted.counts ? 1U : 0U);
-  const Next next = this->next(job, outcome, verdict, attempt);
-
-  learn(attempted, outcome, verdict, next.state);
+  Next next = this->next(attempted, outcome, verdict, attempt);
   Event event{.kind = next.kind,
               .time = loop_.now(),
               .job = job.id,
-              .campaign = job.campaign ? job.id : job.tag,
+              .campaign = std::string(job.campaign_id()),
               .account = job.account,
               .recipient = std::string(attempted.recipient),
               .row = row_number(row.key),
@@ -114,8 +114,17 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
               .tls = carrier.tls,
               .tls_verified = carrier.tls_verified,
               .due = next.due};
+  if (outcome.cause == Cause::kExpired && job.not_after != TimePoint{} && job.expires == job.not_after) {
+    event.outcome.detail = "the not_after of its schedule has passed";
+  }
   event.verdict.matched = {};  // A view into the caller's outcome, which the event outlives.
+  if (row.local.empty() || erased_.contains(row.key.job, attempted.recipient)) {
+    forget(event, next);
+  } else {
+    learn(attempted, outcome, verdict, next.state);
+  }
   if (!job.campaign) messages_.push_back(attempted.job);
+  if (next.state == spool::State::kDeferred) attempted.job->data.drop();  // Until it is tried again.
   if (spool::is_final(next.state)) attempted.job->rate.count(loop_.now(), 1);
   earliest_due_ = std::min(earliest_due_, next.state == spool::State::kDeferred ? next.due : TimePoint::max());
   add({.key = row.key,
@@ -126,6 +135,14 @@ bounce::Verdict Delivery::settle(const Attempted& attempted, const Outcome& outc
        .mark = mark_of(verdict),
        .event = encode_event(event)});
   return verdict;
+}
+
+// It was erased while it was on its way. Nothing is left to try again with.
+void Delivery::forget(Event& event, Next& next) const {
+  if (!spool::is_final(next.state)) next = {spool::State::kCancelled, EventKind::kCancelled, {}};
+  event.kind = next.kind;
+  event.due = {};
+  erase_recipient(event);
 }
 
 // What the recipient's address is known for from now on.
@@ -145,16 +162,30 @@ void Delivery::learn(const Attempted& attempted, const Outcome& outcome, const b
 
 // A recipient whose next attempt would come after its expiry is looked at once more exactly then. A single message's
 // recipients who were deferred together are tried again together, for they share transactions.
-Delivery::Next Delivery::next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict,
+Delivery::Next Delivery::next(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict,
                               std::uint32_t attempt) {
+  const Job& job = *attempted.job;
   const Fate fate = engine::fate(job, outcome, verdict);
   if (fate.state != spool::State::kDeferred) return {fate.state, fate.kind, {}};
   const TimePoint now = loop_.now();
   if (job.cancelled) return {spool::State::kCancelled, EventKind::kCancelled, {}};
-  if (job.expires <= now) return {spool::State::kExpired, EventKind::kExpired, {}};
+  if (job.expires <= now || retries_.last(attempt, job.attempts_max)) {
+    return {spool::State::kExpired, EventKind::kExpired, {}};
+  }
   Random of_message(job.uid.low + attempt);
   Random& random = job.campaign ? random_ : of_message;
-  return {fate.state, fate.kind, std::min(job.expires, now + retries_.after_attempt(attempt, random))};
+  const TimePoint due = job.opens(attempted.row.fields, now + retries_.after_attempt(attempt, random));
+  return {fate.state, fate.kind, std::min(job.expires, due)};
+}
+
+void Delivery::wait(const spool::Row& row, TimePoint until) {
+  earliest_due_ = std::min(earliest_due_, until);
+  add({.key = row.key,
+       .position = row.position,
+       .state = spool::State::kDeferred,
+       .attempts = row.attempts,
+       .due = until,
+       .mark = row.mark});
 }
 
 void Delivery::give_back(const spool::Row& row) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/timer_wheel.h"
+#include "engine/erased_addresses.h"
 #include "engine/events.h"
 #include "engine/gate.h"
 #include "engine/job.h"
@@ -36,11 +37,13 @@ class Delivery {
  public:
   // `committed` is called after each write, on any thread, with the earliest new due time (max(): none).
   using Committed = std::function<void(TimePoint earliest_due, const std::vector<JobPtr>& finished_messages)>;
-  Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression, RetrySchedule retries,
-           Random random, Committed committed, std::shared_ptr<Gate> gate);
+  Delivery(net::Loop& loop, spool::Spool& spool, const bounce::SuppressionPolicy& suppression,
+           const ErasedAddresses& erased, RetrySchedule retries, Random random, Committed committed,
+           std::shared_ptr<Gate> gate);
 
   bounce::Verdict settle(const Attempted& attempted, const Outcome& outcome, const Carrier& carrier);
   void give_back(const spool::Row& row);  // Claimed, not tried: queued again, the caller has it.
+  void wait(const spool::Row& row, TimePoint until);  // Not tried, and not before then: in the spool till then.
   void claim(std::vector<spool::RowKey> keys, Task durable);
   void report(const std::vector<warming::Decision>& decisions);
   void keep(spool::Snapshot snapshot, Task durable);  // With the next claim, or soon.
@@ -55,7 +58,8 @@ class Delivery {
     EventKind kind;
     TimePoint due{};
   };
-  Next next(const Job& job, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
+  Next next(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict, std::uint32_t attempt);
+  void forget(Event& event, Next& next) const;
   void learn(const Attempted& attempted, const Outcome& outcome, const bounce::Verdict& verdict, spool::State state);
   void add(spool::Settlement settlement);
   void flush_soon();
@@ -63,6 +67,7 @@ class Delivery {
   net::Loop& loop_;
   spool::Spool& spool_;
   Suppressor suppressor_;
+  const ErasedAddresses& erased_;
   RetrySchedule retries_;
   Random random_;
   Committed committed_;

@@ -19,6 +19,7 @@ Engine::~Engine() = default;
 Result<MessageId> Engine::submit(Message message) { return core_->submit(std::move(message)); }
 Result<ImportReport> Engine::start(Campaign campaign, RowSource& rows) { return core_->start(std::move(campaign), rows); }
 Result<CampaignStatus> Engine::status(std::string_view job) const { return core_->status(job); }
+std::vector<std::string> Engine::campaigns() const { return core_->campaigns(); }
 Result<void> Engine::pause(std::string_view campaign) { return core_->set_paused(campaign, true); }
 Result<void> Engine::resume(std::string_view campaign) { return core_->set_paused(campaign, false); }
 Result<void> Engine::cancel(std::string_view campaign) { return core_->cancel(campaign); }
@@ -35,6 +36,35 @@ std::optional<Suppressed> Engine::suppressed(std::string_view account, const Add
 Result<std::vector<OpenRecipient>> Engine::open_recipients(std::string_view job, std::size_t max) const {
   return core_->open_recipients(job, max);
 }
+Result<bool> Engine::unsuppress(std::string_view account, const Address& address) {
+  return core_->unsuppress(account, address);
+}
+Result<std::uint64_t> Engine::import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next) {
+  return core_->import_suppressions(next);
+}
+Result<void> Engine::export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const {
+  return core_->export_suppressions(visit);
+}
+Result<bool> Engine::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
+                          std::vector<QueuedRecipient>& out) const {
+  return core_->list(filter, cursor, max, out);
+}
+Result<QueueChange> Engine::fail(const QueueFilter& filter, std::string_view reason) {
+  return core_->fail(filter, reason);
+}
+Result<QueueChange> Engine::release(const QueueFilter& filter) { return core_->release(filter); }
+Result<std::uint64_t> Engine::move(const QueueFilter& filter, std::string_view pool) {
+  return core_->move(filter, pool);
+}
+Result<void> Engine::drain_egress(std::string_view address, bool draining) {
+  return core_->drain_egress(address, draining);
+}
+std::vector<EgressStatus> Engine::egress() const { return core_->egress(); }
+IntakePressure Engine::pressure() const { return core_->pressure(); }
+Result<AddressErased> Engine::erase_address(const Address& address, bool suppressions) {
+  return core_->erase_address(address, suppressions);
+}
+Result<void> Engine::erase_campaign(std::string_view campaign) { return core_->erase_campaign(campaign); }
 Result<warming::Explanation> Engine::explain(std::string_view ip, std::string_view provider) const {
   return core_->explain(ip, provider);
 }

@@ -98,6 +98,12 @@ std::string encode_decision(const warming::Decision& decision) {
   return std::move(writer.out);
 }
 
+void erase_recipient(Event& event) {
+  event.recipient.clear();
+  event.outcome.reply.text.clear();
+  event.outcome.detail.clear();
+}
+
 bool is_decision(std::string_view bytes) noexcept { return !bytes.empty() && bytes.front() == kDecisionMark; }
 
 Result<warming::Decision> decode_decision(std::string_view bytes) {
@@ -121,7 +127,7 @@ void EventDispatcher::subscribe(std::shared_ptr<EventSink> sink) {
 }
 
 void EventDispatcher::notify() {
-  if (!scheduled_.exchange(true)) executor_.post([this] { run(); });
+  if (deliver_ && !scheduled_.exchange(true)) executor_.post([this] { run(); });
 }
 
 void EventDispatcher::run() {

@@ -18,6 +18,8 @@ std::string encode_event(const Event& event);
 Result<Event> decode_event(std::string_view bytes);
 std::string encode_decision(const warming::Decision& decision);
 Result<warming::Decision> decode_decision(std::string_view bytes);
+// What it says of whom it was about goes: the address, and the words of servers and reports, which may repeat it.
+void erase_recipient(Event& event);
 bool is_decision(std::string_view bytes) noexcept;  // Which of the two it is.
 
 // Hands the outbox to the sinks in batches, on the runtime's events executor. An event leaves the outbox after every sink
@@ -25,7 +27,9 @@ bool is_decision(std::string_view bytes) noexcept;  // Which of the two it is.
 // Threads: any.
 class EventDispatcher {
  public:
-  EventDispatcher(spool::Spool& spool, Executor& executor) : spool_(spool), executor_(executor) {}
+  // Without `deliver` all stays in the outbox.
+  EventDispatcher(spool::Spool& spool, Executor& executor, bool deliver)
+      : spool_(spool), executor_(executor), deliver_(deliver) {}
 
   void subscribe(std::shared_ptr<EventSink> sink);
   void notify();  // The outbox has grown.
@@ -36,6 +40,7 @@ class EventDispatcher {
 
   spool::Spool& spool_;
   Executor& executor_;
+  const bool deliver_;
   std::atomic<bool> scheduled_{false};
   std::mutex mutex_;
   std::vector<std::shared_ptr<EventSink>> sinks_;

@@ -44,6 +44,7 @@ bool Feed::fill(spool::Spool& spool, std::size_t max) {
 spool::Row Feed::take() {
   spool::Row row = std::move(rows.back());
   rows.pop_back();
+  at_hand.less(1);
   if (rows.empty()) rows.shrink_to_fit();  // A feed that waits costs no rows.
   return row;
 }
@@ -278,6 +279,8 @@ std::vector<FeedPtr> FairQueue::take_ended(TimePoint now) {
 std::vector<FeedPtr> FairQueue::take_older(TimePoint since) {
   return take([since](const Feed& feed) { return feed.since <= since && !feed.job->paused; });
 }
+
+std::vector<FeedPtr> FairQueue::take_if(const std::function<bool(const Feed&)>& wanted) { return take(wanted); }
 
 std::vector<FeedPtr> FairQueue::take_all() {
   return take([](const Feed&) { return true; });

@@ -1,6 +1,8 @@
 // fair_queue.h - the rows waiting for one site, and whose turn it is.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -15,6 +17,32 @@
 
 namespace mailsbuddy::engine {
 
+// Counts rows in a total that others look at, for as long as they are in memory.
+class AtHand {
+ public:
+  AtHand() = default;
+  ~AtHand() { less(rows_); }
+  AtHand(const AtHand&) = delete;
+  AtHand& operator=(const AtHand&) = delete;
+
+  void count(std::shared_ptr<std::atomic<std::uint64_t>> total, std::uint64_t rows) {
+    less(rows_);
+    total_ = std::move(total);
+    rows_ = rows;
+    *total_ += rows;
+  }
+  void less(std::uint64_t rows) {
+    rows = std::min(rows, rows_);
+    if (rows == 0) return;
+    *total_ -= rows;
+    rows_ -= rows;
+  }
+
+ private:
+  std::shared_ptr<std::atomic<std::uint64_t>> total_;  // A feed may outlive the engine, in a task that never ran.
+  std::uint64_t rows_ = 0;
+};
+
 // A stream of one job's rows of one domain: some at hand, then what the spool's cursor still has.
 struct Feed {
   JobPtr job;
@@ -26,6 +54,7 @@ struct Feed {
   int route_failures = 0;        // In a row.
   TimePoint since{};             // When its rows could first have gone: at a site, and due.
   std::shared_ptr<const void> counted{};  // By who made it of domains that wait; null: by nobody.
+  AtHand at_hand{};              // Of rows that were due.
 
   std::uint64_t size() const noexcept { return rows.size() + unread; }
   // Reads more when none is at hand. False: the feed is at its end; or, if its size() is not 0, the disk cannot be read
@@ -75,6 +104,7 @@ class FairQueue {
   std::vector<FeedPtr> take_older(TimePoint since);  // Takes out what waits since then or longer and is not paused.
   std::vector<FeedPtr> take_all();
   // The least Feed::since of those that are neither paused nor kept back; max(): none. Looks at every feed.
+  std::vector<FeedPtr> take_if(const std::function<bool(const Feed&)>& wanted);
   TimePoint oldest(TimePoint now) const;
   std::uint64_t rows_of(const Job& job) const;
   std::uint64_t all_rows() const;

@@ -108,7 +108,8 @@ SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, 
 }
 
 Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
-                                 const SeenAddresses& stored) {
+                                 const SeenAddresses& stored,
+                                 const std::function<Result<void>(const RowView&)>& check) {
   ImportReport report;
   SeenAddresses seen(seed);
   Pending pending;
@@ -134,6 +135,10 @@ Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::Jo
     auto fields = pack(row, columns);
     if (!fields) {
       refuse(row, fields.error().detail);
+      continue;
+    }
+    if (auto checked = check ? check(row) : Result<void>(); !checked) {
+      refuse(row, checked.error().detail);
       continue;
     }
     const std::string normalised = ascii::to_lower(address->str());

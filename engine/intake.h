@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +38,9 @@ SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, 
 
 // Reads `rows` to the end into `job`; those in `stored` it has. Errors: the source's or the spool's; the job then holds
 // some of the rows.
+// `check` says what else is wrong with a row.
 Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
-                                 const SeenAddresses& stored);
+                                 const SeenAddresses& stored,
+                                 const std::function<Result<void>(const RowView&)>& check);
 
 }  // namespace mailsbuddy::engine

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/fields.h"
+
 namespace mailsbuddy::engine {
 namespace {
 
@@ -10,6 +12,35 @@ std::int64_t seconds_of(TimePoint time) {
 }
 
 }  // namespace
+
+TimePoint Job::opens(std::string_view fields, TimePoint at) const {
+  if (windows.empty() || zone_column == 0) return opens(at);
+  std::vector<std::string_view> values;
+  unpack_fields(fields, values);
+  const std::string_view name = values.size() < zone_column ? std::string_view() : values[zone_column - 1];
+  if (name.empty()) return engine::opens(windows, zone, at);
+  const auto own = zones->zone(name);  // It was checked when the row came; a name may be known no more.
+  return engine::opens(windows, own ? *own : zone, at);
+}
+
+void MessageData::set(std::string data, std::shared_ptr<std::atomic<std::uint64_t>> total) {
+  drop();
+  const std::lock_guard lock(mutex_);
+  data_ = std::make_shared<const std::string>(std::move(data));
+  total_ = std::move(total);
+  if (total_ != nullptr) total_->fetch_add(data_->size(), std::memory_order_relaxed);
+}
+
+void MessageData::drop() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (data_ != nullptr && total_ != nullptr) total_->fetch_sub(data_->size(), std::memory_order_relaxed);
+  data_.reset();
+}
+
+std::shared_ptr<const std::string> MessageData::get() const {
+  const std::lock_guard lock(mutex_);
+  return data_;
+}
 
 void SettleRate::count(TimePoint now, std::uint64_t settled) {
   const std::lock_guard lock(mutex_);

@@ -63,9 +63,14 @@ Lane::~Lane() {
 
 bool Lane::cold() const { return site_.provider().pacer.cold(egress_.number); }
 
-bool Lane::exhausted(TimePoint now) const { return site_.provider().pacer.exhausted(egress_.number, now); }
+bool Lane::draining() const { return worker_.draining(egress_.number); }
+
+bool Lane::exhausted(TimePoint now) const {
+  return draining() || site_.provider().pacer.exhausted(egress_.number, now);
+}
 
 TimePoint Lane::ready_at(TimePoint now, bool above_cap) const {
+  if (draining()) return warming::kNever;
   warming::Pacer& pacer = site_.provider().pacer;
   return above_cap ? pacer.next_over_cap(egress_.number, {}, now) : pacer.next(egress_.number, {}, now);
 }
@@ -89,7 +94,7 @@ bool Lane::full(TimePoint now) const {
 }
 
 bool Lane::too_many(TimePoint now) const {
-  return egress_.connections > site_.provider().pacer.connections(egress_.number, now);
+  return draining() || egress_.connections > site_.provider().pacer.connections(egress_.number, now);
 }
 
 bool Lane::proven() const {
@@ -98,7 +103,7 @@ bool Lane::proven() const {
 }
 
 bool Lane::reachable(TimePoint now) const {
-  return set_aside_until_ <= now && site_.provider().pacer.connections(egress_.number, now) > 0;
+  return !draining() && set_aside_until_ <= now && site_.provider().pacer.connections(egress_.number, now) > 0;
 }
 
 void Lane::quit_idle() {
@@ -254,19 +259,9 @@ bool Lane::withdrawn(smtp::Pool& pool, smtp::ConnectionId id) {
   if (!front.ahead) return false;
   Prepared& message = *front.message;
   const std::size_t named = message.recipients();
-  JobPtr job;  // Of those who have a permit that is not used: who had a reply may have lost theirs with its row.
-  std::size_t permits = 0;
-  each_recipient(message, [&](const Prepared& each) {
-    if (each.part != Part::kOpen) return;
-    job = each.job;
-    ++permits;
-  });
-  std::uint64_t bytes = message.part == Part::kOpen ? message.wire.size() : 0;
   const bool gone = site_.stopped(message, worker_.now());
   if (!gone && message.recipients() == named) return false;
-  for (; permits > 0; --permits) {
-    site_.provider().pacer.refund(egress_.number, site_.draw(*job, std::exchange(bytes, 0)), front.sent_at);
-  }
+  // No permit comes back: the server has accepted these recipients, and counts them.
   PreparedPtr rest = gone ? nullptr : std::move(front.message);
   connections_.erase(id);
   pool.drop(id);

@@ -18,8 +18,9 @@ std::string leading_headers(const Prepared& prepared, TimePoint now) {
 
 }  // namespace
 
-Maker::Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys)
-    : verp_key_(verp_key), max_message_bytes_(max_message_bytes), keys_(std::move(keys)) {}
+Maker::Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys,
+             Load load)
+    : verp_key_(verp_key), max_message_bytes_(max_message_bytes), load_(std::move(load)), keys_(std::move(keys)) {}
 
 void Maker::set_keys(std::shared_ptr<const dkim::KeyRing> keys) {
   const std::lock_guard lock(keys_mutex_);
@@ -89,13 +90,20 @@ void Maker::make(Prepared& prepared, TimePoint now) const {
     prepared.failure = Outcome{.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = std::move(detail)};
   };
   std::string rendered;
+  std::shared_ptr<const std::string> data;
   if (job.campaign) {
     if (auto made = render(prepared, now, rendered); !made) return fail(Cause::kRenderFailed, made.error().detail);
   } else {
+    data = job.data.get();
+    if (data == nullptr) data = load_(job);
+    if (data == nullptr) {
+      prepared.unread = true;
+      return;
+    }
     prepared.mail_from = job.sender;
     each_recipient(prepared, [](Prepared& each) { each.dsn = unpack_report(each.row.fields); });
   }
-  std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(job.data);
+  std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(*data);
   std::string seven_bit;
   if (prepared.seven_bit && !is_ascii(message)) {  // Before it is signed: what comes after breaks a signature.
     if (auto made = to_seven_bit(message)) {

@@ -1,6 +1,7 @@
 // maker.h - from a row to the bytes on the wire: render, sign, dot-stuff. Runs on the CPU pool.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,7 +21,9 @@ constexpr spool::RowKey row_key(spool::JobNumber job, std::uint64_t row_number) 
 // Threads: any.
 class Maker {
  public:
-  Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys);
+  // A single message's data that is not in memory; null: it cannot be read now. Threads: any.
+  using Load = std::function<std::shared_ptr<const std::string>(const Job&)>;
+  Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys, Load load);
   void make(Prepared& prepared, TimePoint now) const;
 
   // From the next message on these sign; one that is being signed ends with those it began with. Null: unsigned.
@@ -36,6 +39,7 @@ class Maker {
 
   bounce::VerpKey verp_key_;
   std::size_t max_message_bytes_;
+  Load load_;
   mutable std::mutex keys_mutex_;
   std::shared_ptr<const dkim::KeyRing>
       keys_;  // Held by each that signs, so that a ring lives until its last signature.

@@ -42,6 +42,7 @@ struct Prepared {
   bool smtputf8 = false;
   smtp::RecipientDsn dsn;          // Into `row`.
   std::string stays_eight_bit;     // Why it could not be made 7-bit.
+  bool unread = false;             // Its data could not be read from the spool: to be made again.
   std::optional<Outcome> failure;  // It could not be made: stage kMake.
 
   // While it is under way with several recipients: all of them, as the session was given them. Views into this.

@@ -39,7 +39,9 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
       gate_([this](const Job& job) {
         const TimePoint now = worker_.now();
         const TimePoint at = provider_.pacer.next_named(draw_of(job, hosts_, 0), now);
-        return at > now + kMakeAhead ? at - kMakeAhead : TimePoint{};
+        const TimePoint opens = job.opens(now);
+        const TimePoint made = at > now + kMakeAhead ? at - kMakeAhead : TimePoint{};
+        return opens > now ? std::max(opens, made) : made;
       }),
       reroute_at_(worker.now() + kRouteAgeMax),
       timer_([this] { pump(); }) {
@@ -65,6 +67,7 @@ void Site::push(FeedPtr feed, std::chrono::seconds ttl) {
   const bool first = queue_.empty() && engaged_.empty() && rest_.empty();
   reroute_at_ = first ? until : std::min(reroute_at_, until);
   if (feed->since == TimePoint{}) feed->since = worker_.now();
+  windows_ |= !feed->job->windows.empty();
   queue_.push(std::move(feed));
 }
 
@@ -112,7 +115,7 @@ bool Site::unused(TimePoint now) const {
 
 const FairQueue::Gate& Site::gate() const {
   static const FairQueue::Gate kOpen;
-  return provider_.pacer.any_names(worker_.now()) ? gate_ : kOpen;
+  return gated(worker_.now()) ? gate_ : kOpen;
 }
 
 std::uint64_t Site::waiting() const {
@@ -177,6 +180,18 @@ void Site::pump() {
   if (unused(now)) worker_.retire(*this);
 }
 
+void Site::quit_draining() {
+  for (const auto& lane : lanes_) lane->quit_draining();
+}
+
+void Site::send_home() {
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    for (FeedPtr& feed : queue->take_if([this](const Feed& each) { return misplaced(*each.job); })) {
+      worker_.route_again(std::move(feed));
+    }
+  }
+}
+
 void Site::quit_spare() {
   if (waiting() > 0) return;
   for (const auto& lane : lanes_) lane->quit_idle();
@@ -213,12 +228,20 @@ bool Site::stopped(Prepared& message, TimePoint now) {
 
 bool Site::stopped_alone(Prepared& recipient, const std::optional<Outcome>& failure, TimePoint now) {
   const Job& job = *recipient.job;
+  if (worker_.gone(recipient.row)) {  // It has had its event.
+    let_go(recipient, now);
+    return true;
+  }
   Outcome outcome;
   bool tried = false;
-  if (job.cancelled) {
+  if (job.cancelled || recipient.row.local.empty() || worker_.erased(job.number, recipient.recipient)) {
     outcome = not_tried(Cause::kCancelled);
   } else if (job.expires <= now) {
     outcome = not_tried(Cause::kExpired);
+  } else if (const TimePoint opens = job.opens(recipient.row.fields, now); opens > now) {
+    let_go(recipient, now);
+    worker_.delivery().wait(recipient.row, std::min(opens, job.expires));
+    return true;
   } else if (worker_.spool().suppressed(job.account, ascii::to_lower(recipient.recipient))) {
     outcome = not_tried(Cause::kSuppressed);
   } else if (failure) {
@@ -241,7 +264,7 @@ void Site::review() {
     for (std::size_t left = ahead.ready.size(); left > 0; --left) {
       PreparedPtr prepared = take_ready(ahead, 0);
       if (stopped(*prepared, now)) continue;
-      if (prepared->job->paused) {
+      if (prepared->job->paused || misplaced(*prepared->job)) {
         push_front(*prepared);
       } else {
         ready_bytes_ += prepared->wire.size();
@@ -249,6 +272,7 @@ void Site::review() {
       }
     }
   }
+  send_home();
 }
 
 void Site::lane_failed(const Outcome& outcome) {
@@ -338,9 +362,10 @@ void Site::arm(TimePoint now) {
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
     if (!queue->empty()) wake = std::min({wake, queue->earliest_expiry(), reroute_at_});
     if (queue->unread() && !queue->empty()) wake = std::min(wake, now + kUnreadAgain);
-    if (provider_.pacer.any_names(now)) at(queue->opens_at(now));
+    if (gated(now)) at(queue->opens_at(now));
   }
   at(ready_opens_);
+  if (again_) wake = now;
   const bool work = waiting() > 0;
   const bool anyway = work && mixed_ && above_cap(now);
   for (const auto& lane : lanes_) {

@@ -53,6 +53,9 @@ class Lane final : public smtp::PoolHandler {
   int ready_connections() const noexcept { return static_cast<int>(connections_.size()); }
   std::size_t appetite(TimePoint now) const;  // Messages that its connections will soon carry.
   void quit_idle();
+  void quit_draining() {
+    if (draining()) quit_idle();
+  }
   TimePoint set_aside_until() const noexcept { return set_aside_until_; }
   int failures() const noexcept { return failures_; }
   bool hopeless() const noexcept { return hopeless_; }  // What it failed for last will not pass.
@@ -95,6 +98,7 @@ class Lane final : public smtp::PoolHandler {
   void refund(const Sending& sending, const Prepared& recipient);
   void learn(const Outcome& outcome, const bounce::Verdict& verdict, Sending* sending = nullptr,
              const Prepared* recipient = nullptr);
+  bool draining() const;
   bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
@@ -139,6 +143,7 @@ class Site {
   bool may_join(const Lane& lane, const Prepared& recipient, TimePoint now) const;  // Go with one that goes now, too.
   void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
   void give_back_ready();                           // What is made, and on no connection.
+  void quit_draining();                             // Idle connections of egress IPs that are to be used no more.
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
@@ -168,6 +173,7 @@ class Site {
   static constexpr std::size_t kLookAheadMax = 1024;     // Messages made before they can be sent.
   static constexpr std::size_t kLookAheadBytesMax = 16u << 20;  // The same in octets, but for one message.
   static constexpr std::size_t kMessageBytes = 64u << 10;       // The guess for the first.
+  static constexpr std::size_t kLookedAtMax = 2000;  // Rows pulled at a time, however few of them may go.
   static constexpr std::uint64_t kWantedMax = 1000;             // Rows counted to see how many connections they need.
   static constexpr Duration kMakeAhead = std::chrono::milliseconds(100);  // Of a name's permit: to be made until then.
   static constexpr Duration kHeldBackMax = std::chrono::seconds(1);       // What must wait longer, made, is given back.
@@ -213,10 +219,13 @@ class Site {
   TimePoint oldest(TimePoint now) const;
 
   const FairQueue::Gate& gate() const;
+  bool gated(TimePoint now) const { return windows_ || provider_.pacer.any_names(now); }
   std::optional<Pulled> pull(Priority priority, std::size_t& rest_wanted, TimePoint now);
   void give_back_blocked(TimePoint now);
   PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
+  bool misplaced(const Job& job) const { return job.current_pool() != pool_; }  // It was moved to another pool.
+  void send_home();  // The rows of such.
   void settle_feeds(std::vector<FeedPtr> ended);
   void give_up(const Outcome& outcome);
   void reroute(TimePoint now);
@@ -251,6 +260,8 @@ class Site {
   FairQueue rest_;
   std::uint64_t sifted_ = 0;        // Rows that went to `rest_` and were not pulled yet, about.
   FairQueue::Gate gate_;
+  bool windows_ = false;            // Some of its campaigns have, or had: their rows are looked at before they are pulled.
+  bool again_ = false;              // The last refill() found many rows whose windows are closed, and stopped.
   bool mixed_ = false;              // There are cold IPs, or were: not every lane may carry everything.
   int connections_max_ = 0;         // By the settings for sites.
   TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.

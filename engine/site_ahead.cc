@@ -8,6 +8,7 @@
 namespace mailsbuddy::engine {
 namespace {
 
+constexpr Duration kReadAgain = std::chrono::seconds(30);  // After a message could not be read from the disk.
 constexpr Priority kPriorities[] = {Priority::kTransactional, Priority::kBulk};
 
 }  // namespace
@@ -117,6 +118,7 @@ std::optional<Pulled> Site::pull(Priority priority, std::size_t& rest_wanted, Ti
 // Only what a ready connection will soon carry is expanded: thousands of sites that are still connecting, or never
 // will, hold rows and no messages.
 void Site::refill(TimePoint now) {
+  again_ = false;
   std::size_t appetite = 0;
   for (const auto& lane : lanes_) appetite += lane->appetite(now);
   if (appetite == 0) return;
@@ -133,7 +135,12 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
   const auto bytes = [&] {
     return ready_bytes_ + (ahead_[0].preparing + ahead_[1].preparing + batch.size()) * message_bytes_;
   };
+  std::size_t left = kLookedAtMax;
   while (ahead.size() + batch.size() < target && (bytes() < kLookAheadBytesMax || ahead.size() + batch.size() == 0)) {
+    if (left-- == 0) {
+      again_ = true;
+      break;
+    }
     auto pulled = pull(priority, rest_wanted, now);
     if (!pulled) break;
     const bool more = pulled->more;
@@ -200,11 +207,20 @@ void Site::put_back(PreparedPtr message) {
 
 void Site::made(std::vector<PreparedPtr> batch) {
   const TimePoint now = worker_.now();
+  bool moved = false;
   for (PreparedPtr& prepared : batch) {
     LookAhead& ahead = ahead_[static_cast<std::size_t>(prepared->job->priority)];
     --ahead.preparing;
     if (stopped(*prepared, now)) continue;
-    if (prepared->job->paused) {
+    if (prepared->unread) {  // No attempt: the disk may let it be read later.
+      each_recipient(*prepared, [&](Prepared& each) {
+        let_go(each, now);
+        worker_.delivery().wait(each.row, now + kReadAgain);
+      });
+      continue;
+    }
+    if (prepared->job->paused || misplaced(*prepared->job)) {
+      moved |= misplaced(*prepared->job);
       push_front(*prepared);
       continue;
     }
@@ -212,6 +228,7 @@ void Site::made(std::vector<PreparedPtr> batch) {
     ready_bytes_ += prepared->wire.size();
     ahead.ready.push_back(std::move(prepared));
   }
+  if (moved) send_home();
   charge();
   pump();
 }

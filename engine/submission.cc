@@ -73,7 +73,7 @@ class SubmissionHandler final : public ListenHandler, public std::enable_shared_
 
   smtp::Pressure pressure() override {
     const bool full = options_.open_rows_max != 0 && engine_.open_rows() >= options_.open_rows_max;
-    return full ? smtp::Pressure::kFull : smtp::Pressure::kNone;
+    return full || engine_.pressure().refuses ? smtp::Pressure::kFull : smtp::Pressure::kNone;
   }
 
  private:

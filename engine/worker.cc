@@ -19,9 +19,9 @@ Worker::Worker(const Shared& shared, int index)
       transport_(shared.runtime.transport(index)),
       resolver_(shared.runtime.resolver(index)),
       random_(shared.runtime.seed() + static_cast<std::uint64_t>(index)),
-      retries_(shared.options.first_retry),
-      delivery_(loop_, shared.spool, shared.options.suppression, retries_, Random(random_()), shared.committed,
-                shared.gate),
+      retries_(shared.options.first_retry, static_cast<std::uint64_t>(shared.options.attempts_max)),
+      delivery_(loop_, shared.spool, shared.options.suppression, shared.erased, retries_, Random(random_()),
+                shared.committed, shared.gate),
       tls_(shared.options, shared.runtime, index),
       router_(smtp::Router::make(resolver_, router_options(shared.options), tls_.sources())
                   .value()),  // Core::open() has tried it.
@@ -69,8 +69,9 @@ void Worker::route_next() {
         if (!stopped_) route_next();
       });
     }
-    if (feed->job->not_before > now()) {
-      const TimePoint until = feed->job->not_before;
+    const TimePoint opens = feed->job->opens(std::max(now(), feed->job->not_before));
+    if (opens > now() && feed->job->expires > now()) {
+      const TimePoint until = std::min(opens, feed->job->expires);
       set_aside(std::move(feed), until);
       continue;
     }
@@ -119,13 +120,16 @@ FeedPtr Worker::next_unrouted() {
   return nullptr;
 }
 
-TimePoint Worker::opens(const Job& job) const { return job.paused ? TimePoint::max() : job.not_before; }
+TimePoint Worker::opens(const Job& job) const {
+  return job.paused ? TimePoint::max() : job.opens(std::max(now(), job.not_before));
+}
 
 void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   if (stopped_) return;
   if (shared_.snapshots) {
     if (auto policies = tls_.save(now())) delivery_.keep(*std::move(policies), [] {});
   }
+  if (answer.route) shared_.known_providers.learn(feed->domain_number, answer.route->provider.name);
   // Also what expired is routed: its event says at whom.
   if (feed->job->expires <= now()) {
     return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
@@ -207,10 +211,11 @@ void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
 void Worker::deliver(FeedPtr feed, smtp::Route route) {
   if (stopped_) return;
   // A pool's name holds no NUL, so that the key stays injective.
-  const std::string key = feed->job->pool + '\0' + route.site;
+  const std::string& pool = feed->job->current_pool();
+  const std::string key = pool + '\0' + route.site;
   auto& site = sites_[key];
   if (site == nullptr) {
-    site = std::make_unique<Site>(*this, provider(route.provider), key, route, feed->job->pool);
+    site = std::make_unique<Site>(*this, provider(route.provider), key, route, pool);
   }
   if (shared_.options.tls_reports) site->know_tls(feed->domain, route.tls);
   site->push(std::move(feed), route.ttl);
@@ -335,10 +340,12 @@ void Worker::retire(Site& site) {
 // Time and commands
 
 void Worker::hand_out_due() {
-  if (stopped_) return;
+  if (stopped_ || !shared_.options.deliver) return;
   constexpr std::size_t kAtOnce = 1024;
+  // What is due is read whole: so much of it is in memory, and the rest waits on disk until some of that has gone.
+  constexpr std::uint64_t kAtHandMax = 500'000;
   std::vector<spool::Row> rows;
-  spool().take_due(now(), kAtOnce, rows);
+  if (*shared_.due_at_hand < kAtHandMax) spool().take_due(now(), kAtOnce, rows);
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[{row.key.job, row.key.domain}];
@@ -348,7 +355,9 @@ void Worker::hand_out_due() {
     feed->rows.push_back(std::move(row));
   }
   for (auto& [key, feed] : feeds) {
-    if (feed->job != nullptr) shared_.route(std::move(feed));
+    if (feed->job == nullptr) continue;
+    feed->at_hand.count(shared_.due_at_hand, feed->rows.size());
+    shared_.route(std::move(feed));
   }
   const TimePoint next = spool().next_due();
   if (next == TimePoint::max()) return;
@@ -360,18 +369,43 @@ void Worker::hand_out_due() {
 void Worker::cancel_waiting(const JobPtr& job) {
   std::map<spool::DomainNumber, FeedPtr> feeds;
   std::vector<spool::Row> rows;
-  spool().take_waiting(job->number, SIZE_MAX, rows);
+  spool().take_waiting(job->number, kSettleAtOnce, rows);
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[row.key.domain];
     if (feed == nullptr) feed = make_feed(job, row.key.domain, spool().domain_name(row.key.domain));
     feed->rows.push_back(std::move(row));
   }
   for (auto& [domain, feed] : feeds) settled_if_ended(feed);
+  if (rows.empty()) return;
+  loop_.post([this, job] {
+    if (!stopped_) cancel_waiting(job);
+  });
+}
+
+bool Worker::gone(const spool::Row& row) const {
+  if (!shared_.withdrawn.load(std::memory_order_relaxed)) return false;
+  const auto state = shared_.spool.state(row.key);
+  return !state || spool::is_final(*state);
+}
+
+void Worker::drain_egress() {
+  if (stopped_) return;
+  for (auto& [key, site] : sites_) {
+    site->change();
+    site->quit_draining();
+    site->pump();
+  }
+}
+
+int Worker::connections(std::size_t egress) const {
+  int open = 0;
+  for (const auto& [id, each] : providers_) open += each->egress[egress].connections;
+  return open;
 }
 
 void Worker::wake(const JobPtr& job) {
   if (stopped_) return;
-  if (job->cancelled) {
+  if (job != nullptr && job->cancelled) {
     delivery_.flush();  // What this worker deferred a moment ago is in the spool, to be found there.
     cancel_waiting(job);
   }

@@ -13,7 +13,9 @@
 #include "core/base/log.h"
 #include "core/base/timer_wheel.h"
 #include "engine/delivery.h"
+#include "engine/erased_addresses.h"
 #include "engine/fair_queue.h"
+#include "engine/known_providers.h"
 #include "engine/maker.h"
 #include "engine/provider.h"
 #include "engine/site.h"
@@ -47,6 +49,12 @@ struct Shared {
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
   Delivery::Committed committed;
   std::shared_ptr<Gate> gate;                                // Closed before anything here goes.
+  KnownProviders& known_providers;
+  // Rows were settled that somebody may have: who is to send one looks whether it is final.
+  const std::atomic<bool>& withdrawn;
+  const ErasedAddresses& erased;
+  const std::deque<std::atomic<bool>>& draining;             // As options.egress.
+  std::shared_ptr<std::atomic<std::uint64_t>> due_at_hand;   // Rows that were due and are in memory.
   bool snapshots = false;                                    // The spool may outlive this engine.
   TimePoint started{};
   const std::atomic<bool>& stopping;                         // The engine is being destroyed.
@@ -72,7 +80,10 @@ class Worker {
   void change(const std::shared_ptr<const warming::Settings>& settings);
   // What came back by mail about a row of `job`: nobody knows which IP had sent it.
   void learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& signal);
-  void find_provider(const std::string& domain, std::function<void(const ProviderId&)> found);  // Not called: unknown.
+  // Null: its DNS does not say, now. Not called: the worker is stopping.
+  void find_provider(const std::string& domain, std::function<void(const ProviderId*)> found);
+  void drain_egress();                               // Which egress IPs are draining has changed.
+  int connections(std::size_t egress) const;         // Open or opening, at all providers.
   // Rows of `job` that wait at each provider, and of how many jobs rows wait there.
   struct Backlog {
     ProviderId provider;
@@ -84,7 +95,7 @@ class Worker {
   };
   void backlog(const Job& job, std::vector<Backlog>& out);
 
-  void wake(const JobPtr& job);                    // It was paused, resumed or cancelled: look at everything again.
+  void wake(const JobPtr& job);  // It was paused, resumed, cancelled or moved: look at everything again. Null: many were.
   void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
 
   void stop();                                     // Closes every connection; nothing follows.
@@ -104,6 +115,10 @@ class Worker {
   void report(Provider& provider);         // The controller's new decisions.
   void keep_snapshot(Provider& provider);  // If one is due.
   const PoolOptions& pool_options(std::string_view pool) const;
+  bool draining(std::size_t egress) const { return shared_.draining[egress].load(std::memory_order_relaxed); }
+  // Settled by a command meanwhile.
+  bool gone(const spool::Row& row) const;
+  bool erased(spool::JobNumber job, std::string_view address) const { return shared_.erased.contains(job, address); }
   void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
   void route_again(FeedPtr feed) { shared_.route(std::move(feed)); }
 
@@ -142,7 +157,7 @@ class Worker {
   void count_unroutable(const std::string& domain, const smtp::RouteAnswer& answer);  // For its MTA-STS policy.
   void set_aside(FeedPtr feed, TimePoint until);
   void wake_aside();
-  void cancel_waiting(const JobPtr& job);
+  void cancel_waiting(const JobPtr& job);  // Some now, the rest when those are settled.
   bool settled_if_ended(FeedPtr& feed);
   Provider& provider(const ProviderId& id);
   void stage_snapshot(Provider& provider);

@@ -157,7 +157,7 @@ void Worker::learn_late(const ProviderId& id, const JobPtr& job, const warming::
   Provider& at = *found->second;
   std::vector<std::size_t> ips;
   for (const Egress& each : at.egress) {
-    if (each.ip->pool == job->pool) ips.push_back(each.number);
+    if (each.ip->pool == job->current_pool()) ips.push_back(each.number);
   }
   if (ips.empty()) return;
   signal.sender_domain = job->from_domain;
@@ -165,10 +165,10 @@ void Worker::learn_late(const ProviderId& id, const JobPtr& job, const warming::
   report(at);
 }
 
-void Worker::find_provider(const std::string& domain, std::function<void(const ProviderId&)> found) {
+void Worker::find_provider(const std::string& domain, std::function<void(const ProviderId*)> found) {
   if (stopped_) return;
   router_.route(domain, [this, found = std::move(found)](const smtp::RouteAnswer& answer) {
-    if (!stopped_ && answer.route) found(answer.route->provider);
+    if (!stopped_) found(answer.route ? &answer.route->provider : nullptr);
   });
 }
 
@@ -185,7 +185,7 @@ void Worker::backlog(const Job& job, std::vector<Backlog>& out) {
     if (found.rows == 0) continue;
     found.jobs = std::max<std::size_t>(1, jobs.size());
     for (const Egress& egress : each->egress) {
-      if (egress.ip->pool != job.pool) continue;
+      if (egress.ip->pool != job.current_pool()) continue;
       if (auto explained = each->pacer.explain(egress.ip->address, now())) found.paces.push_back(*std::move(explained));
     }
     out.push_back(std::move(found));

@@ -52,6 +52,7 @@ struct EngineOptions {
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned. See Engine::set_keys().
   std::chrono::seconds max_age{5 * 86'400};     // Then kExpired (RFC 5321 4.5.4.1).
   std::chrono::seconds first_retry{600};        // The wait after a first deferral; it doubles up to twelve times this.
+  int attempts_max = 0;                         // Then kExpired, with the last reply. 0: max_age alone ends it.
   std::size_t max_message_bytes = 25u << 20;    // Larger: kInvalidArgument.
   smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;  // What every domain gets, at least. kNone: and nothing more.
   smtp::TlsPolicies tls_policies{};             // What domains publish, and what is said of single ones here. docs/tls.md.
@@ -79,6 +80,14 @@ struct EngineOptions {
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
   std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
   std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
+  // False: nothing is begun, and what is in the spool stays as it is: to look at it and to command it while no other engine
+  // has it. Needs no egress IP; submit() and start() refuse.
+  bool deliver = true;
+  // Zones by name ("Europe/Berlin"), for Schedule and rows. Empty: offsets alone ("+02:00") and UTC are known.
+  std::function<Result<Zone>(std::string_view name)> find_zone{};
+  // Caps: with more, submit() and start() refuse (kResourceExhausted) until it is less; what was taken goes on.
+  std::uint64_t outbox_events_max = 10'000'000; // Events that the sinks have not taken. 0: no cap.
+  std::uint64_t memory_max_bytes = 0;           // What the allocator has given out to the whole process. 0: no cap.
   // As by subscribe(), before anything goes: they also have the events that the engine before did not hand over. What
   // comes while there is no sink at all is dropped.
   std::vector<std::shared_ptr<EventSink>> sinks{};
@@ -107,6 +116,28 @@ struct ListHeaders {
   std::string feedback_id{};        // Google's Feedback-ID; empty: "campaign:account:bulk:mailsbuddy".
 };
 
+// A part of the week in which mail goes out.
+struct DeliveryWindow {
+  std::uint8_t weekdays = 0b111'1111;    // Bit 0: Monday, to bit 6: Sunday. Of the day on which it begins.
+  std::chrono::minutes from{0};          // Since midnight, on the clock on the wall: 9 h is 540.
+  std::chrono::minutes to{24 * 60};      // Not in it. Not after `from`: on the next day.
+};
+
+// When a campaign's mail goes out. What waits for its time is in the spool and costs no memory.
+struct Schedule {
+  TimePoint start_at{};                  // Not earlier. max_age counts from then.
+  TimePoint not_after{};                 // Then kExpired. 0: max_age alone.
+  std::vector<DeliveryWindow> windows{}; // None: at any time. Up to kWindowsMax.
+  Zone zone{};                           // Of the clock on the wall.
+  // The recipient's clock instead: a column that says "+02:00", or a name that EngineOptions::find_zone knows; empty in a row:
+  // `zone`. A row that says anything else is a bad one.
+  std::string zone_field{};
+
+  static constexpr std::size_t kWindowsMax = 64;
+  // "mon-fri 09:00-17:30, sat 10:00-12:00": windows. Errors: kInvalidArgument.
+  static Result<std::vector<DeliveryWindow>> parse_windows(std::string_view text);
+};
+
 struct Campaign {
   std::string id;                       // Chosen by the caller, unique. Required.
   std::string account;                  // Fairness and suppression are per account.
@@ -117,6 +148,8 @@ struct Campaign {
   Priority priority = Priority::kBulk;
   OnUnknown on_unknown = OnUnknown::kResend;
   std::string address_field{};          // A further name under which templates read the row's address: "email".
+  int attempts_max = 0;                 // Of a recipient, instead of EngineOptions::attempts_max; 0: that.
+  Schedule schedule{};
 };
 
 // A campaign's Template from its content and its list headers, which are added to it.
@@ -141,6 +174,7 @@ struct Message {
   OnUnknown on_unknown = OnUnknown::kResend;
   std::string campaign{};               // What it belongs to: a word for its events, nothing else.
   TimePoint not_before{};               // Not sent earlier. max_age counts from then.
+  int attempts_max = 0;                 // Of a recipient, instead of EngineOptions::attempts_max; 0: that.
   bool require_tls = false;             // REQUIRETLS (RFC 8689): over verified TLS to servers that offer it, or not at all.
   smtp::DsnReturn ret = smtp::DsnReturn::kUnspecified;  // RFC 3461 4.3, where DSN is offered.
   std::string envid{};                  // RFC 3461 4.4, likewise. Printable, up to 100 octets as xtext. Empty: none.
@@ -248,9 +282,17 @@ struct CampaignStatus {
 enum class SuppressionReason : std::uint8_t { kManual, kUnsubscribe, kComplaint, kHardBounce, kSoftBounces };
 std::string_view to_string(SuppressionReason reason) noexcept;  // "manual", "unsubscribe", ...
 
+std::optional<SuppressionReason> parse_suppression_reason(std::string_view name) noexcept;
+
 struct Suppressed {
   SuppressionReason reason = SuppressionReason::kManual;
   TimePoint since{};
+};
+
+struct SuppressionEntry {
+  std::string account;  // "*": every one.
+  std::string address;  // Or spool::kHashedPrefix and the hash.
+  Suppressed suppressed{};
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -290,6 +332,63 @@ struct OpenRecipient {
   std::string address;
   spool::State state = spool::State::kQueued;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The queue
+
+// Which recipients a question or a command is about: those to which all of it applies. Empty fields: any.
+struct QueueFilter {
+  static constexpr std::uint32_t kOpen = 0b1111;  // Queued, claimed, deferred, held.
+
+  std::string job{};        // A campaign's id, or a message's as text.
+  std::string account{};
+  std::string pool{};       // Of egress IPs, as the campaign or message has it now.
+  std::string domain{};     // Lower case, A-label form.
+  std::string address{};    // Whole.
+  std::string provider{};   // As Event::provider. Domains that were not sent to since the engine opened are looked up.
+  std::uint32_t states = kOpen;  // Bits by spool::State: 1 << kQueued | 1 << kDeferred, ...
+  std::chrono::seconds age_min{0};  // Since their campaign was started, or their message submitted.
+
+  // "domain=example.net,state=deferred,age=2h": names job, account, pool, domain, address, provider, state (which may be
+  // given again; "final" and "any" are words for several), age. Empty: all that is open. Errors: kInvalidArgument.
+  static Result<QueueFilter> parse(std::string_view text);
+  // Says the same of whole campaigns and messages, and of nothing less.
+  bool whole_jobs() const noexcept { return domain.empty() && address.empty() && provider.empty() && states == kOpen; }
+};
+
+struct QueuedRecipient {
+  std::string job;
+  std::string campaign;     // As Event::campaign.
+  std::string account;
+  std::string address;
+  std::uint64_t row = 0;    // As Event::row.
+  spool::State state = spool::State::kQueued;
+  std::uint32_t attempts = 0;
+  TimePoint due{};          // When kDeferred.
+  std::string provider{};   // Empty: not known yet.
+};
+
+// What a command came to.
+struct QueueChange {
+  std::uint64_t rows = 0;       // Changed.
+  std::uint64_t under_way = 0;  // Fitted, and are on a connection or about to be: they end as they end.
+};
+
+struct EgressStatus {
+  std::string address;
+  std::string pool;
+  bool draining = false;
+  int connections = 0;  // Open or opening. Draining, and 0: nothing of the engine's uses the address any more.
+};
+
+// Whether what is submitted can be taken (EngineOptions::outbox_events_max, memory_max_bytes; spool::Pressure).
+struct IntakePressure {
+  bool refuses = false;
+  std::string detail{};  // Why, one line for a person.
+};
+
+// An address that is forgotten: what went.
+using AddressErased = spool::AddressErased;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Trace
@@ -351,6 +450,8 @@ class Engine {
   Result<ImportReport> start(Campaign campaign, RowSource& rows);
   // A campaign's id, or a message's as text until it is settled. Errors: kNotFound.
   Result<CampaignStatus> status(std::string_view job) const;
+  // Ids of all campaigns, by name. Those whose import was interrupted have no status().
+  std::vector<std::string> campaigns() const;
   Result<void> pause(std::string_view campaign);               // Nothing more goes on the wire; what is on it finishes.
   Result<void> resume(std::string_view campaign);
   Result<void> cancel(std::string_view campaign);              // Its open recipients become kCancelled.
@@ -363,7 +464,44 @@ class Engine {
   // Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
+  // False: it was not, by this account itself. "*" is every account (spool::kEveryAccount).
+  Result<bool> unsuppress(std::string_view account, const Address& address);
+  // Takes entries until `next` gives none, in batches; how many. SuppressionEntry::address may be plain, or hashed under the
+  // spool's key (spool::hashed_address()). Errors: kInvalidArgument naming the entry, the spool's; those before stay.
+  Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
+  // All of them in no order, until `visit` returns false. `visit` must not call the engine.
+  Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
+
+  // The queue, of any size: time and memory are those of what is given or changed, some tens of nanoseconds for each row
+  // that is passed over, and a read for each that is given. These wait for the disk, so they are not to be called from a task
+  // of the runtime's loops.
+  // Up to `max` recipients from `cursor` on, appended to `out`. False: the end. A call gives few or none of many that do not
+  // fit, and still says true. Errors: kNotFound: no such job.
+  Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
+                    std::vector<QueuedRecipient>& out) const;
+  // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside.
+  Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);
+  // Deferred and held ones are tried as soon as their turn comes.
+  Result<QueueChange> release(const QueueFilter& filter);
+  // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress IP is
+  // in it, or the filter is about less than whole campaigns and messages.
+  Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
+  // Nothing more is begun from this egress IP, and idle connections close; the others of its pool take the rest. Until told
+  // otherwise, or the engine ends. Errors: kNotFound.
+  Result<void> drain_egress(std::string_view address, bool draining = true);
+  std::vector<EgressStatus> egress() const;
+  IntakePressure pressure() const;  // What submit() and start() would say now. Cheap enough for each MAIL command.
+
+  // Personal data. Forgets the address: in rows, sent or not, in events that no sink has had yet, and in the data of single
+  // messages, where it is written over. Its recipients that were not sent to become kCancelled; of those that are under way
+  // the event is still to come, without the address. On return it is in no file of the spool. `suppressions` go only when
+  // asked for: without, the address stays suppressed. Long: it rewrites the spool's files.
+  Result<AddressErased> erase_address(const Address& address, bool suppressions = false);
+  // Ends a campaign, settled or not, or one whose import was interrupted, and takes it with its rows from the spool's files,
+  // and what it was about from its events. Errors: kNotFound.
+  Result<void> erase_campaign(std::string_view campaign);
+
   // From now on these keys sign instead of EngineOptions::keys, also for campaigns that have begun; what is being signed ends
   // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
   // `keys` is null.

@@ -41,7 +41,8 @@ JobPtr message() {
   job->tag = "receipts";
   job->not_before = TimePoint(90s);
   job->sender = "b@brand.example";
-  job->data = "From: <a@brand.example>\r\n\r\nbody\r\n";
+  job->data.set("From: <a@brand.example>\r\n\r\nbody\r\n");
+  job->attempts_max = 7;
   job->smtputf8 = true;
   job->require_tls = true;
   job->ret = smtp::DsnReturn::kHeaders;
@@ -81,13 +82,14 @@ BOOST_AUTO_TEST_CASE(the_same_campaign_is_known_again) {
 }
 
 BOOST_AUTO_TEST_CASE(controls_come_back) {
-  const JobControl control{.complete = true, .paused = false, .cancelled = true, .expires = TimePoint(77s)};
+  const JobControl control{.complete = true, .paused = false, .cancelled = true, .expires = TimePoint(77s), .pool = "cold"};
   const auto back = decode_control(encode_control(control));
   BOOST_REQUIRE(back.has_value());
   BOOST_TEST(back->complete);
   BOOST_TEST(!back->paused);
   BOOST_TEST(back->cancelled);
   BOOST_TEST((back->expires == TimePoint(77s)));
+  BOOST_TEST(back->pool == "cold");
 }
 
 BOOST_AUTO_TEST_CASE(damage_is_seen_wherever_it_is) {
@@ -111,7 +113,7 @@ BOOST_AUTO_TEST_CASE(records_of_others) {
     BOOST_REQUIRE(!job.has_value());
     return job.error().code;
   };
-  BOOST_TEST((refused([](BytesWriter& out) { out.u64(2); }) == ErrorCode::kUnsupported));
+  BOOST_TEST((refused([](BytesWriter& out) { out.u64(3); }) == ErrorCode::kUnsupported));
   BOOST_TEST((refused([](BytesWriter& out) { out.u64(1); }) == ErrorCode::kInvalidArgument));
   BOOST_TEST((refused([](BytesWriter& out) {
                 for (const std::uint64_t value : {1, 1, 0, 0}) out.u64(value);

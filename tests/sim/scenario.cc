@@ -104,10 +104,11 @@ Action action(const std::string& text) {
 
 class Rows final : public RowSource {
  public:
-  // `clicked`: of each row, how many days ago its recipient clicked; shorter than the rows: it begins again.
-  Rows(Words addresses, Words clicked) : addresses_(std::move(addresses)), clicked_(std::move(clicked)) {}
+  // `values`: of each row, what its only field says; shorter than the rows: it begins again.
+  Rows(Words addresses, std::string column, Words values)
+      : addresses_(std::move(addresses)), columns_{std::move(column)}, clicked_(std::move(values)) {}
   std::span<const std::string> columns() const override {
-    return clicked_.empty() ? std::span<const std::string>() : std::span(kColumns);
+    return clicked_.empty() ? std::span<const std::string>() : std::span(columns_);
   }
   Result<std::optional<RowView>> next() override {
     if (at_ == addresses_.size()) return std::optional<RowView>();
@@ -119,8 +120,8 @@ class Rows final : public RowSource {
   void refused(const BadRow& row) override { fail(fmt::format("row {} '{}': {}", row.number, row.address, row.reason)); }
 
  private:
-  inline static const std::string kColumns[] = {"days_since_click"};
   Words addresses_;
+  Words columns_;
   Words clicked_;
   std::string_view value_;
   std::size_t at_ = 0;
@@ -156,7 +157,8 @@ class Runner {
         {"forget", &Runner::control},    {"limits", &Runner::limits},     {"pool", &Runner::pool},
         {"warm", &Runner::warm},         {"decision", &Runner::decision}, {"explain", &Runner::explain},
         {"finish", &Runner::finish},      {"sts", &Runner::sts},
-        {"tls-report", &Runner::tls_report}, {"tls-override", &Runner::tls_override}};
+        {"fail", &Runner::queue},         {"release", &Runner::queue},    {"move", &Runner::queue},
+        {"drain", &Runner::queue},        {"tls-report", &Runner::tls_report}, {"tls-override", &Runner::tls_override}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -199,6 +201,7 @@ class Runner {
       options_.tls_reports = world_.policies;
       options_.runtime = make_runtime(world_, seed_);
       if (storage_ == Storage::kDisk) options_.spool = make_disk_spool(world_.loop);
+      options_.find_zone = [](std::string_view name) { return Zone::parse(name); };
       auto opened = Engine::open(options_);
       if (!opened) fail(opened.error().detail);
       engine_ = *std::move(opened);
@@ -475,9 +478,28 @@ class Runner {
                       .on_unknown = on_unknown_};
     if (given.contains("pool")) campaign.pool = given["pool"];
     if (given["priority"] == "transactional") campaign.priority = Priority::kTransactional;
-    Rows rows(recipients(given["to"]), split(given["clicked"], ','));
+    if (given.contains("attempts")) campaign.attempts_max = static_cast<int>(number(given["attempts"]));
+    set_schedule(given, campaign.schedule);
+    Rows rows(recipients(given["to"]), given.contains("zones") ? "zone" : "days_since_click",
+              split(given.contains("zones") ? given["zones"] : given["clicked"], ','));
     jobs_[id] = names_[id] = id;
     if (auto started = engine().start(std::move(campaign), rows); !started) fail(started.error().detail);
+  }
+
+  // start=2h not-after=3d windows=mon-fri_09:00-17:00 zone=RULE zones=+02:00,-05:00: from now; `zones` is what the rows say.
+  void set_schedule(Attributes& given, Schedule& schedule) {
+    if (given.contains("start")) schedule.start_at = world_.loop.now() + duration(given["start"]);
+    if (given.contains("not-after")) schedule.not_after = world_.loop.now() + duration(given["not-after"]);
+    if (given.contains("zones")) schedule.zone_field = "zone";
+    if (given.contains("zone")) {
+      const auto zone = Zone::parse(given["zone"]);
+      if (!zone) fail(zone.error().detail);
+      schedule.zone = *zone;
+    }
+    std::replace(given["windows"].begin(), given["windows"].end(), '_', ' ');
+    auto windows = Schedule::parse_windows(given["windows"]);
+    if (!windows) fail(windows.error().detail);
+    schedule.windows = *std::move(windows);
   }
 
   // warm COMMAND IP PROVIDER [VALUE]; warm resume-domain DOMAIN PROVIDER.
@@ -543,6 +565,19 @@ class Runner {
           : words[0] == "resume" ? engine().resume(id)
           : words[0] == "forget" ? engine().forget(id)
                                  : engine().cancel(id));
+  }
+
+  // fail FILTER, release FILTER, move FILTER POOL, drain IP. A filter is as QueueFilter::parse() takes it, or "all".
+  void queue(const Words& words, const std::string&) {
+    if (words[0] == "drain") return check(engine().drain_egress(words.at(1)));
+    const auto filter = QueueFilter::parse(words.at(1) == "all" ? "" : words[1]);
+    if (!filter) fail(filter.error().detail);
+    if (words[0] == "move") {
+      if (auto moved = engine().move(*filter, words.at(2)); !moved) fail(moved.error().detail);
+      return;
+    }
+    const auto changed = words[0] == "fail" ? engine().fail(*filter, "operator") : engine().release(*filter);
+    if (!changed) fail(changed.error().detail);
   }
 
   void suppress(const Words& words, const std::string&) {

@@ -1,0 +1,309 @@
+// The queue, asked about and commanded by filter. Who is where is the spool's to know: rows are gone through page by page,
+// and what a worker has of them in memory is looked at once more before it is sent (Worker::gone()).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+
+#include "core/base/ascii.h"
+#include "engine/core.h"
+
+namespace mailsbuddy {
+namespace {
+
+using engine::Job;
+using engine::JobPtr;
+
+constexpr std::size_t kPageRows = 8192;     // Changed in one write.
+constexpr std::size_t kJobsAtOnce = 4096;   // Looked at in one call, for one that fits.
+constexpr std::chrono::seconds kLookUpMax(30);
+
+constexpr std::uint32_t bit(spool::State state) { return 1U << static_cast<unsigned>(state); }
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Finding
+
+bool Engine::Core::fits(const QueueFilter& filter, const Job& job) const {
+  return (filter.job.empty() || job.id == filter.job) && (filter.account.empty() || job.account == filter.account) &&
+         (filter.pool.empty() || job.current_pool() == filter.pool) && job.created + filter.age_min <= now();
+}
+
+Result<void> Engine::Core::check_filter(const QueueFilter& filter) const {
+  if (!filter.job.empty() && find(filter.job) == nullptr) {
+    return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", filter.job)};
+  }
+  return {};
+}
+
+// The first job from number `from` on that fits. Null: none; or, with `more`, none among so many, `from` is behind them.
+JobPtr Engine::Core::next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const {
+  more = false;
+  if (!filter.job.empty()) {
+    JobPtr job = find(filter.job);
+    return job != nullptr && job->number >= from && fits(filter, *job) ? job : nullptr;
+  }
+  const std::lock_guard lock(mutex_);
+  std::size_t left = kJobsAtOnce;
+  for (auto each = jobs_by_number_.lower_bound(from); each != jobs_by_number_.end(); ++each) {
+    from = each->first;
+    if (fits(filter, *each->second)) return each->second;
+    if (--left > 0) continue;
+    ++from;
+    more = true;
+    break;
+  }
+  return nullptr;
+}
+
+bool Engine::Core::list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
+                             std::vector<Listed>& out) const {
+  spool::ListQuery query{.states = filter.states};
+  if (!filter.domain.empty()) query.domain = filter.domain;
+  if (const std::size_t at = filter.address.rfind('@'); !filter.address.empty()) {
+    query.local = filter.address.substr(0, at);
+    query.domain = ascii::to_lower(filter.address.substr(at + 1));
+    if (!filter.domain.empty() && *query.domain != filter.domain) return false;
+  }
+  const bool by_job = !filter.job.empty() || !filter.account.empty() || !filter.pool.empty() || filter.age_min.count() > 0;
+  if (by_job) {
+    spool::JobNumber number = cursor.job;
+    bool more = false;
+    const JobPtr job = next_job(filter, number, more);
+    if (job != nullptr) number = job->number;
+    if (number != cursor.job) cursor = {.job = number, .domain = 0, .row = 0};
+    if (job == nullptr) return more;
+    query.job = number;
+  }
+  std::vector<spool::ListedRow> rows;
+  const bool more = spool().list(query, cursor, max, rows);
+  for (spool::ListedRow& row : rows) {
+    JobPtr job = find(row.key.job);
+    if (job == nullptr) continue;  // Set aside, or its import is not complete: not the queue's.
+    std::string provider = known_providers_.find(row.key.domain);
+    out.push_back({std::move(row), std::move(job), std::move(provider)});
+  }
+  if (!by_job || more) return more;
+  cursor = {.job = *query.job + 1, .domain = 0, .row = 0};
+  return filter.job.empty();
+}
+
+// Their owners ask the DNS, which has most answers at hand.
+std::map<std::string, std::string> Engine::Core::look_up_providers(const std::vector<std::string>& domains) const {
+  struct Answers {
+    std::mutex mutex;
+    std::condition_variable all;
+    std::size_t left = 0;
+    std::map<std::string, std::string> providers;
+  };
+  const auto answers = std::make_shared<Answers>();
+  answers->left = domains.size();
+  for (const std::string& domain : domains) {
+    const int owner = owner_of(domain);
+    runtime().loop(owner).post([worker = workers_[static_cast<std::size_t>(owner)].get(), domain, answers] {
+      worker->find_provider(domain, [domain, answers](const ProviderId* provider) {
+        const std::lock_guard lock(answers->mutex);
+        if (provider != nullptr) answers->providers[domain] = provider->name;
+        if (--answers->left == 0) answers->all.notify_all();
+      });
+    });
+  }
+  std::unique_lock lock(answers->mutex);
+  answers->all.wait_for(lock, kLookUpMax, [&] { return answers->left == 0; });
+  return answers->providers;
+}
+
+void Engine::Core::add_providers(std::vector<Listed>& rows, bool look_up) const {
+  if (!look_up || runtime().loop(0).is_owner()) return;  // Who is on a loop cannot wait for it.
+  std::set<std::string> unknown;
+  for (const Listed& each : rows) {
+    if (each.provider.empty()) unknown.insert(each.row.domain);
+  }
+  if (unknown.empty()) return;
+  const auto found = look_up_providers({unknown.begin(), unknown.end()});
+  for (Listed& each : rows) {
+    if (const auto provider = found.find(each.row.domain); each.provider.empty() && provider != found.end()) {
+      each.provider = provider->second;
+    }
+  }
+}
+
+Result<bool> Engine::Core::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
+                                std::vector<QueuedRecipient>& out) const {
+  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+  std::vector<Listed> rows;
+  const bool more = list_rows(filter, cursor, std::min(max, kPageRows), rows);
+  add_providers(rows, !filter.provider.empty());
+  for (Listed& each : rows) {
+    if (!filter.provider.empty() && each.provider != filter.provider) continue;
+    out.push_back({.job = each.job->id,
+                   .campaign = std::string(each.job->campaign_id()),
+                   .account = each.job->account,
+                   .address = each.row.local.empty() ? std::string() : each.row.local + "@" + each.row.domain,
+                   .row = engine::row_number(each.row.key),
+                   .state = each.row.state,
+                   .attempts = each.row.attempts,
+                   .due = each.row.due,
+                   .provider = std::move(each.provider)});
+  }
+  return more;
+}
+
+std::vector<std::string> Engine::Core::campaigns() const {
+  std::vector<std::string> ids;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [token, job] : campaigns_by_token_) ids.push_back(job->id);
+    for (const auto& [id, job] : interrupted_) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Changing
+
+Result<QueueChange> Engine::Core::fail(const QueueFilter& filter, std::string_view reason) {
+  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+  withdrawn_ = true;
+  const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kCancelled, .reply = {}, .detail = std::string(reason)};
+  QueueChange change;
+  QueueFilter open = filter;
+  open.states &= QueueFilter::kOpen;
+  spool::ListCursor cursor;
+  for (bool more = true; more;) {
+    std::vector<Listed> rows;
+    more = list_rows(open, cursor, kPageRows, rows);
+    add_providers(rows, !filter.provider.empty());
+    if (!filter.provider.empty()) std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
+    std::vector<spool::Settlement> failed;
+    for (const Listed& each : rows) {
+      const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
+      Event event{.kind = EventKind::kFailed,
+                  .time = now(),
+                  .job = each.job->id,
+                  .campaign = std::string(each.job->campaign_id()),
+                  .account = each.job->account,
+                  .recipient = each.row.local + "@" + each.row.domain,
+                  .row = engine::row_number(each.row.key),
+                  .attempt = each.row.attempts,
+                  .outcome = outcome,
+                  .verdict = verdict,
+                  .rule = std::string(verdict.rule),
+                  .provider = each.provider};
+      event.verdict.matched = {};
+      if (each.row.local.empty()) engine::erase_recipient(event);
+      failed.push_back({.key = each.row.key,
+                        .state = spool::State::kFailed,
+                        .attempts = each.row.attempts,
+                        .event = engine::encode_event(event)});
+    }
+    if (failed.empty()) continue;
+    const std::vector<bool> done = spool().withdraw(std::move(failed));
+    if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+    events_.notify();
+    for (std::size_t i = 0; i < done.size(); ++i) {
+      (done[i] ? change.rows : change.under_way) += 1;
+      if (done[i]) rows[i].job->rate.count(now(), 1);
+      if (done[i] && !rows[i].job->campaign) end_if_settled(rows[i].job);
+    }
+  }
+  return change;
+}
+
+Result<QueueChange> Engine::Core::release(const QueueFilter& filter) {
+  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+  QueueChange change;
+  QueueFilter waiting = filter;
+  waiting.states &= bit(spool::State::kDeferred) | bit(spool::State::kHeld) | bit(spool::State::kClaimed);
+  spool::ListCursor cursor;
+  for (bool more = true; more;) {
+    std::vector<Listed> rows;
+    more = list_rows(waiting, cursor, kPageRows, rows);
+    add_providers(rows, !filter.provider.empty());
+    std::vector<spool::RowKey> keys;
+    for (const Listed& each : rows) {
+      if (!filter.provider.empty() && each.provider != filter.provider) continue;
+      if (each.row.state == spool::State::kClaimed) {
+        ++change.under_way;
+      } else {
+        keys.push_back(each.row.key);
+      }
+    }
+    if (keys.empty()) continue;
+    change.rows += spool().make_due(keys, now());
+    if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+    committed(now(), {});
+  }
+  return change;
+}
+
+// True: it was elsewhere.
+Result<bool> Engine::Core::move_job(const JobPtr& job, const std::string& pool) {
+  const std::lock_guard lock(control_mutex_);
+  if (job->current_pool() == pool) return false;
+  if (auto kept = keep_control(*job, job->paused, job->cancelled, pool); !kept) return std::move(kept).error();
+  job->moved_to = &pool;
+  return true;
+}
+
+Result<std::uint64_t> Engine::Core::move(const QueueFilter& filter, std::string_view pool) {
+  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+  if (!filter.whole_jobs()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "campaigns and messages are moved whole: by job, account, pool and age, and by nothing else"};
+  }
+  if (options_.deliver && !has_pool(pool)) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("no egress IP is in pool '{}'", pool)};
+  }
+  const std::string* name = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    name = &*pool_names_.emplace(pool).first;
+  }
+  std::uint64_t moved = 0;
+  spool::JobNumber number = 0;
+  for (bool more = true; more;) {
+    const JobPtr job = next_job(filter, number, more);
+    if (job == nullptr) continue;
+    more = true;
+    ++number;
+    const auto done = move_job(job, *name);
+    if (!done) return std::move(done).error();
+    moved += *done ? 1 : 0;
+  }
+  if (moved > 0) wake_workers(nullptr);
+  return moved;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Egress IPs
+
+Result<void> Engine::Core::drain_egress(std::string_view address, bool draining) {
+  const auto found = std::find_if(options_.egress.begin(), options_.egress.end(),
+                                  [&](const EgressIp& each) { return each.address == address; });
+  if (found == options_.egress.end()) {
+    return Error{ErrorCode::kNotFound, fmt::format("no egress IP '{}'", address)};
+  }
+  draining_[static_cast<std::size_t>(found - options_.egress.begin())] = draining;
+  for (int i = 0; i < runtime().workers(); ++i) {
+    runtime().loop(i).post([worker = workers_[static_cast<std::size_t>(i)].get()] { worker->drain_egress(); });
+  }
+  return {};
+}
+
+std::vector<EgressStatus> Engine::Core::egress() const {
+  std::vector<EgressStatus> all;
+  for (std::size_t i = 0; i < options_.egress.size(); ++i) {
+    all.push_back({.address = options_.egress[i].address, .pool = options_.egress[i].pool, .draining = draining_[i]});
+  }
+  for (int i = 0; i < runtime().workers(); ++i) {
+    on_worker(i, [&all](engine::Worker& worker) {
+      for (std::size_t ip = 0; ip < all.size(); ++ip) all[ip].connections += worker.connections(ip);
+    });
+  }
+  return all;
+}
+
+}  // namespace mailsbuddy

@@ -1,0 +1,506 @@
+// Commands about the queue: by filter, to another pool, away from an IP, and what a person wants forgotten.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "mailsbuddy/engine.h"
+#include "tests/sim/sim.h"
+#include "tests/spool/scratch.h"
+
+using namespace mailsbuddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Collector final : EventSink {
+  std::vector<Event> events;
+  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+};
+
+class Rows final : public RowSource {
+ public:
+  explicit Rows(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == addresses_.size()) return std::optional<RowView>();
+    ++at_;
+    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
+  }
+
+ private:
+  std::vector<std::string> addresses_;
+  std::size_t at_ = 0;
+};
+
+std::vector<std::string> users(int count, std::string_view domain) {
+  std::vector<std::string> addresses;
+  for (int i = 0; i < count; ++i) addresses.push_back(fmt::format("u{}@{}", i, domain));
+  return addresses;
+}
+
+// Two domains of two providers, two pools, one engine.
+struct World {
+  sim::World world;
+  std::shared_ptr<spool::Spool> spool = spool::make_memory_spool();
+  std::shared_ptr<Collector> collector = std::make_shared<Collector>();
+  std::unique_ptr<Engine> engine;
+
+  World() {
+    for (const auto& [domain, ip] : {std::pair("a.test", "198.51.100.1"), std::pair("b.test", "198.51.100.2")}) {
+      world.mx[domain] = {{10, fmt::format("mx.{}", domain)}};
+      world.addresses[fmt::format("mx.{}", domain)] = {*net::IpAddress::parse(ip)};
+      world.receivers[ip];
+    }
+  }
+  ~World() {
+    engine.reset();
+    spool->close();
+  }
+  void open(EngineOptions options = {.egress = {}}) {
+    engine.reset();
+    options.egress = {{.address = "192.0.2.1", .ehlo_name = "one.test"},
+                      {.address = "192.0.2.2", .ehlo_name = "two.test"},
+                      {.address = "192.0.2.3", .ehlo_name = "three.test", .pool = "other"}};
+    options.runtime = sim::make_runtime(world, 1);
+    options.spool = spool;
+    if (collector != nullptr) options.sinks = {collector};
+    auto opened = Engine::open(std::move(options));
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().detail));
+    engine = *std::move(opened);
+  }
+  void start(const std::string& id, std::vector<std::string> addresses, int attempts_max = 0) {
+    const auto content =
+        make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
+                              {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
+    Rows rows(std::move(addresses));
+    const auto started = engine->start({.id = id,
+                                        .account = "brand",
+                                        .content = *content,
+                                        .from = *NamedAddress::parse("n@s.test"),
+                                        .return_path_domain = "b.s.test",
+                                        .attempts_max = attempts_max},
+                                       rows);
+    BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().detail));
+  }
+  std::string submit(std::vector<std::string> to, TimePoint not_before = {}) {
+    Message message{.sender = *Address::parse("n@s.test"), .recipients = {}, .data = {}};
+    for (const std::string& each : to) message.recipients.push_back(*Address::parse(each));
+    message.data = fmt::format("From: n@s.test\r\nTo: {}\r\nSubject: Hi\r\n\r\nHello {}.\r\n", fmt::join(to, ", "), to.front());
+    message.not_before = not_before;
+    const auto id = engine->submit(std::move(message));
+    BOOST_REQUIRE_MESSAGE(id.has_value(), (id ? "" : id.error().detail));
+    return id->str();
+  }
+  void run(std::chrono::seconds time) { world.loop.run_until(world.loop.now() + time); }
+  std::uint64_t count(const std::string& id, spool::State state) const { return engine->status(id).value().of(state); }
+  void all_reply(const std::string& reply) {
+    for (auto& [ip, receiver] : world.receivers) receiver.script["RCPT"] = {{sim::Action::Kind::kReply, reply}};
+  }
+  void all_accept() {
+    for (auto& [ip, receiver] : world.receivers) receiver.script.clear();
+  }
+  std::multiset<std::string> taken() const {
+    std::multiset<std::string> to;
+    for (const auto& [ip, receiver] : world.receivers) {
+      for (const auto& mail : receiver.mails) to.insert(mail.to);
+    }
+    return to;
+  }
+  std::vector<QueuedRecipient> list(std::string_view filter) const {
+    std::vector<QueuedRecipient> out;
+    spool::ListCursor cursor;
+    const auto parsed = QueueFilter::parse(filter);
+    BOOST_REQUIRE_MESSAGE(parsed.has_value(), (parsed ? "" : parsed.error().detail));
+    for (bool more = true; more;) {
+      const auto listed = engine->list(*parsed, cursor, 3, out);
+      BOOST_REQUIRE(listed.has_value());
+      more = *listed;
+    }
+    return out;
+  }
+};
+
+std::size_t files_with(const std::string& directory, std::string_view text) {
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(directory)) {
+    if (!file.is_regular_file()) continue;
+    std::ifstream in(file.path(), std::ios::binary);
+    std::ostringstream octets;
+    octets << in.rdbuf();
+    found += octets.str().find(text) != std::string::npos ? 1 : 0;
+  }
+  return found;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(filters_are_read) {
+  const auto filter = QueueFilter::parse("job=spring,domain=Example.NET,state=deferred,state=held,age=2h,pool=cold");
+  BOOST_REQUIRE(filter.has_value());
+  BOOST_TEST(filter->job == "spring");
+  BOOST_TEST(filter->domain == "example.net");
+  BOOST_TEST(filter->pool == "cold");
+  BOOST_TEST(filter->states == 0b1100U);
+  BOOST_TEST((filter->age_min == 2h));
+  BOOST_TEST(!filter->whole_jobs());
+  BOOST_TEST(QueueFilter::parse("").value().whole_jobs());
+  for (const std::string_view bad : {"domain", "domain=", "colour=red", "state=gone", "age=2", "age=h", "age=-1h", "address=no"}) {
+    BOOST_TEST_CONTEXT(bad) {
+      const auto refused = QueueFilter::parse(bad);
+      BOOST_REQUIRE(!refused.has_value());
+      BOOST_TEST((refused.error().code == ErrorCode::kInvalidArgument));
+    }
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(the_queue_is_listed_by_what_is_asked, World) {
+  open();
+  all_reply("451 4.7.1 Later");
+  std::vector<std::string> all = users(4, "a.test");
+  for (const std::string& each : users(5, "b.test")) all.push_back(each);
+  start("spring", all);
+  const std::string message = submit({"u1@b.test"}, world.loop.now() + 1h);
+  run(30s);
+  BOOST_TEST(list("").size() == 10U);
+  BOOST_TEST(list("job=spring").size() == 9U);
+  BOOST_TEST(list("job=spring,domain=a.test").size() == 4U);
+  BOOST_TEST(list("address=u1@b.test").size() == 2U);
+  BOOST_TEST(list("account=brand,state=deferred").size() == 9U);
+  BOOST_TEST(list("state=queued").size() == 1U);
+  BOOST_TEST(list("provider=b.test").size() == 6U);  // The domain of the message is known by the campaign.
+  BOOST_TEST(list("age=1h").empty());
+  BOOST_TEST(list("pool=other").empty());
+  const auto one = list("address=u2@a.test");
+  BOOST_REQUIRE(one.size() == 1U);
+  BOOST_TEST(one[0].job == "spring");
+  BOOST_TEST(one[0].attempts == 1U);
+  BOOST_TEST(one[0].provider == "a.test");
+  BOOST_TEST((one[0].due > world.loop.now()));
+  spool::ListCursor cursor;
+  std::vector<QueuedRecipient> none;
+  BOOST_TEST(!engine->list({.job = "autumn"}, cursor, 10, none).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_failed_is_not_sent_wherever_it_is, World) {
+  open();
+  std::vector<std::string> all = users(200, "a.test");
+  for (const std::string& each : users(50, "b.test")) all.push_back(each);
+  start("spring", all);
+  world.receivers["198.51.100.1"].latency = 1s;
+  run(3s);  // Some were sent, some are on the wire, made or at hand, the rest in the spool.
+  const std::size_t before = taken().size();
+  const auto failed = engine->fail(QueueFilter::parse("domain=a.test").value(), "not this domain");
+  BOOST_REQUIRE(failed.has_value());
+  BOOST_TEST(failed->rows > 0U);
+  run(10min);
+  BOOST_TEST(count("spring", spool::State::kFailed) == failed->rows);
+  BOOST_TEST(count("spring", spool::State::kFailed) + count("spring", spool::State::kDelivered) == 250U);
+  const auto to = taken();
+  BOOST_TEST(to.size() >= before);
+  BOOST_TEST(std::set<std::string>(to.begin(), to.end()).size() == to.size());
+  std::map<std::string, int> finals;
+  for (const Event& event : collector->events) {
+    if (!is_final(event.kind)) continue;
+    ++finals[event.recipient];
+    BOOST_TEST((event.kind == EventKind::kDelivered) == to.contains(event.recipient), event.recipient);
+    if (event.kind == EventKind::kFailed) BOOST_TEST(event.outcome.detail == "not this domain");
+  }
+  BOOST_TEST(finals.size() == 250U);
+  for (const auto& [address, times] : finals) BOOST_TEST(times == 1, address);
+}
+
+BOOST_FIXTURE_TEST_CASE(failed_messages_are_done_with, World) {
+  open();
+  const std::string message = submit({"u1@b.test", "u2@a.test"}, world.loop.now() + 1h);
+  run(1s);
+  BOOST_REQUIRE(engine->fail({.job = message}, "wrong one").has_value());
+  BOOST_TEST(!engine->status(message).has_value());
+  run(2h);
+  BOOST_TEST(taken().empty());
+  BOOST_TEST(collector->events.size() == 2U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_released_goes_at_once_and_once, World) {
+  open();
+  all_reply("451 4.7.1 Later");
+  start("spring", users(20, "a.test"));
+  run(30s);
+  BOOST_REQUIRE(count("spring", spool::State::kDeferred) == 20U);
+  all_accept();
+  const auto released = engine->release(QueueFilter::parse("job=spring,address=u3@a.test").value());
+  BOOST_REQUIRE(released.has_value());
+  BOOST_TEST(released->rows == 1U);
+  run(30s);
+  BOOST_TEST(taken().size() == 1U);
+  BOOST_TEST(engine->release({}).value().rows == 19U);
+  BOOST_TEST(engine->release({}).value().rows == 0U);
+  run(1h);
+  BOOST_TEST(taken().size() == 20U);
+  BOOST_TEST(count("spring", spool::State::kDelivered) == 20U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_campaign_moves_to_another_pool_and_stays_there, World) {
+  open();
+  start("spring", users(30, "a.test"));
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  run(1s);
+  BOOST_TEST(engine->move({.job = "spring"}, "other").value() == 1U);
+  BOOST_TEST(engine->move({.job = "spring"}, "other").value() == 0U);
+  BOOST_TEST(!engine->move({.job = "spring"}, "nowhere").has_value());
+  BOOST_TEST(!engine->move({.domain = "a.test"}, "other").has_value());
+  open();  // What was said is kept.
+  BOOST_REQUIRE(engine->resume("spring").has_value());
+  run(1min);
+  const auto& mails = world.receivers["198.51.100.1"].mails;
+  BOOST_TEST(mails.size() == 30U);
+  for (const auto& mail : mails) BOOST_TEST(mail.client == "192.0.2.3");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_moves_under_way_is_sent_once, World) {
+  open();
+  world.receivers["198.51.100.1"].latency = 200ms;
+  start("spring", users(100, "a.test"));
+  run(2s);
+  BOOST_REQUIRE(engine->move({}, "other").value() == 1U);
+  run(5min);
+  const auto to = taken();
+  BOOST_TEST(to.size() == 100U);
+  BOOST_TEST(std::set<std::string>(to.begin(), to.end()).size() == 100U);
+  BOOST_TEST(world.receivers["198.51.100.1"].mails.back().client == "192.0.2.3");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_ip_is_drained_and_its_pool_takes_the_rest, World) {
+  open();
+  world.receivers["198.51.100.1"].latency = 200ms;
+  start("spring", users(300, "a.test"));
+  run(3s);
+  BOOST_TEST(!engine->drain_egress("192.0.2.9").has_value());
+  BOOST_REQUIRE(engine->drain_egress("192.0.2.1").has_value());
+  run(30s);
+  BOOST_TEST(engine->egress().front().draining);
+  BOOST_TEST(engine->egress().front().connections == 0);
+  const auto from_it = [&] {
+    const auto& mails = world.receivers["198.51.100.1"].mails;
+    return std::count_if(mails.begin(), mails.end(), [](const auto& mail) { return mail.client == "192.0.2.1"; });
+  };
+  start("summer", users(20, "b.test"));
+  run(5min);
+  BOOST_TEST(from_it() < 300);
+  BOOST_TEST(taken().size() == 320U);
+  for (const auto& mail : world.receivers["198.51.100.2"].mails) BOOST_TEST(mail.client == "192.0.2.2");
+  // With nobody else in its pool mail waits, and goes when the IP is used again.
+  BOOST_REQUIRE(engine->drain_egress("192.0.2.2").has_value());
+  run(1s);
+  start("autumn", users(5, "b.test"));
+  run(1h);
+  BOOST_TEST(taken().size() == 320U);
+  BOOST_REQUIRE(engine->drain_egress("192.0.2.1", false).has_value());
+  run(1min);
+  BOOST_TEST(taken().size() == 325U);
+}
+
+BOOST_FIXTURE_TEST_CASE(attempts_are_bounded_when_asked, World) {
+  open({.egress = {}, .attempts_max = 3});
+  all_reply("451 4.7.1 Later");
+  start("two", users(1, "a.test"), 2);
+  start("three", users(1, "b.test"));
+  run(24h);
+  std::map<std::string, Event> last;
+  for (const Event& event : collector->events) last[event.job] = event;
+  BOOST_TEST((last["two"].kind == EventKind::kExpired));
+  BOOST_TEST(last["two"].attempt == 2U);
+  BOOST_TEST(last["two"].outcome.reply.text == "Later");
+  BOOST_TEST((last["three"].kind == EventKind::kExpired));
+  BOOST_TEST(last["three"].attempt == 3U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_message_for_later_is_read_from_the_spool, World) {
+  open();
+  submit({"u1@a.test"}, world.loop.now() + 2h);
+  all_reply("451 4.7.1 Later");
+  run(3h);
+  all_accept();
+  run(6h);
+  const auto& mails = world.receivers["198.51.100.1"].mails;
+  BOOST_REQUIRE(mails.size() == 1U);
+  BOOST_TEST(mails.front().data.find("Hello u1@a.test.") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(intake_refuses_while_the_outbox_is_full_and_recovers, World) {
+  collector = nullptr;
+  struct Stuck final : EventSink {
+    bool stuck = true;
+    void on_events(std::span<const Event>) override {}
+  };
+  open({.egress = {}, .outbox_events_max = 5});
+  start("spring", users(20, "a.test"));
+  // Nothing is delivered to sinks until tasks run: what is settled waits in the outbox.
+  spool::Batch batch;
+  for (int i = 0; i < 6; ++i) batch.events.push_back("e");
+  spool->commit(std::move(batch), nullptr);
+  BOOST_TEST(engine->pressure().refuses);
+  const auto refused = engine->submit({.sender = *Address::parse("n@s.test"),
+                                       .recipients = {*Address::parse("u@a.test")},
+                                       .data = "From: n@s.test\r\n\r\nHi\r\n"});
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::kResourceExhausted));
+  BOOST_TEST(refused.error().detail.find("outbox_events_max") != std::string::npos, refused.error().detail);
+  run(1min);
+  BOOST_TEST(taken().size() == 20U);
+  BOOST_TEST(!engine->pressure().refuses);
+  submit({"u@a.test"});
+}
+
+BOOST_FIXTURE_TEST_CASE(intake_refuses_above_the_memory_limit, World) {
+  open({.egress = {}, .memory_max_bytes = 1});
+  const auto refused = engine->submit({.sender = *Address::parse("n@s.test"),
+                                       .recipients = {*Address::parse("u@a.test")},
+                                       .data = "From: n@s.test\r\n\r\nHi\r\n"});
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::kResourceExhausted));
+  BOOST_TEST(refused.error().detail.find("memory_max_bytes") != std::string::npos, refused.error().detail);
+}
+
+BOOST_FIXTURE_TEST_CASE(suppressions_come_and_go, World) {
+  open();
+  std::vector<SuppressionEntry> entries{{.account = "brand", .address = "Ann@a.test", .suppressed = {SuppressionReason::kComplaint, TimePoint(5s)}},
+                                        {.account = "*", .address = "bob@a.test"},
+                                        {.account = "other", .address = "eve@a.test"}};
+  std::size_t at = 0;
+  const auto next = [&]() -> std::optional<SuppressionEntry> {
+    return at < entries.size() ? std::optional(entries[at++]) : std::nullopt;
+  };
+  BOOST_TEST(engine->import_suppressions(next).value() == 3U);
+  BOOST_TEST((engine->suppressed("brand", *Address::parse("ann@a.test"))->reason == SuppressionReason::kComplaint));
+  BOOST_TEST(engine->suppressed("brand", *Address::parse("bob@a.test")).has_value());
+  BOOST_TEST(!engine->suppressed("brand", *Address::parse("eve@a.test")).has_value());
+  start("spring", {"ann@a.test", "bob@a.test", "eve@a.test"});
+  run(1min);
+  BOOST_TEST(taken().size() == 1U);
+  BOOST_TEST(engine->unsuppress("brand", *Address::parse("ann@a.test")).value());
+  BOOST_TEST(!engine->unsuppress("brand", *Address::parse("ann@a.test")).value());
+  std::set<std::string> left;
+  BOOST_REQUIRE(engine->export_suppressions([&](const SuppressionEntry& each) {
+    left.insert(each.account + " " + each.address);
+    return true;
+  }).has_value());
+  const std::set<std::string> expected{"* bob@a.test", "other eve@a.test"};
+  BOOST_TEST(left == expected, boost::test_tools::per_element());
+  entries = {{.account = "brand", .address = "no address"}};
+  at = 0;
+  BOOST_TEST(!engine->import_suppressions(next).has_value());
+  entries = {{.account = "brand", .address = "hmac-sha256:12"}};
+  at = 0;
+  BOOST_TEST(!engine->import_suppressions(next).has_value());
+}
+
+// In the files of a durable spool, searched octet by octet.
+struct OnDisk : World {
+  spool::Scratch scratch;
+  std::string directory = scratch.path("spool");
+  OnDisk() {
+    auto opened = spool::open_rocks_spool(
+        {.directory = directory, .durability = spool::Durability::kProcessCrash, .reserve_bytes = 0});
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().detail));
+    spool = *std::move(opened);
+  }
+  // The spool's writer is a thread of its own, whose tasks are posted to the simulated loop.
+  void settle(std::chrono::seconds time) {
+    for (int i = 0; i < 200; ++i) {
+      run(std::chrono::duration_cast<std::chrono::seconds>(time) / 200 + 1s);
+      BOOST_REQUIRE(spool->sync().has_value());
+    }
+  }
+};
+
+BOOST_FIXTURE_TEST_CASE(an_address_is_erased_from_rows_messages_events_and_files, OnDisk) {
+  collector = nullptr;
+  open();
+  start("spring", {"xylophone77@a.test", "bumblekite42@a.test", "quagmire9@b.test"});
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  submit({"xylophone77@a.test"}, world.loop.now() + 1h);
+  const std::string both = submit({"xylophone77@a.test", "bumblekite42@a.test"}, world.loop.now() + 1h);
+  BOOST_REQUIRE(spool->sync().has_value());
+  BOOST_TEST(files_with(directory, "xylophone77") > 0U);
+  const auto erased = engine->erase_address(*Address::parse("XYLOPHONE77@a.test"));
+  BOOST_REQUIRE_MESSAGE(erased.has_value(), (erased ? "" : erased.error().detail));
+  BOOST_TEST(erased->rows == 3U);
+  BOOST_TEST(erased->cancelled == 3U);
+  BOOST_TEST(files_with(directory, "xylophone77") == 0U);
+  // What is compressed shows no text: what the spool reads of it says the same.
+  BOOST_TEST(list("address=xylophone77@a.test,state=any").empty());
+  BOOST_TEST(list("address=bumblekite42@a.test,state=any").size() == 2U);
+  spool->visit_jobs([](const spool::Spool::StoredJob& job) {
+    BOOST_TEST(job.record.content.find("xylophone77") == std::string::npos);
+    return true;
+  });
+  BOOST_REQUIRE(engine->resume("spring").has_value());
+  settle(2h);
+  const auto to = taken();
+  BOOST_TEST(to.size() == 3U);
+  BOOST_TEST(!to.contains("xylophone77@a.test"));
+  for (const auto& mail : world.receivers["198.51.100.1"].mails) {
+    BOOST_TEST(mail.data.find("xylophone77") == std::string::npos);
+  }
+  BOOST_TEST(files_with(directory, "xylophone77") == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_campaign_is_erased_from_the_files, OnDisk) {
+  open();
+  start("spring", {"xylophone77@a.test", "u@b.test"});
+  start("summer", {"bumblekite42@a.test"});
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  BOOST_REQUIRE(engine->pause("summer").has_value());
+  BOOST_TEST(!engine->erase_campaign("autumn").has_value());
+  BOOST_REQUIRE(engine->erase_campaign("spring").has_value());
+  BOOST_TEST(!engine->status("spring").has_value());
+  BOOST_TEST(files_with(directory, "xylophone77") == 0U);
+  BOOST_TEST(files_with(directory, "bumblekite42") > 0U);
+  BOOST_REQUIRE(engine->resume("summer").has_value());
+  settle(1min);
+  BOOST_TEST(taken().size() == 1U);
+}
+
+// One who was on the wire when it was erased: nothing that is said afterwards names it, and it is not tried again.
+BOOST_FIXTURE_TEST_CASE(what_is_on_the_wire_is_erased_too, World) {
+  open();
+  all_reply("451 4.7.1 xylophone77 is greylisted");
+  world.receivers["198.51.100.1"].latency = 5s;
+  start("spring", {"xylophone77@a.test"});
+  for (int i = 0; i < 100 && count("spring", spool::State::kClaimed) == 0; ++i) run(1s);
+  BOOST_REQUIRE(count("spring", spool::State::kClaimed) == 1U);
+  run(2s);  // Its envelope is on the wire.
+  const auto erased = engine->erase_address(*Address::parse("xylophone77@a.test"));
+  BOOST_REQUIRE(erased.has_value());
+  BOOST_TEST(erased->claimed == 1U);
+  run(24h);
+  BOOST_TEST(count("spring", spool::State::kCancelled) == 1U);
+  BOOST_REQUIRE(collector->events.size() == 1U);
+  BOOST_TEST(collector->events.front().recipient.empty());
+  BOOST_TEST(collector->events.front().outcome.reply.text.empty());
+}
+
+// A burst of single messages in the midst of a campaign of a million rows goes out within the time of its permits, and
+// what waits of the campaign is on the spool's side.
+BOOST_FIXTURE_TEST_CASE(a_burst_goes_out_in_its_permit_time_within_a_campaign_of_a_million, World) {
+  auto settings = std::make_shared<warming::Settings>();
+  BOOST_REQUIRE(settings->add("* total messages_per_second=50 burst=1\n", "test").has_value());
+  open({.egress = {}, .settings = settings});
+  start("spring", users(1'000'000, "a.test"));
+  run(20s);
+  const std::size_t before = taken().size();
+  BOOST_TEST(before > 500U);
+  BOOST_TEST(before < 1'500U);
+  std::vector<std::string> messages;
+  for (int i = 0; i < 100; ++i) messages.push_back(submit({fmt::format("single{}@a.test", i)}));
+  run(4s);  // 100 permits take two seconds; what was made ahead and on the wire was before them.
+  std::size_t singles = 0;
+  for (const std::string& to : taken()) singles += to.starts_with("single") ? 1 : 0;
+  BOOST_TEST(singles == 100U);
+  BOOST_TEST(taken().size() < before + 300U);
+}

@@ -1,0 +1,123 @@
+"""What operators say of a campaign while it is sent, and of its spool when nobody sends it."""
+
+import json
+
+import support
+from support import loopback
+
+RECEIVERS = {"quick.example": "127.0.0.31", "slow.example": "127.0.0.32"}
+
+
+class Queue(support.TestCase):
+    RECEIVERS = RECEIVERS
+
+    def setUp(self):
+        super().setUp()
+        self.rows = [[f"user{number}@{list(RECEIVERS)[number % 2]}", "Ann"] for number in range(400)]
+        self.world.write("template.eml", support.TEMPLATE)
+        self.world.write_rows("rows.csv", ["email", "name"], self.rows)
+        self.sinks = self.world.sinks({"127.0.0.31": "good", "127.0.0.32": "good"}, {"good": ""})
+        self.spool = self.world.folder / "spool"
+        self.control = self.world.folder / "control"
+
+    def ask(self, *words, place=None, status=0):
+        """The JSON lines of a command about the running process, or about `place`."""
+        where = ["--spool", place] if place else ["--control", self.control]
+        done = support.command(*words, *where, "--json")
+        self.assertEqual(done.returncode, status, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_running_then_at_rest_then_resumed(self):
+        process = self.world.start_send(port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring")
+        self.world.wait_for_events(process, 40)
+        self.ask("campaign", "pause", "spring")
+        loopback.wait_until(lambda: self.ask("campaign", "status", "spring")[0]["recipients"]["claimed"] == 0, "a pause", process)
+        (status,) = self.ask("campaign", "status", "spring")
+        self.assertTrue(status["paused"])
+        self.assertEqual(status["total"], 400)
+        queued = status["recipients"]["queued"]
+        self.assertGreater(queued, 0)
+        self.assertEqual(sum(group["queued"] for group in self.ask("queue", "summary", "--by", "domain")), queued)
+        of_provider = self.ask("queue", "list", "--filter", "provider=slow.example", "--max", "1000")
+        self.assertTrue(of_provider)
+        self.assertTrue(all(row["address"].endswith("@slow.example") for row in of_provider))
+        (failed,) = self.ask("queue", "fail", "--filter", "provider=slow.example", "--reason", "not there")
+        self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0})
+        self.ask("queue", "fail", status=2)  # Of everything, and it was not said so.
+        self.ask("queue", "drain", "127.0.0.3")
+        loopback.wait_until(lambda: self.ask("queue", "egress")[1]["connections"] == 0, "an empty IP", process)
+        self.ask("campaign", "list", place=self.spool, status=2)  # It is the running process's.
+        support.interrupt(process)
+        first = self.world.finish(process)
+        self.assertEqual(first.status, 1, first.stderr)
+
+        (resting,) = self.ask("campaign", "list", place=self.spool)
+        self.assertEqual(resting["campaign"], "spring")
+        self.assertEqual(resting["recipients"]["failed"], failed["rows"])
+        left = self.ask("queue", "list", "--max", "1000", place=self.spool)
+        self.assertTrue(left)
+        self.assertTrue(all(row["state"] == "queued" for row in left))
+        never, forgotten, *rest = [row["address"] for row in left]
+        self.ask("suppress", "add", never, "--reason", "complaint", place=self.spool)
+        (check,) = self.ask("suppress", "check", never, place=self.spool)
+        self.assertEqual((check["suppressed"], check["reason"]), (True, "complaint"))
+        (erased,) = self.ask("queue", "erase", forgotten, place=self.spool)
+        self.assertEqual((erased["rows"], erased["cancelled"]), (1, 1))
+        self.assertEqual(self.ask("queue", "list", "--filter", f"address={forgotten},state=any", place=self.spool), [])
+
+        events = self.world.folder / "resumed.jsonl"
+        resumed = support.command("resume", *self.resume_options(), "--events", events)
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        received = [mail.recipient for mail in self.world.mail()]
+        self.assertEqual(len(received), len(set(received)), "somebody was mailed twice")
+        delivered = {address for address, _ in self.rows} & set(received)
+        self.assertTrue(set(rest) <= delivered)
+        self.assertNotIn(never, delivered)
+        self.assertNotIn(forgotten, delivered)
+        self.assertTrue({row["address"] for row in of_provider}.isdisjoint(delivered))
+        export = support.command("suppress", "export", "--spool", self.spool)
+        self.assertRegex(export.stdout, rf"^{never},complaint,\d+,default\n$")
+        self.ask("campaign", "erase", "spring", place=self.spool)
+        self.assertEqual(self.ask("campaign", "list", place=self.spool), [])
+
+    def resume_options(self):
+        words = ["--spool", self.spool, "--port", self.sinks.port, "--dns", self.world.name_server.endpoint,
+                 "--dkim", self.world.key.option, "--allow-target", "127.0.0.0/8", "--rate", 0]
+        for ip, name in support.EGRESS.items():
+            words += ["--egress", f"{ip}={name}"]
+        return words
+
+
+class Suppression(support.TestCase):
+    RECEIVERS = {}
+
+    def test_lists(self):
+        spool, key = self.world.folder / "spool", self.world.write("key", "0123456789abcdef0123456789abcdef\n")
+        spool.mkdir()
+        place = ["--spool", spool, "--suppression-key", key]
+        some = self.world.write("list.csv", "".join(f"user{number}@one.example\n" for number in range(1000)))
+        done = support.command("suppress", "import", some, "--account", "*", *place)
+        self.assertEqual((done.returncode, done.stdout), (0, "1000 taken\n"), done.stderr)
+        check = support.command("suppress", "check", "USER7@one.example", "--account", "brand", "--json", *place)
+        self.assertTrue(json.loads(check.stdout)["suppressed"])
+        exported = support.command("suppress", "export", *place).stdout
+        self.assertEqual(exported.count("hmac-sha256:"), 1000)
+        self.assertNotIn("@", exported)
+        again = self.world.write("again.csv", exported)
+        other = ["--spool", self.world.folder / "other", "--suppression-key", key]
+        (self.world.folder / "other").mkdir()
+        done = support.command("suppress", "import", again, *other)
+        self.assertEqual(done.stdout, "1000 taken\n", done.stderr)
+        check = support.command("suppress", "check", "user7@one.example", "--account", "brand", "--json", *other)
+        self.assertTrue(json.loads(check.stdout)["suppressed"])
+        bad = self.world.write("bad.csv", "user1@one.example\nuser2@one.example,because\n")
+        done = support.command("suppress", "import", bad, *place)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("because", done.stderr)
+        done = support.command("suppress", "check", "a@b.example")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--control", done.stderr)
+
+
+if __name__ == "__main__":
+    support.main()
