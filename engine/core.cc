@@ -109,6 +109,16 @@ Result<void> check_pool(const EngineOptions& options, const std::string& name, c
   return {};
 }
 
+Result<void> check_reporting(const EngineOptions& options, const TlsReportingOptions& reporting) {
+  const smtp::TlsReporter& reporter = reporting.reporter;
+  if (reporter.organization.empty() || reporter.contact.empty() || !is_host_name(reporter.domain)) {
+    return invalid("tls_reporting: an organization, a contact and a domain are needed");
+  }
+  if (reporting.from.str().empty()) return invalid("tls_reporting: from is needed");
+  if (!has_pool(options, reporting.pool)) return invalid(fmt::format("tls_reporting: no egress IP is in pool '{}'", reporting.pool));
+  return {};
+}
+
 Result<void> check(const EngineOptions& options) {
   constexpr std::chrono::seconds kLongest = std::chrono::hours(24 * 366);
   if (options.max_age <= std::chrono::seconds(0) || options.max_age > kLongest) {
@@ -130,6 +140,9 @@ Result<void> check(const EngineOptions& options) {
   if (policy.soft_bounces < 0 || policy.soft_span.count() < 0 || policy.soft_memory.count() < 0 ||
       policy.soft_memory > kLongest || policy.soft_span > kLongest) {
     return invalid("suppression: no number may be negative, and no time longer than a year");
+  }
+  if (options.tls_reporting) {
+    if (auto checked = check_reporting(options, *options.tls_reporting); !checked) return checked;
   }
   for (const auto& [name, pool] : options.pools) {
     if (auto checked = check_pool(options, name, pool); !checked) return checked;
@@ -171,6 +184,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   auto egress = parse_egress(options);
   if (!egress) return std::move(egress).error();
   if (auto checked = check(options); !checked) return std::move(checked).error();
+  options.tls_reports |= options.tls_reporting.has_value();
   const bool own_runtime = options.runtime == nullptr;
   if (own_runtime) {
     auto runtime = net::make_runtime(options.runtime_options);
@@ -188,6 +202,7 @@ Result<std::unique_ptr<Engine::Core>> Engine::Core::open(EngineOptions options) 
   std::unique_ptr<Core> core(new Core(std::move(options), *std::move(egress), *std::move(targets), snapshots));
   for (const auto& sink : core->options_.sinks) core->subscribe(sink);
   if (auto recovered = core->recover(); !recovered) return std::move(recovered).error();
+  core->start_tls_reporting();
   return core;
 }
 
@@ -239,7 +254,11 @@ Engine::Core::~Core() {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get()] { worker->stop(); });
   }
+  if (tls_reporting_ != nullptr) runtime().loop(0).post([this] { tls_reporting_->stop(); });
   runtime().stop();
+  if (tls_reporting_ != nullptr) {
+    for (const auto& worker : workers_) tls_reporting_->keep_rest(std::move(worker->tls_reports()));
+  }
   shared_.gate->close();
 }
 

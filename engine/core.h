@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/inbound.h"
+#include "engine/tls_reporting.h"
 #include "engine/worker.h"
 
 namespace mailsbuddy {
@@ -59,6 +60,7 @@ class Engine::Core {
   Result<bool> unsuppress(std::string_view account, const Address& address);
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
   Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
+  void start_tls_reporting();
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
@@ -114,6 +116,7 @@ class Engine::Core {
   void deliver(engine::FeedPtr feed, smtp::Route route);
   void wake_workers(const engine::JobPtr& job);
   // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
+  void collect_tls_reports(const std::function<void(smtp::TlsReports)>& done);
   bool on_worker(int index, const std::function<void(engine::Worker&)>& task) const;
   void learn_late(const engine::JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind);
   void plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const;
@@ -135,6 +138,7 @@ class Engine::Core {
   std::shared_ptr<engine::Traces> traces_ = std::make_shared<engine::Traces>();
   engine::Shared shared_;
   std::vector<std::unique_ptr<engine::Worker>> workers_;
+  std::unique_ptr<engine::TlsReporting> tls_reporting_;  // Null: it is the caller's.
 
   std::mutex control_mutex_;                       // A job's flags change together with what is kept of them.
   bool curves_ = false;                            // Some egress IP has one.

@@ -109,15 +109,6 @@ Verdict judge(const RouteTls& tls, const TlsResult& result) {
 
 std::string text_of(const net::IpAddress& address) { return address.unspecified() ? std::string() : address.str(); }
 
-void add(Counted& counted, const DetailKey& key, std::uint64_t sessions) {
-  counted.failed += sessions;
-  if (counted.details.size() < kReportDetailsMax || counted.details.contains(key)) {
-    counted.details[key] += sessions;
-    return;
-  }
-  counted.details[{std::get<0>(key), {}, {}, {}, "further ones"}] += sessions;
-}
-
 TlsReportPolicy policy_of(const PolicyKey& key, const Counted& counted) {
   TlsReportPolicy policy{.type = std::get<0>(key),
                          .text = std::get<1>(key),
@@ -153,6 +144,7 @@ std::string_view to_string(TlsResultType type) noexcept {
 
 struct TlsReports::State {
   std::map<std::string, Policies, std::less<>> domains;
+  std::size_t entries = 0;  // Policies and details of all domains.
 
   Counted* find(std::string_view domain, const PolicyKey& key) {
     auto found = domains.find(domain);
@@ -161,8 +153,25 @@ struct TlsReports::State {
       found = domains.emplace(std::string(domain), Policies()).first;
     }
     Policies& policies = found->second;
-    if (policies.size() == kPoliciesMax && !policies.contains(key)) return nullptr;
+    const auto at = policies.find(key);
+    if (at != policies.end()) return &at->second;
+    if (policies.size() == kPoliciesMax || entries >= kReportEntriesMax) return nullptr;
+    ++entries;
     return &policies[key];
+  }
+
+  // Beyond the caps by type alone, of which there are few.
+  void fail(Counted& counted, const DetailKey& key, std::uint64_t sessions) {
+    counted.failed += sessions;
+    const auto at = counted.details.find(key);
+    if (at != counted.details.end()) {
+      at->second += sessions;
+    } else if (counted.details.size() < kReportDetailsMax && entries < kReportEntriesMax) {
+      ++entries;
+      counted.details[key] = sessions;
+    } else {
+      counted.details[{std::get<0>(key), {}, {}, {}, "further ones"}] += sessions;
+    }
   }
 };
 
@@ -182,10 +191,10 @@ void TlsReports::record(std::string_view domain, const RouteTls& tls, const TlsR
     ++counted->successful;
     return;
   }
-  add(*counted,
-      {verdict.type, text_of(result.local), result.mx_host, text_of(result.remote),
-       verdict.reason.substr(0, kReasonBytesMax)},
-      1);
+  state_->fail(*counted,
+               {verdict.type, text_of(result.local), result.mx_host, text_of(result.remote),
+                verdict.reason.substr(0, kReasonBytesMax)},
+               1);
 }
 
 void TlsReports::merge(TlsReports other) {
@@ -194,20 +203,36 @@ void TlsReports::merge(TlsReports other) {
       Counted* counted = state_->find(domain, key);
       if (counted == nullptr) continue;
       counted->successful += theirs.successful;
-      for (const auto& [detail, sessions] : theirs.details) add(*counted, detail, sessions);
+      for (const auto& [detail, sessions] : theirs.details) state_->fail(*counted, detail, sessions);
     }
   }
 }
 
-std::vector<TlsReport> TlsReports::take(TimePoint begin, TimePoint end) {
+void TlsReports::add(const TlsReport& report) {
+  for (const TlsReportPolicy& policy : report.policies) {
+    Counted* counted = state_->find(report.domain, {policy.type, policy.text, policy.mx_hosts});
+    if (counted == nullptr) continue;
+    counted->successful += policy.successful;
+    for (const TlsFailureDetail& each : policy.details) {
+      state_->fail(*counted, {each.type, each.sending_ip, each.mx_host, each.receiving_ip, each.reason}, each.sessions);
+    }
+  }
+}
+
+std::vector<TlsReport> TlsReports::reports(TimePoint begin, TimePoint end) const {
   std::vector<TlsReport> reports;
   for (const auto& [domain, policies] : state_->domains) {
     TlsReport report{.domain = domain, .begin = begin, .end = end};
     for (const auto& [key, counted] : policies) report.policies.push_back(policy_of(key, counted));
     reports.push_back(std::move(report));
   }
-  state_->domains.clear();
   return reports;
+}
+
+std::vector<TlsReport> TlsReports::take(TimePoint begin, TimePoint end) {
+  std::vector<TlsReport> all = reports(begin, end);
+  *state_ = {};
+  return all;
 }
 
 bool TlsReports::empty() const noexcept { return state_->domains.empty(); }

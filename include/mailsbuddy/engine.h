@@ -47,6 +47,16 @@ struct PoolOptions {
   std::optional<warming::EngagedOnly> engaged_only{};  // Cold IPs are for these recipients alone; empty: for all.
 };
 
+// TLS reports (RFC 8460) that the engine sends by itself: of each day in UTC, in the four hours after it, as mail that is
+// submitted like any other (Message::campaign "tls-report") to the mailto: addresses of the domain's TXT record at _smtp._tls, and
+// by POST to its https: ones. With a spool that outlives the process a restart loses and repeats nothing. docs/tls.md.
+struct TlsReportingOptions {
+  smtp::TlsReporter reporter;  // Required, all of it.
+  Address from;                // Sender of the mail, whose domain signs it: unsigned reports are ignored (RFC 8460 3). Required.
+  std::string account{};
+  std::string pool = "default";
+};
+
 struct EngineOptions {
   std::vector<EgressIp> egress;                 // At least one. Required.
   std::shared_ptr<const dkim::KeyRing> keys{};  // Null: send unsigned. See Engine::set_keys().
@@ -57,6 +67,7 @@ struct EngineOptions {
   smtp::TlsPolicy tls = smtp::TlsPolicy::kOpportunistic;  // What every domain gets, at least. kNone: and nothing more.
   smtp::TlsPolicies tls_policies{};             // What domains publish, and what is said of single ones here. docs/tls.md.
   bool tls_reports = false;                     // Count sessions for Engine::take_tls_reports().
+  std::optional<TlsReportingOptions> tls_reporting{};  // Count them, and send the reports.
   smtp::Timeouts timeouts{};
   int connections_max = 1000;                   // Open at once, to all providers; each takes a descriptor and some 50 KB.
   std::uint16_t port = 25;                      // Of every MX host; other ports are for tests.
@@ -520,8 +531,8 @@ class Engine {
   // begins with no other under way. What never comes to a connection has no lines: its events say why. Costs nothing when
   // nobody does it, else some microseconds a line on the sending threads.
   std::unique_ptr<Tracing> trace(TraceFilter filter);
-  // The TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. Sending them is the
-  // caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
+  // The TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. With
+  // EngineOptions::tls_reporting there are none: the engine sends them. Else sending them is the caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
   std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.

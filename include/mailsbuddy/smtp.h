@@ -351,7 +351,8 @@ struct TlsReport {
 };
 
 // Counts sessions by domain. Threads: one owner; those of several are merged. Caps: kReportDomainsMax domains, the details
-// of kReportDetailsMax kinds of failure each; beyond them sessions are counted without, or not at all.
+// of kReportDetailsMax kinds of failure each, and kReportEntriesMax policies and details in all; beyond them sessions are
+// counted without details, or not at all.
 class TlsReports {
  public:
   TlsReports();
@@ -362,7 +363,9 @@ class TlsReports {
   // A session for mail to `domain`, whose policy is `tls`.
   void record(std::string_view domain, const RouteTls& tls, const TlsResult& result);
   void merge(TlsReports other);
-  std::vector<TlsReport> take(TimePoint begin, TimePoint end);  // All of them, by name; then it is empty.
+  void add(const TlsReport& report);                                  // What it counted, whatever its time.
+  std::vector<TlsReport> reports(TimePoint begin, TimePoint end) const;  // All of them, by name.
+  std::vector<TlsReport> take(TimePoint begin, TimePoint end);           // The same; then it is empty.
   bool empty() const noexcept;
 
  private:
@@ -371,6 +374,7 @@ class TlsReports {
 };
 inline constexpr std::size_t kReportDomainsMax = 100'000;
 inline constexpr std::size_t kReportDetailsMax = 100;
+inline constexpr std::size_t kReportEntriesMax = 200'000;  // Some 500 octets each: receivers decide how many there are.
 
 // Where a domain wants its reports: the TXT record of _smtp._tls.DOMAIN (RFC 8460 3).
 struct TlsRptRecord {

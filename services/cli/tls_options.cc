@@ -36,6 +36,24 @@ Result<void> add_domain(const std::string& given, smtp::TlsPolicies& policies) {
   return {};
 }
 
+Result<void> set_reporting(const TlsArguments& arguments, EngineOptions& options) {
+  if (arguments.report_from.empty()) {
+    if (arguments.report_organization.empty() && arguments.report_contact.empty()) return {};
+    return Error{ErrorCode::kInvalidArgument, "--tls-report-org and --tls-report-contact need --tls-report-from"};
+  }
+  auto from = Address::parse(arguments.report_from);
+  if (!from) return about("--tls-report-from " + arguments.report_from, from.error());
+  const auto either = [](const std::string& given, std::string_view otherwise) {
+    return given.empty() ? std::string(otherwise) : given;
+  };
+  options.tls_reporting = TlsReportingOptions{.reporter = {.organization = either(arguments.report_organization, from->domain()),
+                                                           .contact = either(arguments.report_contact, from->str()),
+                                                           .domain = std::string(from->domain())},
+                                              .from = *from,
+                                              .pool = options.egress.empty() ? "default" : options.egress.front().pool};
+  return {};
+}
+
 }  // namespace
 
 void add_tls_options(CLI::App& command, TlsArguments& arguments) {
@@ -50,6 +68,15 @@ void add_tls_options(CLI::App& command, TlsArguments& arguments) {
       ->group("Delivery");
   command.add_flag("--no-dane", arguments.no_dane, "Do not look for TLSA records (RFC 7672)")->group("Delivery");
   command.add_flag("--no-mta-sts", arguments.no_mta_sts, "Do not look for MTA-STS policies (RFC 8461)")
+      ->group("Delivery");
+  command
+      .add_option("--tls-report-from", arguments.report_from,
+                  "Send daily TLS reports (RFC 8460) from this address to the domains that ask for them; its domain should "
+                  "sign (--dkim)")
+      ->group("Delivery");
+  command.add_option("--tls-report-org", arguments.report_organization, "Who reports. Default: the address' domain")
+      ->group("Delivery");
+  command.add_option("--tls-report-contact", arguments.report_contact, "Whom to ask about them. Default: the address")
       ->group("Delivery");
   add_tls_trust_options(command, arguments);
 }
@@ -71,7 +98,7 @@ Result<void> set_policies(const TlsArguments& arguments, EngineOptions& options)
   options.tls_policies.mta_sts = !arguments.no_mta_sts;
   for (const std::string& given : arguments.domains)
     if (auto added = add_domain(given, options.tls_policies); !added) return added;
-  return {};
+  return set_reporting(arguments, options);
 }
 
 Result<void> set_trust(const TlsArguments& arguments, net::RuntimeOptions& options) {

@@ -489,6 +489,7 @@ class SimHttps final : public net::HttpsClient {
  public:
   explicit SimHttps(World& world) : world_(world) {}
   void send(net::HttpsRequest request, Done done) override {
+    if (!request.body.empty()) world_.posts.push_back(request);
     net::HttpsReply reply{.failure = net::HttpsFailure::kConnect, .detail = "connection refused"};
     if (const auto found = world_.pages.find(request.host); found != world_.pages.end()) reply = found->second;
     world_.loop.after(3 * kLatency, [reply, done = std::move(done)]() mutable { done(reply); });

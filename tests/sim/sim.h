@@ -104,6 +104,7 @@ struct World {
   std::map<std::string, std::vector<net::TlsaRecord>> tlsa;    // "_25._tcp.HOST"; signed.
   std::map<std::string, std::vector<std::string>> texts;
   std::map<std::string, net::HttpsReply> pages;       // By host. Others cannot be connected to.
+  std::vector<net::HttpsRequest> posts;               // All that had a body.
   std::map<std::string, Receiver> receivers;          // By IP address as text.
   std::function<void(const std::string&)> trace;      // Told of every line on every wire, when set.
 };

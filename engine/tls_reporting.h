@@ -1,0 +1,78 @@
+// tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the hours after.
+//
+// What is counted and not sent yet is kept in the spool. A process that ends in good order loses none of it and sends none
+// twice; one that is killed loses the counts of kKeepEvery at most, and may send again what it had sent in the last minute,
+// under the same report-id.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/timer_wheel.h"
+#include "mailsbuddy/engine.h"
+
+namespace mailsbuddy::engine {
+
+// Threads: made, keep_rest() and destroyed while the runtime rests; all else on loop(0)'s thread.
+// Ownership: what it is made with outlives it.
+class TlsReporting {
+ public:
+  struct Context {
+    const EngineOptions& options;  // With tls_reporting.
+    net::Runtime& runtime;
+    spool::Spool& spool;
+    // Asks every worker for what it has counted, which it then has no more; `done` on loop(0), once for each.
+    std::function<void(std::function<void(smtp::TlsReports)> done)> collect;
+    std::function<Result<MessageId>(Message)> submit;  // On the CPU pool's threads.
+  };
+  explicit TlsReporting(Context context);
+
+  void start();
+  void stop();                              // Nothing follows, whatever is under way.
+  void keep_rest(smtp::TlsReports counted);  // What the workers had counted since: kept for the next process.
+
+ private:
+  static constexpr Duration kKeepEvery = std::chrono::minutes(10);
+  // "To avoid unintentionally overloading the system processing the reports": up to four hours (RFC 8460 4.1).
+  static constexpr Duration kSpread = std::chrono::hours(4);
+  static constexpr int kSendAtOnce = 16;             // Domains whose records are asked for.
+  static constexpr std::size_t kAddressesMax = 10;   // Of one domain's record: each costs a message, or a request.
+  static constexpr std::size_t kWaitingMax = 100'000;  // Reports: those beyond are dropped, and a line of the log says so.
+
+  // `task` on loop(0), unless stop() came before.
+  template <class Task>
+  auto guarded(Task task);
+  void load();
+  void wake();
+  void counted(smtp::TlsReports counts);
+  Duration later();         // A random part of kSpread.
+  void cut(TimePoint end);  // The day is over: its reports wait to be sent.
+  void wait(smtp::TlsReport report, TimePoint until);
+  void find(const smtp::TlsReport& report);
+  void send(const std::string& id, const smtp::TlsRptRecord& wanted);
+  void post(const smtp::TlsReport& report, const std::string& url, const std::string& id);
+  std::vector<Message> mails(const smtp::TlsReport& report, const smtp::TlsRptRecord& wanted, const std::string& id) const;
+  void done(const std::string& id);
+  void keep();
+  void arm();
+
+  const Context context_;
+  const TlsReportingOptions& who_;
+  net::Loop& loop_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();  // Until stop(): answers of DNS, HTTPS and the workers may come after it.
+  smtp::TlsReports today_;
+  TimePoint begin_;                         // Of what is in today_.
+  TimePoint keep_at_;
+  TimePoint kept_at_{};
+  int to_count_ = 0;                        // Workers that were asked and have not answered.
+  bool changed_ = false;                    // Not kept yet.
+  std::multimap<TimePoint, smtp::TlsReport> waiting_;  // By when they are to be sent.
+  std::map<std::string, smtp::TlsReport> under_way_;   // By report-id. Waiting still, for the spool.
+  Random random_;
+  Timer timer_;
+};
+
+}  // namespace mailsbuddy::engine
