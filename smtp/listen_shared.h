@@ -48,6 +48,21 @@ class Presence {
   std::size_t count_ = 0;
 };
 
+// Somebody who has entered, on the way to another thread: leaves if he never arrives.
+class Entrant {
+ public:
+  explicit Entrant(Presence& presence) : presence_(&presence) { presence.enter(); }
+  Entrant(Entrant&& other) noexcept : presence_(std::exchange(other.presence_, nullptr)) {}
+  Entrant& operator=(Entrant&&) = delete;
+  ~Entrant() {
+    if (presence_ != nullptr) presence_->leave();
+  }
+  void arrived() noexcept { presence_ = nullptr; }
+
+ private:
+  Presence* presence_;
+};
+
 // Threads: any; all but the counts and the table is read only. Ownership: outlives its connections.
 struct ListenShared {
   // Errors: kInvalidArgument naming the option.

@@ -34,9 +34,14 @@ void ListenWorker::drain() {
 }
 
 void ListenWorker::adopt(int socket, std::size_t endpoint) {
-  shared_.presence.enter();
-  if (loop_->is_owner()) return ListenConnection::open(*this, socket, endpoint);
-  loop_->post([this, held = SocketHolder(socket), endpoint]() mutable {
+  Entrant entrant(shared_.presence);
+  if (loop_->is_owner()) {
+    entrant.arrived();
+    return ListenConnection::open(*this, socket, endpoint);
+  }
+  // A loop that has stopped drops the task, with all that it holds.
+  loop_->post([this, held = SocketHolder(socket), endpoint, entrant = std::move(entrant)]() mutable {
+    entrant.arrived();
     ListenConnection::open(*this, held.take(), endpoint);
   });
 }

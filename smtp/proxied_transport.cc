@@ -122,7 +122,7 @@ Result<EgressProxy> EgressProxy::parse(std::string_view text) {
     return bad("user or password of more than 255 octets");
   if (!socks && !url->user.empty()) return bad("the PROXY protocol knows no users");
   const auto endpoint = net::Endpoint::parse(url->place, 0);
-  if (!endpoint || endpoint->port == 0) return bad(fmt::format("\"{}\" is no address with a port", url->place));
+  if (!endpoint || endpoint->port == 0) return bad("what follows \"://\" and the login is no address with a port");  // Not told: without its "@" it is a password.
   return EgressProxy{.protocol = socks ? Protocol::kSocks5 : Protocol::kProxyV2,
                      .endpoint = *endpoint,
                      .user = std::move(url->user),

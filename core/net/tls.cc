@@ -56,6 +56,19 @@ TlsFailure failure_of(long verdict) noexcept {
   }
 }
 
+// When the first certificate of a chain expires. What was not verified has no chain, and no verdict that could grow old.
+std::time_t end_of(const STACK_OF(X509) * chain) noexcept {
+  std::time_t end = std::numeric_limits<std::time_t>::max();
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    std::tm time{};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &time) != 1) return 0;
+    end = std::min(end, timegm(&time));
+  }
+  return end;
+}
+
+constexpr int kSecurityBits = 112;  // Of OpenSSL's level 2, Debian's default: RSA of 2048 bits, no SHA-1.
+
 }  // namespace
 
 std::string_view to_string(TlsFailure failure) noexcept {
@@ -91,9 +104,10 @@ SSL_CTX* TlsContext::get() {
   return context_.get();
 }
 
-SSL_SESSION* TlsContext::session(std::string_view key) {
-  SslSessionPtr* found = sessions_.find(key);
-  return found != nullptr && SSL_SESSION_is_resumable(found->get()) == 1 ? found->get() : nullptr;
+const TlsContext::Kept* TlsContext::session(std::string_view key) {
+  const Kept* found = sessions_.find(key);
+  const bool good = found != nullptr && SSL_SESSION_is_resumable(found->session.get()) == 1 && found->until > std::time(nullptr);
+  return good ? found : nullptr;
 }
 
 TlsClient::TlsClient(TlsContext& context, const TlsOptions& options, const Endpoint& remote)
@@ -130,7 +144,10 @@ bool TlsClient::prepare(SSL_CTX* context) {
   // Opportunistic: a weak key or cipher still beats clear text, which is the alternative (RFC 7435 3).
   if (!demanded) SSL_set_security_level(ssl_.get(), 0);
   if (options_.verify == TlsVerify::kDane ? !prepare_dane() : !prepare_names()) return false;
-  if (SSL_SESSION* session = context_.session(session_key_)) SSL_set_session(ssl_.get(), session);
+  if (const TlsContext::Kept* kept = context_.session(session_key_)) {
+    SSL_set_session(ssl_.get(), kept->session.get());
+    resumed_until_ = kept->until;
+  }
   return true;
 }
 
@@ -173,7 +190,8 @@ bool TlsClient::prepare_dane() {
 // opens ten connections at once resumes ten times.
 int TlsClient::on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
   auto* client = static_cast<TlsClient*>(SSL_get_app_data(ssl));
-  client->context_.keep(client->session_key_, SslSessionPtr(session));
+  const std::time_t until = SSL_session_reused(ssl) == 1 ? client->resumed_until_ : end_of(SSL_get0_verified_chain(ssl));
+  client->context_.keep(client->session_key_, {SslSessionPtr(session), until});
   return 1;  // The reference is ours.
 }
 
@@ -222,12 +240,27 @@ std::string TlsClient::last_openssl_words() const {
   return code == 0 ? "closed by the peer" : fmt::format("OpenSSL error {:#x}", code);
 }
 
+// Without a demand anything goes for encryption. To say who is there, keys and signatures must be what a demand would ask for.
+bool TlsClient::strong() const {
+  if (options_.verify != TlsVerify::kNone) return true;  // OpenSSL has seen to it.
+  const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl_.get());
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    X509* const certificate = sk_X509_value(chain, i);
+    const EVP_PKEY* key = X509_get0_pubkey(certificate);
+    int bits = 0;
+    const bool known = X509_get_signature_info(certificate, nullptr, nullptr, &bits, nullptr) == 1;
+    if (key == nullptr || EVP_PKEY_get_security_bits(key) < kSecurityBits || !known || bits < kSecurityBits) return false;
+  }
+  return chain != nullptr && SSL_get_cipher_bits(ssl_.get(), nullptr) >= kSecurityBits;
+}
+
 TlsInfo TlsClient::info() const {
+  const TlsFailure found = verdict();
   return {.version = SSL_get_version(ssl_.get()),
           .cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl_.get())),
           .resumed = SSL_session_reused(ssl_.get()) == 1,
-          .verified = verified(),
-          .failure = verdict()};
+          .verified = found == TlsFailure::kNone && strong(),
+          .failure = found == TlsFailure::kNone && !strong() ? TlsFailure::kUntrusted : found};
 }
 
 void TlsClient::feed(std::string_view ciphertext) {

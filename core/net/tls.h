@@ -3,6 +3,8 @@
 
 #include <openssl/ssl.h>
 
+#include <ctime>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,14 +37,20 @@ class TlsContext {
   explicit TlsContext(std::string ca) : ca_(std::move(ca)) {}
   SSL_CTX* get();  // Made on first use: a process that never meets TLS reads no roots. Null: out of memory.
 
-  SSL_SESSION* session(std::string_view key);  // Null: none.
-  void keep(std::string_view key, SslSessionPtr session) { sessions_.put(key, std::move(session)); }
+  // A session that may be resumed: it ends with the first certificate of the chain that it was verified by, which nobody
+  // looks at again when it is resumed.
+  struct Kept {
+    SslSessionPtr session;
+    std::time_t until;
+  };
+  const Kept* session(std::string_view key);  // Null: none.
+  void keep(std::string_view key, Kept kept) { sessions_.put(key, std::move(kept)); }
   void forget(std::string_view key) { sessions_.erase(key); }
 
  private:
   std::string ca_;
   SslCtxPtr context_;
-  Lru<SslSessionPtr> sessions_{kTlsSessionsMax};
+  Lru<Kept> sessions_{kTlsSessionsMax};
 };
 
 // One connection's TLS. Threads: its loop's. Feed what comes from the peer, send what output() gives, look at state().
@@ -71,6 +79,7 @@ class TlsClient {
 
  private:
   static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
+  bool strong() const;
   friend class TlsContext;
   bool prepare(SSL_CTX* context);
   void step_handshake();
@@ -90,6 +99,7 @@ class TlsClient {
   bool dane_usable_ = false;  // A TLSA record was taken.
   TlsFailure failure_ = TlsFailure::kNone;
   SslPtr ssl_;
+  std::time_t resumed_until_ = 0;  // Of the session that is resumed, if it is.
   BIO* in_ = nullptr;   // Owned by ssl_.
   BIO* out_ = nullptr;  // Owned by ssl_.
 };

@@ -143,7 +143,7 @@ struct SessionEvent {
                        // connection usable.
     kRecipient,        // One recipient of the transaction has its outcome: `recipient`, `outcome`.
     kTransactionDone,  // Every recipient has had its kRecipient; the transaction's views are free.
-    kSending,          // The server awaits the message (354), and room() holds: the next transaction may be begun now, and
+    kSending,          // The server awaits the message (354). With room() the next transaction may be begun now, and
                        // its envelope goes out behind the message. Without that, nothing changes.
     kRoom,             // By BDAT: others are under way, and room() holds again.
     kClosed,           // The session is over: `outcome` says why. Close the connection. Nothing follows.

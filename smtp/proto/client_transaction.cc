@@ -250,7 +250,8 @@ void ClientSession::State::on_data(const Reply& reply, TimePoint now) {
     mailing.message_put = mailing.accepted > 0;
     mailing.end = put_end();
     awaited_.push({.step = Step::kFinalDot, .recipient = 0, .end = mailing.end});
-    if (room()) notice_ = Notice::kSending;
+    // Also where no further one may follow: this one's envelope may have gone long before.
+    if (mailing.message_put && mailings_.size() > 1 && pipelines()) notice_ = Notice::kSending;
     return;
   }
   if (reply.code < 400) return refuse(reply);

@@ -24,10 +24,10 @@ struct Identity {
 
 enum class Age { kValid, kExpired };
 
-// A P-256 key and a certificate for `name`, signed by `issuer`; null: self-signed, a CA.
-inline Identity make_identity(const char* name, const Identity* issuer, Age age = Age::kValid) {
+// A P-256 key, or another one, and a certificate for `name`, signed by `issuer`; null: self-signed, a CA.
+inline Identity make_identity(const char* name, const Identity* issuer, Age age = Age::kValid, EVP_PKEY* key = nullptr) {
   static long serial = 1;
-  Identity made{KeyPtr(EVP_EC_gen("P-256")), CertPtr(X509_new())};
+  Identity made{KeyPtr(key != nullptr ? key : EVP_EC_gen("P-256")), CertPtr(X509_new())};
   X509* x = made.certificate.get();
   X509_set_version(x, X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);

@@ -25,6 +25,7 @@ using test::tlsa_of;
 
 SslCtxPtr server_context(const Identity& identity) {
   SslCtxPtr context(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX_set_security_level(context.get(), 0);  // The client is the one to mind.
   SSL_CTX_use_certificate(context.get(), identity.certificate.get());
   SSL_CTX_use_PrivateKey(context.get(), identity.key.get());
   return context;
@@ -456,6 +457,42 @@ BOOST_AUTO_TEST_CASE(sessions_are_resumed_by_name_endpoint_and_trust) {
         net.let_go(client);
       }
   }
+}
+
+// RSA of 1024 bits: good enough for encryption that nobody asked for, and not to say who is there.
+BOOST_AUTO_TEST_CASE(a_weak_key_verifies_nobody) {
+  const Authority ca;
+  const auto identity = make_identity("mx.example.net", &ca.identity, Age::kValid, EVP_RSA_gen(1024));
+  const auto context = server_context(identity);
+  Server server = starttls_server(context.get(), [](TlsPeer& peer, Fd&) {
+    peer.send("250 ok\r\n");
+    peer.receive(1);
+  });
+  Net net(ca.file);
+  for (int visit = 0; visit < 2; ++visit) {  // The second one is resumed.
+    Recorder client;
+    start_tls_on_greeting(client, {.server_name = "mx.example.net"});
+    net.connect(client, server.endpoint());
+    client.wait_for_data("220 go\r\n250 ok\r\n");
+    BOOST_TEST(client.tls().resumed == (visit == 1));
+    BOOST_TEST(!client.tls().verified);
+    BOOST_TEST((client.tls().failure == TlsFailure::kUntrusted));
+    net.let_go(client);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_session_ends_with_its_certificates) {
+  TlsContext context("");
+  const auto keep = [&context](std::time_t until) {
+    SslSessionPtr session(SSL_SESSION_new());
+    const unsigned char id[] = "session";
+    BOOST_REQUIRE(SSL_SESSION_set1_id(session.get(), id, sizeof id) == 1);
+    context.keep("mx", {std::move(session), until});
+  };
+  keep(std::numeric_limits<std::time_t>::max());
+  BOOST_TEST(context.session("mx") != nullptr);
+  keep(1);  // Expired in 1970.
+  BOOST_TEST(context.session("mx") == nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(the_session_cache_is_capped_and_keeps_what_is_used) {

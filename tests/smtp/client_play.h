@@ -109,9 +109,10 @@ class Play {
     using Kind = smtp::SessionEvent::Kind;
     while (const auto event = session.poll()) {
       const bool offer = event->kind == Kind::kSending || event->kind == Kind::kRoom;
-      if (!offer) events.push_back(words(*event));
+      const bool last = event->kind == Kind::kSending && !session.room();  // None may follow.
+      if (!offer || last) events.push_back(words(*event));
       if (event->kind == Kind::kStartTls) session.tls_started(now, verified_);
-      if (offer) BOOST_TEST(session.room());
+      if (event->kind == Kind::kRoom) BOOST_TEST(session.room());
       if (event->kind == Kind::kReady && next_ < mails_.size()) begin(mails_[next_++]);
       const bool more = ahead_ && (offer || event->kind == Kind::kReady);
       while (more && session.room() && next_ < mails_.size()) begin(mails_[next_++]);

@@ -465,7 +465,7 @@ const Case kLimits[] = {
                                                                                               "250 Ok\nS: 354 Go\nC: "
                                                                                               "Hi\nC: .\nS: 250 B\nC: "
                                                                                               "QUIT\nS: 221 Bye\n",
-     .events = {"ready", "0: final_dot reply 250 A", "done", "0: final_dot reply 250 B", "done",
+     .events = {"ready", "0: final_dot reply 250 A", "done", "sending", "0: final_dot reply 250 B", "done",
                 "closed: mail_from reply 221 Bye"}},
     {.name = "limits that are none",
      .options = in_clear(),
