@@ -32,6 +32,8 @@ constexpr std::string_view kIdle = "421 4.4.2 Idle for too long\r\n";
 constexpr std::string_view kGarbage = "501 5.5.2 Control character\r\n";
 constexpr std::string_view kTooLong = "500 5.5.2 Line too long\r\n";
 constexpr std::string_view kRubbish = "500 5.5.1 Command not known\r\n500 5.5.1 Command not known\r\n250 2.0.0 Ok\r\n";
+constexpr std::string_view kHttp = "421 4.7.0 This is SMTP\r\n";
+constexpr std::string_view kBye = "221 2.0.0 Bye\r\n";
 constexpr std::string_view kBad = "501 5.5.2 Bad response\r\n";
 constexpr std::string_view kBadRubbish = "501 5.5.2 Bad response\r\n500 5.5.1 Command not known\r\n250 2.0.0 Ok\r\n";
 
@@ -62,6 +64,14 @@ const StageRow kStages[] = {
      .wrong = "MAIL FROM:<a@b.example>\r\n",
      .wrong_reply = kBad,
      .rubbish = kBadRubbish},
+    {.name = "AUTH password",
+     .script = "EHLO c\r\nAUTH LOGIN\r\nYW5u\r\n",
+     .silence = kIdle,
+     .garbage = kBad,
+     .too_long = kTooLong,
+     .wrong = "MAIL FROM:<a@b.example>\r\n",
+     .wrong_reply = kBad,
+     .rubbish = kBadRubbish},
     {.name = "AUTH done",
      .script = kIn,
      .silence = kIdle,
@@ -85,6 +95,30 @@ const StageRow kStages[] = {
      .too_long = kTooLong,
      .wrong = "AUTH PLAIN\r\n",
      .wrong_reply = "503 5.5.1 Authenticated already\r\n",
+     .rubbish = kRubbish},
+    {.name = "RSET",
+     .script = kToRcpt + "RSET\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "RCPT TO:<d@e.example>\r\n",
+     .wrong_reply = "503 5.5.1 Send MAIL first\r\n",
+     .rubbish = kRubbish},
+    {.name = "refused recipient",
+     .script = kIn + "MAIL FROM:<a@b.example>\r\nRCPT TO:<d>\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "DATA\r\n",
+     .wrong_reply = "554 5.5.1 No valid recipients\r\n",
+     .rubbish = kRubbish},
+    {.name = "EHLO again in an envelope",
+     .script = kToRcpt + "EHLO c\r\n",
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "DATA\r\n",
+     .wrong_reply = "503 5.5.1 Send RCPT first\r\n",
      .rubbish = kRubbish},
     {.name = "DATA",
      .script = kToRcpt + "DATA\r\nSubject: x\r\n",
@@ -128,6 +162,24 @@ const StageRow kStages[] = {
      .wrong = "DATA\r\n",
      .wrong_reply = "503 5.5.1 Send RCPT first\r\n",
      .rubbish = kRubbish,
+     .messages = 1},
+    {.name = "second envelope",
+     .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n" + std::string(kMailRcpt),
+     .silence = kIdle,
+     .garbage = kGarbage,
+     .too_long = kTooLong,
+     .wrong = "MAIL FROM:<a@b.example>\r\n",
+     .wrong_reply = "503 5.5.1 Nested MAIL\r\n",
+     .rubbish = kRubbish,
+     .messages = 1},
+    {.name = "second message",
+     .script = kToRcpt + "DATA\r\nx: y\r\n.\r\n" + std::string(kMailRcpt) + "DATA\r\nx: y\r\n",
+     .silence = kIdle,
+     .garbage = "",
+     .too_long = "",
+     .wrong = "QUIT\r\n",
+     .wrong_reply = "",
+     .rubbish = "",
      .messages = 1},
 };
 
@@ -220,6 +272,46 @@ BOOST_AUTO_TEST_CASE(rubbish_pipelined_at_each_stage) {
   at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
     if (caller.session().waiting()) return;
     BOOST_TEST(caller.say("FOO\r\nBAR\r\nNOOP\r\n") == row.rubbish);
+    BOOST_TEST(stage.handler->submissions.size() == row.messages);
+  });
+}
+
+// A browser that was made to post here gets no further than its first line; in content and in an AUTH exchange it is none.
+BOOST_AUTO_TEST_CASE(http_at_each_stage) {
+  at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
+    if (caller.session().waiting()) return;
+    const std::string heard = caller.say("POST / HTTP/1.1\r\n");
+    const bool content = row.garbage.empty();
+    const bool exchange = row.garbage == kBad;
+    BOOST_TEST(heard == (content ? "" : exchange ? kBad : kHttp));
+    BOOST_TEST(caller.session().over() == (!content && !exchange));
+    BOOST_TEST(stage.handler->submissions.size() == row.messages);
+  });
+}
+
+// The client hangs up in the middle of the line, or its content, that would have come next.
+BOOST_AUTO_TEST_CASE(cut_off_in_a_line_at_each_stage) {
+  at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
+    if (caller.session().waiting()) return;
+    BOOST_TEST(caller.say("QUI") == "");
+    caller.leave();
+    stage.loop.run();
+    BOOST_TEST(stage.shared->clients.open() == 0U);
+    BOOST_TEST(stage.shared->held->used() == 0U);
+    BOOST_TEST(stage.handler->submissions.size() == row.messages);
+  });
+}
+
+// QUIT is the client's right everywhere but in content, and in an exchange: there it is a bad response, or, being base64, a
+// password, whose refusal comes later.
+BOOST_AUTO_TEST_CASE(quit_at_each_stage) {
+  at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
+    if (caller.session().waiting()) return;
+    const bool content = row.garbage.empty();
+    const bool exchange = row.garbage == kBad;
+    const bool password = row.name == "AUTH password";
+    BOOST_TEST(caller.say("QUIT\r\n") == (content || password ? "" : exchange ? kBad : kBye));
+    BOOST_TEST(caller.session().over() == (!content && !exchange));
     BOOST_TEST(stage.handler->submissions.size() == row.messages);
   });
 }
