@@ -1,4 +1,4 @@
-"""aiosmtpd for servers.py: ADDRESS PORT DOMAIN MAILDIR CERTIFICATE KEY UNKNOWN SIZE_MAX. Serves until it is ended."""
+"""aiosmtpd for servers.py: ADDRESS PORT DOMAIN MAILDIR CERTIFICATE KEY UNKNOWN SIZE_MAX [WORD...]. Serves until it is ended."""
 
 import asyncio
 import functools
@@ -6,7 +6,8 @@ import pathlib
 import ssl
 import sys
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
 class Handler:
@@ -31,12 +32,32 @@ class Handler:
         return "250 2.0.0 Ok"
 
 
-async def serve(address, port, domain, maildir, certificate, key, unknown, size_max):
+class Lmtp(LMTP):
+    async def smtp_LHLO(self, arg):
+        print("LHLO", arg, flush=True)
+        await super().smtp_LHLO(arg)
+
+
+def authenticate(server, session, envelope, mechanism, data):
+    good = isinstance(data, LoginPassword) and data == LoginPassword(b"ann", b"s:e@t-secret")
+    if good:
+        print(mechanism, "ann", flush=True)
+    return AuthResult(success=good, handled=False)
+
+
+async def serve(address, port, domain, maildir, certificate, key, unknown, size_max, *words):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    make = functools.partial(SMTP, Handler(domain, pathlib.Path(maildir), unknown), hostname=f"mx.{domain}", tls_context=context,
-                             enable_SMTPUTF8=True, data_size_limit=int(size_max))
-    server = await asyncio.get_running_loop().create_server(make, address, int(port))
+    implicit, lmtp = "implicit" in words, "lmtp" in words
+    options = {} if implicit or lmtp else {"tls_context": context}
+    for word in words:
+        if word.startswith("auth="):
+            others = {"PLAIN", "LOGIN"} - {word.removeprefix("auth=")}
+            options |= {"authenticator": authenticate, "auth_required": True, "auth_require_tls": not implicit,
+                        "auth_exclude_mechanism": others}
+    make = functools.partial(Lmtp if lmtp else SMTP, Handler(domain, pathlib.Path(maildir), unknown), hostname=f"mx.{domain}",
+                             enable_SMTPUTF8=True, data_size_limit=int(size_max), **options)
+    server = await asyncio.get_running_loop().create_server(make, address, int(port), ssl=context if implicit else None)
     async with server:
         await server.serve_forever()
 

@@ -5,6 +5,7 @@ import pathlib
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import unittest
@@ -31,6 +32,16 @@ def make_certificate(folder, host):
 def greets(address, port):
     try:
         with socket.create_connection((address, port), 5) as connection:
+            return connection.recv(4) == b"220 "
+    except OSError:
+        return False
+
+
+def greets_in_tls(address, port):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((address, port), 5) as plain, context.wrap_socket(plain) as connection:
             return connection.recv(4) == b"220 "
     except OSError:
         return False
@@ -254,6 +265,7 @@ class Exim:
 
     def configuration(self, domain):
         certificate, key = make_certificate(self.folder, f"mx.{domain}")
+        self.certificate = certificate
         os.chown(key, 64005, -1)
         return f"""\
 exim_path = {EXIM}
@@ -303,10 +315,48 @@ begin retry
 """
 
 
-class Aiosmtpd:
-    """Python's SMTP server with STARTTLS and SMTPUTF8, and without PIPELINING; into one maildir, as on the wire."""
+class EximRelay(Exim):
+    """Takes mail of those who log in alone, under TLS: by STARTTLS, and on another port from the first octet."""
 
-    def __init__(self, children, folder, address, domain):
+    AUTHENTICATORS = {
+        "PLAIN": """\
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${if and{{eq{$auth2}{ann}}{eq{$auth3}{s:e@t-secret}}}}
+  server_set_id = $auth2
+""",
+        "LOGIN": """\
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${if and{{eq{$auth1}{ann}}{eq{$auth2}{s:e@t-secret}}}}
+  server_set_id = $auth1
+""",
+    }
+
+    def __init__(self, children, folder, address, domain, mechanisms):
+        self.mechanisms = mechanisms
+        self.tls_port = loopback.free_port([address])
+        super().__init__(children, folder, address, domain)
+
+    def configuration(self, domain):
+        both = f"{self.address}.{self.port} : {self.address}.{self.tls_port}"
+        return super().configuration(domain).replace(
+            f"local_interfaces = {self.address}.{self.port}\n",
+            f"local_interfaces = {both}\ntls_on_connect_ports = {self.tls_port}\n"
+            "auth_advertise_hosts = ${if eq{$tls_in_cipher}{}{}{*}}\n").replace(
+            f"  accept  domains = {domain}\n", "  accept  authenticated = *\n") + "begin authenticators\n" + "".join(
+            self.AUTHENTICATORS[each] for each in self.mechanisms)
+
+
+class Aiosmtpd:
+    """Python's SMTP server with STARTTLS and SMTPUTF8, and without PIPELINING; into one maildir, as on the wire. Words:
+    auth=MECHANISM, a log-in as ann is asked for; implicit, TLS from the first octet; lmtp, that instead, in clear."""
+
+    def __init__(self, children, folder, address, domain, *words):
         try:
             import aiosmtpd  # noqa: F401
         except ImportError:
@@ -316,8 +366,10 @@ class Aiosmtpd:
         self.port = loopback.free_port([address])
         self.log, self.maildir = self.folder / "log", self.folder / "mail"
         certificate, key = make_certificate(self.folder, f"mx.{domain}")
+        self.certificate = certificate
         with open(self.log, "wb") as log:
             process = children.start(
                 [sys.executable, "-B", pathlib.Path(__file__).with_name("aiosmtpd_server.py"), address, str(self.port), domain,
-                 self.maildir, certificate, key, UNKNOWN, str(SIZE_MAX)], stdout=log, stderr=log)
-        loopback.wait_until(lambda: greets(address, self.port), "aiosmtpd", process, self.log)
+                 self.maildir, certificate, key, UNKNOWN, str(SIZE_MAX), *words], stdout=log, stderr=log)
+        answers = greets_in_tls if "implicit" in words else greets
+        loopback.wait_until(lambda: answers(address, self.port), "aiosmtpd", process, self.log)
