@@ -162,7 +162,7 @@ class Campaign:
         self.changed = {"template": self.world.write(f"{self.name}/t.eml", support.TEMPLATE + padding), "campaign": self.name,
                         "recipients": rows, "spool": self.folder / "spool", "events": self.events_file, "port": test.sinks.port,
                         "suppress": self.world.write(f"{self.name}/suppress", "".join(f"{each}\n" for each in self.suppressed)),
-                        "on_unknown": policy, "connections": CONNECTIONS, "max_age": "10m",
+                        "on_unknown": policy, "connections": CONNECTIONS, "max_age": "1d",
                         "durability": random_.choice(["power-loss", "process-crash"]), **options}
         if self.names:
             self.changed["dns"] = self.names.endpoint
@@ -323,7 +323,7 @@ class Listening(submission_test.SubmissionTest):
     def start(self):
         (self.world.folder / "listen.ports").unlink(missing_ok=True)
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", self.world.folder / "spool",
-                                                 port=self.sinks.port)
+                                                 port=self.sinks.port, max_age="1d")
         self.submission = self.listener.ports[0]
 
     def submit_until_killed(self, seconds, answered):

@@ -26,7 +26,7 @@ MESSAGE = f"From: News <news@{support.SENDER}>\r\nTo: ann@away.example\r\nSubjec
 class Listener:
     """`mailsbuddy listen` with one user of each kind; `ports` in the order of `endpoints`."""
 
-    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",)):
+    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s"):
         self.events_file = world.folder / "events.jsonl"
         self.inbound = world.folder / "inbound"
         self.log = world.folder / "listen.log"
@@ -36,7 +36,7 @@ class Listener:
                                      f"limited:{password}:acme:from={support.SENDER}\n")
         command = [support.PROGRAM, "listen", "--json", "--verbose", "--host", "mail.brand.example", "--users", users,
                    "--port-file", ports, "--events", self.events_file, "--dns", world.name_server.endpoint,
-                   "--port", port, "--dkim", world.key.option, "--first-retry", "1s", "--max-age", "60s",
+                   "--port", port, "--dkim", world.key.option, "--first-retry", "1s", "--max-age", max_age,
                    "--inbound-domain", "bounce.example", "--inbound-maildir", self.inbound,
                    "--trusted", "127.0.0.0/8", "--message-bytes", 1_000_000, *flags]
         for endpoint in endpoints:
