@@ -184,6 +184,7 @@ class Resolver {
 }  // namespace
 
 void bind_net(py::module_& core) {
+  py::module_::import("atexit").attr("register")(py::cpp_function(&Wait::end_all));
   auto net = core.def_submodule("net", "DNS.");
   py::class_<Resolver>(net, "Resolver", "Asks DNS servers, many questions at once, with a cache.")
       .def(py::init<const std::vector<std::string>&, py::handle, int>(), py::arg("servers"), py::arg("timeout"),

@@ -128,6 +128,7 @@ class Client final : public smtp::PoolHandler {
     Turn& operator=(const Turn&) = delete;
 
    private:
+    const Wait wait_;  // To the end: also closing takes the GIL again.
     Client& client_;
   };
 
@@ -179,7 +180,7 @@ class Client final : public smtp::PoolHandler {
   void wait(State while_it_is) {
     try {
       wait_until(mutex_, changed_, [&] { return state_ != while_it_is; });
-    } catch (...) {  // Ctrl-C in the middle of a message: what the server has of it must not become one.
+    } catch (...) {  // Ctrl-C, or the interpreter's end, in the middle of a message: what the server has of it must not become one.
       without_gil([this] { close_now(); });
       throw;
     }

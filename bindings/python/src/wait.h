@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -12,17 +13,38 @@ namespace mailsbuddy::python {
 // A thread that waits in C++ never sees Python's signal handlers: they run between slices. This is how late Ctrl-C may be.
 inline constexpr std::chrono::milliseconds kSignalSlice{100};
 
+// One wait under way. An interpreter that ends kills daemon threads where they ask for the GIL, in the middle of C++: so its end
+// is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and ends.
+class Wait {
+ public:
+  Wait() noexcept { ++under_way_; }
+  ~Wait() { --under_way_; }
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+
+  static bool interpreter_ends() noexcept { return ends_; }
+  static void end_all();  // At the interpreter's exit.
+
+ private:
+  static inline std::atomic<int> under_way_{0};
+  static inline std::atomic<bool> ends_{false};
+};
+
+// Throws what the end of a slice brings: what a signal handler raised (KeyboardInterrupt), or Closed when the interpreter ends.
+void check_slice();
+
 // Returns once `done()`, called under `mutex`, is true; whoever changes what it reads notifies `changed`. The GIL is held by
-// the caller, `mutex` is not. Throws what a signal handler raised: KeyboardInterrupt.
+// the caller, `mutex` is not. Throws as check_slice().
 template <class Done>
 void wait_until(std::mutex& mutex, std::condition_variable& changed, Done done) {
+  const Wait wait;
   while (true) {
     {
       const pybind11::gil_scoped_release released;
       std::unique_lock lock(mutex);
       if (changed.wait_for(lock, kSignalSlice, done)) return;
     }
-    if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+    check_slice();
   }
 }
 

@@ -319,3 +319,20 @@ def test_dkim_keys_come_from_dns(name_server):
     signed = dkim.Signer("brand.example", "s1", dkim.keygen("ed25519")).sign(MESSAGE)
     [signature] = dkim.Verifier(dns.Resolver(name_server)).verify(signed).signatures
     assert signature.reason == "no-key"
+
+
+def test_what_is_left_open_does_not_hold_up_the_interpreter():
+    silent = Silent()
+    code = f"""
+from mailsbuddy import dns, smtp
+import threading
+client = smtp.Client("127.0.0.1", {silent.port}, ehlo_name="mx1.brand.example")
+resolver = dns.Resolver("127.0.0.1:9")
+waiting = threading.Thread(target=client.connect, daemon=True)
+waiting.start()
+waiting.join(0.2)  # Whether it is connecting by then or not.
+print("left open")
+"""
+    with silent.socket:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "left open\n" and done.returncode == 0, done.stderr
