@@ -43,6 +43,15 @@ class DiskSpool final : public Spool {
   }
   std::vector<StoredJob> jobs() const override { return disk_->jobs(); }
   void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override { disk_->visit_jobs(visit); }
+  std::optional<JobRecord> job(JobNumber number) const override { return disk_->job(number); }
+  std::vector<bool> withdraw(std::vector<Settlement> settlements) override {
+    return disk_->withdraw(std::move(settlements));
+  }
+  std::size_t make_due(std::span<const RowKey> rows, TimePoint due) override { return disk_->make_due(rows, due); }
+  std::optional<State> state(const RowKey& key) const override { return disk_->state(key); }
+  Result<std::uint64_t> rewrite_events(const std::function<bool(std::string& event)>& rewrite) override {
+    return disk_->rewrite_events(rewrite);
+  }
   Result<void> append(JobNumber job, std::span<const RowInput> rows) override { return disk_->append(job, rows); }
   void erase(JobNumber job) override { disk_->erase(job); }
   std::vector<DomainRows> domains(JobNumber job) const override { return disk_->domains(job); }
