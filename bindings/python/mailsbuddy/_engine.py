@@ -10,9 +10,9 @@ import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mailsbuddy import _core
+from mailsbuddy import _core, _plot
 from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, LogSink, Tracing
 from mailsbuddy._core.mail import Address
 from mailsbuddy._errors import Closed, IoError
@@ -21,6 +21,9 @@ from mailsbuddy._keys import KeyRing
 from mailsbuddy._messages import message_of
 from mailsbuddy._options import Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, as_options, without_none
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OnEvents = Callable[[list[Event]], object]
 OnDecisions = Callable[[list[Decision]], object]
@@ -96,6 +99,12 @@ class CampaignHandle:
 
     def open_recipients(self, max: int = 1000) -> list[OpenRecipient]:
         return self.engine.open_recipients(self.id, max)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """A bar for each state that has recipients. Takes ``pip install mailsbuddy[plot]``."""
+        status = self.status()
+        finish = f", done by {status.finish:%Y-%m-%d %H:%M} UTC" if status.finish else ""
+        return _plot.states(status.counts, f"{self.id}: {status.total:,} recipients{finish}", ax)
 
     def events(self) -> EventStream:
         """Its events, from the start for the first call after start(); ends after the last one."""

@@ -90,6 +90,21 @@ def test_states_are_drawn_to_their_numbers(tmp_path):
     save(ax, tmp_path, "states")
 
 
+def test_a_campaign_is_drawn_to_its_numbers(receivers_of, tmp_path):
+    receivers = receivers_of()
+    with mb.Engine.open([mb.EgressIp("127.0.0.1", "mx1.brand.example")], relays={"*": f"smtp://127.0.0.1:{receivers.port}"},
+                        tls="none", workers=1) as engine:
+        campaign = engine.start(
+            mb.Campaign("spring", content=mb.Template.compile(subject="Hello", text="Hello {{ name }}\n"),
+                        sender="News <news@brand.example>", return_path_domain="bounce.brand.example"),
+            rows=[{"email": f"r{n}@example.net", "name": str(n)} for n in range(7)])
+        assert engine.drain(60)
+        ax = campaign.plot()
+    assert [bar.get_width() for bar in ax.patches] == [7] and "spring: 7 recipients" in ax.get_title(loc="left")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["delivered"]
+    save(ax, tmp_path, "campaign")
+
+
 def save(ax, folder, name):
     """A real picture of some size; kept where MAILSBUDDY_PICTURES says, to be looked at."""
     path = os.path.join(os.environ.get("MAILSBUDDY_PICTURES") or folder, f"{name}.png")
