@@ -31,6 +31,7 @@ Pace::Pace(Setup setup)
     : provider_(*setup.provider),
       address_(std::move(setup.ip.address)),
       given_curve_(std::move(setup.ip.curve)),
+      given_day_(setup.ip.day),
       number_(setup.number),
       adaptive_(setup.adaptive),
       decisions_(*setup.decisions) {
@@ -105,6 +106,11 @@ std::uint64_t Pace::left(TimePoint now) {
 std::uint64_t Pace::used(TimePoint now) {
   roll(now);
   return budget_.used();
+}
+
+std::uint64_t Pace::delivered_lately(TimePoint now) {
+  roll(now);
+  return day_.delivered + closed_.delivered;
 }
 
 int Pace::connections(TimePoint now) {

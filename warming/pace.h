@@ -47,16 +47,20 @@ class Pace {
   std::uint64_t used(TimePoint now);
   bool cold() const;
   std::uint64_t sending_day() const { return budget_.day(); }
+  std::uint64_t delivered_lately(TimePoint now);
 
   void learn(const Signal& signal, TimePoint now);
   Result<void> command(Command command, TimePoint now, std::uint64_t value);
   void change(const Settings& settings, TimePoint now);
   Explanation explain(TimePoint now);
 
-  void write(BytesWriter& out);  // What it covers may go after cover().
+  void write(BytesWriter& out) { write(out, ahead()); }  // What it covers may go after cover().
+  void write_last(BytesWriter& out) { write(out, 0); }    // Nothing goes from here any more.
   void cover();
   void require_cover();
+  void waive_cover();
   bool at_rest(TimePoint now);
+  bool as_made(TimePoint now);
   bool read(BytesReader& in);
   void restored(TimePoint now);  // Nothing goes at once: what went before the snapshot's end is not known.
   bool snapshot_due() const;
@@ -101,12 +105,14 @@ class Pace {
               std::uint64_t before, std::uint64_t after);
   void apply_settings(const Settings& settings);
   std::uint64_t ahead() const;
+  void write(BytesWriter& out, std::uint64_t more);
   std::uint64_t next_cap() const;
   PaceState state(TimePoint now) const;
 
   const ProviderId& provider_;
   std::string address_;
   std::optional<Curve> given_curve_;
+  std::uint64_t given_day_;
   std::size_t number_;
   bool adaptive_;
   std::vector<Decision>& decisions_;

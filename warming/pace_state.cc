@@ -13,6 +13,7 @@ constexpr std::uint64_t kAheadShare = 100;  // this part of the cap: a crash cos
 constexpr std::size_t kSpansRead = 16;
 constexpr std::uint64_t kCountMax = 1'000'000'000'000'000;  // Messages, of anything.
 constexpr double kMeasureMax = 1e16;
+constexpr Duration kForgotten = std::chrono::hours(1);  // What replies said is too old then to be held against anybody.
 constexpr std::int64_t kHourMax = 25;  // Of a day: no clock is put back further.
 constexpr std::int64_t kDayMax = 1'000'000'000;  // Differences of days stay far from what 64 bits hold.
 
@@ -92,13 +93,12 @@ bool Pace::snapshot_due() const {
          budget_.used_ + ahead() / 2 >= budget_.covered_;
 }
 
-void Pace::write(BytesWriter& out) {
+void Pace::write(BytesWriter& out, std::uint64_t more) {
   Budget& b = budget_;
-  const std::uint64_t more = ahead();
   staged_ = b.cap() == kNoCap ? kNoCap : std::min(std::max(b.used_, b.cap()), b.used_ + more);
   staged_day_ = b.calendar_day_;
   // No number is written that read() would not take. What an earlier snapshot lets go counts in this one as well.
-  const std::uint64_t covered = b.covered_ == kNoCap ? 0 : b.covered_;
+  const std::uint64_t covered = b.covered_ == kNoCap || more == 0 ? 0 : b.covered_;
   const std::uint64_t used = std::min(b.cap() == kNoCap ? b.used_ : std::max({b.used_, covered, staged_}), kCountMax);
   const std::uint64_t used_hour = std::min(b.used_hour_ + more, kCountMax);
   const std::uint64_t unsure = std::min(used, b.unsure_ + used - std::min(used, b.used_));
@@ -137,12 +137,24 @@ void Pace::require_cover() {
   if (budget_.covered_ == kNoCap && !budget_.curve_.daily.empty()) budget_.covered_ = 0;
 }
 
+void Pace::waive_cover() { budget_.covered_ = kNoCap; }
+
+// Snapshots have no windows: what is in them must be too old to matter.
 bool Pace::at_rest(TimePoint now) {
-  return budget_.curve_.daily.empty() && budget_.pinned_ == kNoCap && !paused_ && !suspended(now) && rate_ >= 1 &&
-         rate_max_ >= 1 && connections_ == limits_.connections && connections_known_ == 0 && throttle_.at_rest(now) &&
-         window_.deferred + window_.rejected + window_.bounced == 0 &&
-         (day_.attempts < thresholds_.samples_min || budget_.today(now).day != budget_.calendar_day_) &&
-         (reputation_events_ + block_events_ + rate_events_ == 0 || now - events_since_ >= std::chrono::hours(1));
+  roll(now);
+  const bool window_matters = window_.deferred + window_.rejected + window_.bounced + window_.complaints > 0 &&
+                              now - window_since_ < kForgotten;
+  const bool events_matter = reputation_events_ + block_events_ + rate_events_ > 0 && now - events_since_ < kForgotten;
+  return budget_.pinned_ == kNoCap && !paused_ && !restarting_ && !suspended(now) && throttle_.at_rest(now) &&
+         !window_matters && !events_matter;
+}
+
+bool Pace::as_made(TimePoint now) {
+  roll(now);
+  const bool unused = budget_.used_ == 0 && budget_.last_sent_ == Budget::kNoDay && budget_.day_ == given_day_;
+  return (budget_.curve_.daily.empty() || unused) && budget_.ceiling_ == kNoCap && budget_.pinned_ == kNoCap &&
+         !paused_ && !restarting_ && !repeat_day_ && rate_ >= 1 && rate_max_ >= 1 && suspensions_ == 0 &&
+         connections_ == limits_.connections && connections_known_ == 0 && day_.attempts < thresholds_.samples_min;
 }
 
 // Nothing goes until a snapshot covers it.

@@ -20,6 +20,7 @@ constexpr std::string_view kMagic = "MBWP";
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kTextMax = 4'096;  // A name or one IP's state.
 constexpr std::uint64_t kIpsMax = 100'000;
+constexpr std::size_t kOthersMax = 1'000;  // IPs of a snapshot that are not there, and are remembered.
 constexpr Duration kEventsFor = std::chrono::hours(1);
 constexpr std::uint64_t kDomainEvents = 3;  // Replies in an hour that say the domain is too fast.
 
@@ -56,6 +57,8 @@ struct Pacer::State {
   ByName<Domain> domains;                          // Paused, or about to be.
   TimePoint domains_until{};                       // None is paused longer.
   bool any_named = false;
+  // Of a snapshot: IPs that this one does not have, and their states as they were. They may be given to the next again.
+  std::vector<std::pair<std::string, std::string>> others;
 
   void read_settings() {
     total_connections = settings->limits(options.provider, Subject::kTotal).connections;
@@ -96,6 +99,7 @@ struct Pacer::State {
   }
 
   void pause_domain(const Signal& signal, TimePoint now);
+  std::string snapshot(std::span<Pace* const> of, TimePoint now, bool last) const;
   Pace* by_address(std::string_view ip) {
     const auto found =
         std::find_if(paces.begin(), paces.end(), [ip](const auto& each) { return each->address() == ip; });
@@ -215,6 +219,7 @@ void Pacer::take_connection(std::size_t ip, TimePoint now) {
 
 const Limits& Pacer::limits(std::size_t ip) const { return state_->paces[ip]->limits(); }
 bool Pacer::cold(std::size_t ip) const { return state_->paces[ip]->cold(); }
+std::uint64_t Pacer::delivered_lately(std::size_t ip, TimePoint now) { return state_->paces[ip]->delivered_lately(now); }
 std::uint64_t Pacer::sending_day(std::size_t ip) const { return state_->paces[ip]->sending_day(); }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -353,27 +358,54 @@ bool Pacer::at_rest(TimePoint now) const {
   return std::all_of(s.paces.begin(), s.paces.end(), [now](const auto& each) { return each->at_rest(now); });
 }
 
-std::string Pacer::stage_snapshot(TimePoint now) {
-  State& s = *state_;
+bool Pacer::as_made(TimePoint now) const {
+  const State& s = *state_;
+  return s.domains.empty() && s.others.empty() &&
+         std::all_of(s.paces.begin(), s.paces.end(), [now](const auto& each) { return each->as_made(now); });
+}
+
+void Pacer::waive_snapshots() {
+  for (const auto& pace : state_->paces) pace->waive_cover();
+}
+
+std::string Pacer::State::snapshot(std::span<Pace* const> of, TimePoint now, bool last) const {
   BytesWriter out;
   out.raw(kMagic);
   out.u64(kVersion);
-  out.text(s.options.provider.name);
-  out.u64(s.paces.size());
-  for (const auto& pace : s.paces) {
+  out.text(options.provider.name);
+  out.u64(of.size() + others.size());
+  for (const auto& [address, bytes] : others) {
+    out.text(address);
+    out.text(bytes);
+  }
+  for (Pace* const pace : of) {
     pace->used(now);  // Opens the day that is covered.
     BytesWriter one;
-    pace->write(one);
+    last ? pace->write_last(one) : pace->write(one);
     out.text(pace->address());
     out.text(std::move(one).finish());
   }
-  out.u64(s.domains.size());
-  for (const auto& [name, domain] : std::map(s.domains.begin(), s.domains.end())) {
+  out.u64(domains.size());
+  for (const auto& [name, domain] : std::map(domains.begin(), domains.end())) {
     out.text(name);
     out.time(domain.until);
     out.u64(domain.pauses);
   }
   return std::move(out).finish();
+}
+
+std::string Pacer::stage_snapshot(TimePoint now) {
+  std::vector<Pace*> all;
+  for (const auto& pace : state_->paces) all.push_back(pace.get());
+  return state_->snapshot(all, now, false);
+}
+
+std::string Pacer::last_snapshot(TimePoint now) {
+  std::vector<Pace*> known;
+  for (const auto& pace : state_->paces) {
+    if (!pace->as_made(now)) known.push_back(pace.get());
+  }
+  return state_->snapshot(known, now, true);
 }
 
 bool Pacer::snapshot_due() const {
@@ -395,6 +427,7 @@ Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
   std::vector<std::unique_ptr<Pace>> paces;
   for (const auto& pace : s.paces)
     paces.push_back(std::make_unique<Pace>(*pace));  // What fails half-way changes nothing.
+  std::vector<std::pair<std::string, std::string>> others;
   const std::uint64_t ips = in.u64();
   if (ips > kIpsMax) return bad("too many IPs");
   for (std::uint64_t i = 0; i < ips && !in.bad(); ++i) {
@@ -402,7 +435,10 @@ Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
     std::string_view bytes = in.text(kTextMax);
     const auto found =
         std::find_if(paces.begin(), paces.end(), [&](const auto& each) { return each->address() == address; });
-    if (found == paces.end()) continue;
+    if (found == paces.end()) {
+      if (others.size() < kOthersMax) others.emplace_back(address, bytes);
+      continue;
+    }
     if (!BytesReader::intact(bytes)) return bad("damaged");
     BytesReader one(bytes);
     if (!(*found)->read(one) || !one.at_end()) return bad(fmt::format("the state of {} makes no sense", address));
@@ -418,6 +454,7 @@ Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
   }
   if (in.bad() || !in.at_end()) return bad("cut short, or longer than it should be");
   s.paces = std::move(paces);
+  s.others = std::move(others);
   s.domains = std::move(domains);
   for (const auto& each : s.domains) s.domains_until = std::max(s.domains_until, each.second.until);
   for (const auto& pace : s.paces) pace->restored(now);

@@ -544,6 +544,7 @@ class Pacer {
   const Limits& limits(std::size_t ip) const;  // As resolved; what the controller makes of them is above.
   bool cold(std::size_t ip) const;             // On a curve whose end it has not reached.
   std::uint64_t sending_day(std::size_t ip) const;
+  std::uint64_t delivered_lately(std::size_t ip, TimePoint now);  // Today and on the sending day before.
 
   void learn(std::size_t ip, const Signal& signal, TimePoint now);
   TimePoint domain_paused_until(std::string_view sender_domain) const;  // On all IPs; the epoch: not paused.
@@ -562,12 +563,18 @@ class Pacer {
   std::string stage_snapshot(TimePoint now);
   void snapshot_stored();
   void require_snapshots();  // From now on nothing on a curve goes that none covers.
-  // Into a Pacer that has sent nothing. IPs are matched by address; those it does not know are dropped.
+  // Into a Pacer that has sent nothing. IPs are matched by address; those it does not have are kept as they
+  // are for the next snapshot: an IP that is taken out and put back goes on where it was, and no day of it is granted again.
   // Errors: kInvalidArgument: not a snapshot, damaged, another provider's; kUnsupported: of a later version.
   Result<void> restore(std::string_view snapshot, TimePoint now);
 
-  // As it was made, but for what a day forgets: no curve, no pause, nothing learned, nothing owed. It may be forgotten.
+  // Nothing is owed or paused, nothing waits to be taken, and what replies said lately is an hour old: it may be forgotten.
+  // What it knows besides, it knows again from last_snapshot(); as_made(): it knows nothing that a new one would not.
   bool at_rest(TimePoint now) const;
+  bool as_made(TimePoint now) const;
+  // As snapshot() of one from which nothing goes any more: nothing is counted ahead, and IPs that are as made take no room.
+  std::string last_snapshot(TimePoint now);
+  void waive_snapshots();  // After restore(): nothing waits for the next one. For who makes none.
 
   static constexpr std::size_t kDecisionsMax = 1'000;   // Waiting to be taken; then the oldest go.
   static constexpr std::size_t kSubjectsMax = 100'000;  // Named sites, campaigns, ... with limits; then the idle go.

@@ -100,6 +100,9 @@ BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
        .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
       {.name = "a reply that counts",
        .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight); }},
+      {.name = "a reply that counted an hour ago",
+       .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight - 1h); },
+       .at_rest = true},
   };
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.name) {
@@ -108,7 +111,30 @@ BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
       BOOST_TEST(pacer.at_rest(kMidnight + 10min) == c.at_rest);
     }
   }
-  BOOST_TEST(!pacer_of("", "1,2").at_rest(kMidnight));
+}
+
+// What is forgotten comes back as it was: what was sent today counts, and nothing is counted that was not sent.
+BOOST_AUTO_TEST_CASE(what_is_forgotten_comes_back) {
+  Pacer pacer = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+  BOOST_TEST(pacer.at_rest(kMidnight));
+  BOOST_TEST(pacer.as_made(kMidnight));
+  pacer.require_snapshots();
+  static_cast<void>(pacer.snapshot(kMidnight));
+  for (int i = 0; i < 50; ++i) {  // Ten times the day's cap, if each return cost what a crash may.
+    const TimePoint now = kMidnight + i * 1min;
+    BOOST_REQUIRE(pacer.left(0, now) > 0U);
+    pacer.take(0, {}, now);
+    pacer.learn(0, {}, now);
+    BOOST_TEST(!pacer.as_made(now));
+    const std::string kept = pacer.last_snapshot(now);
+    pacer = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
+    BOOST_REQUIRE(pacer.restore(kept, now).has_value());
+    BOOST_TEST(pacer.left(0, now) == 0U);  // Nothing goes that no snapshot covers,
+    BOOST_TEST(pacer.snapshot_due());
+    i % 2 == 0 ? pacer.waive_snapshots() : static_cast<void>(pacer.snapshot(now));
+    BOOST_TEST(pacer.used(now) == static_cast<std::uint64_t>(i + 1));
+  }
+  BOOST_TEST(pacer.delivered_lately(0, kMidnight + 1h) == 50U);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_snapshot_covers_goes_when_it_is_stored) {

@@ -98,6 +98,24 @@ BOOST_AUTO_TEST_CASE(no_permit_is_granted_twice) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_ip_that_was_away_goes_on_where_it_was) {
+  const auto settings = loose();
+  Pacer two = make(settings, 2);
+  two.take(1, {}, day(0), 300);
+  two.learn(1, {.count = 300}, day(0));
+  Pacer one = make(settings, 1);
+  BOOST_REQUIRE(one.restore(two.snapshot(day(0)), day(0)).has_value());
+  BOOST_TEST(!one.as_made(day(0)));
+  BOOST_TEST((one.explain("192.0.2.2", day(0)).error().code == ErrorCode::kNotFound));
+  for (const std::string& kept : {one.snapshot(day(0)), one.last_snapshot(day(0))}) {
+    Pacer again = make(settings, 2);
+    BOOST_REQUIRE(again.restore(kept, day(0)).has_value());
+    again.waive_snapshots();
+    BOOST_TEST(again.left(1, day(0)) == 0U);
+    BOOST_TEST(again.left(1, day(1)) == 600U);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(grants_stop_where_the_snapshot_ends) {
   Pacer pacer = make(loose());
   const std::string first = pacer.snapshot(day(0));
@@ -148,7 +166,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_snapshot_is_refused_and_changes_nothing) {
     Pacer yahoo({.provider = {"yahoo"}, .ips = {{"192.0.2.1"}}, .settings = settings});
     BOOST_TEST((yahoo.restore(good, day(0)).error().code == ErrorCode::kInvalidArgument));
   }
-  BOOST_TEST_CONTEXT("IPs that are not there any more are dropped") {
+  BOOST_TEST_CONTEXT("IPs that are not there any more do no harm") {
     Pacer fewer = make(settings, 1);
     BOOST_TEST(fewer.restore(good, day(0)).has_value());
   }
