@@ -213,9 +213,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
       events_(spool(), runtime().events(), options_.deliver),
       inbound_(
           spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
-          [this](const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind) {
-            learn_late(job, domain, verdict, kind);
-          }),
+          [this](const JobPtr& job, const engine::Inbound::Late& late) { learn_late(job, late); }),
       shared_{.options = options_,
               .runtime = runtime(),
               .spool = spool(),

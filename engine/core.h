@@ -118,7 +118,7 @@ class Engine::Core {
   // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
   void collect_tls_reports(const std::function<void(smtp::TlsReports)>& done);
   bool on_worker(int index, const std::function<void(engine::Worker&)>& task) const;
-  void learn_late(const engine::JobPtr& job, const std::string& domain, const bounce::Verdict& verdict, EventKind kind);
+  void learn_late(const engine::JobPtr& job, const engine::Inbound::Late& late);
   void plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const;
   void committed(TimePoint earliest_due, const std::vector<engine::JobPtr>& messages);
 

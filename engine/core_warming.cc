@@ -82,20 +82,20 @@ void Engine::Core::change(std::shared_ptr<const warming::Settings> settings) {
 }
 
 // The domain's owner knows its provider, most often without DNS; the provider's owner learns.
-void Engine::Core::learn_late(const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict,
-                              EventKind kind) {
+void Engine::Core::learn_late(const JobPtr& job, const engine::Inbound::Late& late) {
   // Of what bounces late only unknown users count: another word is often that of a forwarder, and not the provider's.
   const warming::SignalKind what =
-      kind == EventKind::kComplaint ? warming::SignalKind::kComplaint : engine::kind_of(verdict);
+      late.kind == EventKind::kComplaint ? warming::SignalKind::kComplaint : engine::kind_of(late.verdict);
   if (what != warming::SignalKind::kComplaint && what != warming::SignalKind::kUnknownUser) return;
   const warming::Signal signal{.kind = what};
-  const int owner = owner_of(domain);
-  runtime().loop(owner).post([this, owner, job, domain, signal] {
-    workers_[static_cast<std::size_t>(owner)]->find_provider(domain, [this, job, signal](const ProviderId* provider) {
+  const int owner = owner_of(late.domain);
+  runtime().loop(owner).post([this, owner, job, signal, domain = late.domain, from = late.source_ip] {
+    Worker& finder = *workers_[static_cast<std::size_t>(owner)];
+    finder.find_provider(domain, [this, job, signal, from](const ProviderId* provider) {
       if (provider == nullptr) return;
       const int at = owner_of(provider->name);
-      runtime().loop(at).post([worker = workers_[static_cast<std::size_t>(at)].get(), provider = *provider, job, signal] {
-        worker->learn_late(provider, job, signal);
+      runtime().loop(at).post([worker = workers_[static_cast<std::size_t>(at)].get(), provider = *provider, job, signal, from] {
+        worker->learn_late(provider, job, signal, from);
       });
     });
   });

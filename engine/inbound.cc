@@ -172,7 +172,12 @@ void Inbound::take_signed(InboundReport& result, const Subject& subject, TimePoi
     event.row = row_number(subject.key);
     batch.notes.push_back({.key = subject.key, .kind = came.note, .event = encode_event(event)});
     const bool of_pace = came.event == EventKind::kComplaint || came.event == EventKind::kLateBounce;
-    if (of_pace && result.attribution == Attribution::kRow) learn_(subject.job, subject.row.domain, verdict, came.event);
+    if (of_pace && result.attribution == Attribution::kRow) {
+      learn_(subject.job, {.kind = came.event,
+                           .verdict = verdict,
+                           .domain = subject.row.domain,
+                           .source_ip = report.complaint ? report.complaint->source_ip : std::string()});
+    }
   }
   // Who wants no more mail is heard as long as the row is known, and a soft bounce counts once.
   if (result.attribution == Attribution::kExpired && came.event != EventKind::kUnsubscribed) return;

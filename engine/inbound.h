@@ -22,9 +22,14 @@ class Inbound {
  public:
   using FindCampaign = std::function<JobPtr(std::uint64_t token_number)>;  // Null: none has that number.
 
-  // Told of complaints and late bounces about a row, once each: who sent it may be too fast. `domain`: the row's.
-  using Learn = std::function<void(const JobPtr& job, const std::string& domain, const bounce::Verdict& verdict,
-                                   EventKind kind)>;
+  // Told of complaints and late bounces about a row, once each: who sent it may be too fast.
+  struct Late {
+    EventKind kind;
+    const bounce::Verdict& verdict;
+    std::string domain;     // The row's.
+    std::string source_ip;  // It came from there, says the report; empty: it does not say.
+  };
+  using Learn = std::function<void(const JobPtr& job, const Late& late)>;
 
   Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign, Learn learn);
 

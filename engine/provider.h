@@ -17,6 +17,7 @@ struct Egress {
   net::IpAddress address;
   std::size_t number = 0;  // Its place in EngineOptions::egress, and in the pacer.
   int connections = 0;     // Open or opening, over all sites of the provider.
+  double blame = 0;        // What it has yet to bear of complaints of which nobody knows who sent the message.
 };
 
 // Threads: one worker's. Invariants: all sites of a provider live on that worker, so its limits are exact without
@@ -30,15 +31,16 @@ struct Provider {
   TimePoint one_by_one_until{};  // It does not like messages that overlap.
   std::deque<Site*> waiting{};   // Sites that found every connection of an egress IP taken, first come first.
   std::vector<Site*> sites{};
-  std::size_t complained = 0;  // Whose turn it is to bear a complaint, where nobody knows which IP sent the message.
 
   int connections() const {
     int sum = 0;
     for (const Egress& each : egress) sum += each.connections;
     return sum;
   }
-  // Nothing here that a new one would not have: it may be forgotten.
-  bool fresh(TimePoint now) const { return sites.empty() && one_by_one_until <= now && pacer.at_rest(now); }
+  // Nothing goes on here: it may be forgotten, once what the pacer knows is kept.
+  bool idle(TimePoint now) const {
+    return sites.empty() && one_by_one_until <= now && !snapshot_staged && pacer.at_rest(now);
+  }
 };
 
 }  // namespace mailsbuddy::engine

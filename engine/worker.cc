@@ -332,7 +332,7 @@ void Worker::retire(Site& site) {
     if (found == sites_.end() || !found->second->unused(now())) return;
     const ProviderId id = found->second->provider().id;
     sites_.erase(found);
-    forget_if_fresh(id);
+    forget_idle(id);
   });
 }
 

@@ -78,8 +78,8 @@ class Worker {
   void resume_domain(const ProviderId& id, std::string_view sender_domain);
   void paces(std::vector<warming::Explanation>& out);
   void change(const std::shared_ptr<const warming::Settings>& settings);
-  // What came back by mail about a row of `job`: nobody knows which IP had sent it.
-  void learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& signal);
+  // What came back by mail about a row of `job`. `source_ip`: that it came from, as the report says; empty: it does not.
+  void learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& signal, std::string_view source_ip);
   // Null: its DNS does not say, now. Not called: the worker is stopping.
   void find_provider(const std::string& domain, std::function<void(const ProviderId*)> found);
   void drain_egress();                               // Which egress IPs are draining has changed.
@@ -162,7 +162,10 @@ class Worker {
   Provider& provider(const ProviderId& id);
   void stage_snapshot(Provider& provider);
   void wake(Provider& provider);
-  void forget_if_fresh(const ProviderId& id);
+  std::optional<std::string> kept(const ProviderId& id);  // What the spool has of its pacer.
+  void forget_if_idle(const ProviderId& id);
+  void forget_idle(const ProviderId& id);                  // It and, in turns, some others, if they are idle.
+  Egress* bearer(Provider& provider, const Job& job, std::string_view source_ip);
 
   const Shared& shared_;
   net::Loop& loop_;
@@ -191,6 +194,7 @@ class Worker {
   Timer due_timer_;
   std::shared_ptr<const warming::Settings> settings_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
+  ProviderId looked_at_;                           // The last that forget_idle() looked at.
   std::unordered_map<std::string, std::unique_ptr<Site>> sites_;   // By key.
   int connections_ = 0;                                            // Open or opening, of all sites.
   const int connections_max_;

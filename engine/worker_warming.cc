@@ -10,6 +10,9 @@ namespace {
 constexpr std::string_view kSnapshotPrefix =
     "warming/";  // Then the provider's name: part of what a durable spool keeps.
 
+// With more than so many providers on a worker the idle are forgotten; until then who asks sees what was sent today.
+constexpr std::size_t kIdleKept = 200;
+
 bool is_trouble(warming::DecisionKind kind) {
   using warming::DecisionKind;
   return kind == DecisionKind::kStepBack || kind == DecisionKind::kSuspend || kind == DecisionKind::kRestart ||
@@ -40,20 +43,49 @@ Provider& Worker::provider(const ProviderId& id) {
   }
   found = std::make_unique<Provider>(
       Provider{.id = id, .egress = std::move(egress), .pacer = warming::Pacer(std::move(pacing)), .curves = curves});
-  if (!shared_.snapshots) return *found;
   // What was granted before is not granted again, and nothing goes from now on that is not kept first.
-  if (const auto bytes = spool().snapshot(std::string(kSnapshotPrefix) + id.name)) {
+  if (const auto bytes = kept(id)) {
     if (auto restored = found->pacer.restore(*bytes, now()); !restored) {
       log(LogLevel::kError, "the warm-up at {} begins anew: {}", id.name, restored.error().detail);
     }
   }
-  found->pacer.require_snapshots();
+  if (shared_.snapshots) {
+    found->pacer.require_snapshots();
+  } else {
+    found->pacer.waive_snapshots();
+  }
   return *found;
 }
 
-void Worker::forget_if_fresh(const ProviderId& id) {
+std::optional<std::string> Worker::kept(const ProviderId& id) {
+  return spool().snapshot(std::string(kSnapshotPrefix) + id.name);
+}
+
+// The spool gives it at once to who asks, durable or not, and nothing of it is under way that could come later.
+void Worker::forget_if_idle(const ProviderId& id) {
   const auto found = providers_.find(id);
-  if (found != providers_.end() && found->second->fresh(now())) providers_.erase(found);
+  if (found == providers_.end() || !found->second->idle(now())) return;
+  warming::Pacer& pacer = found->second->pacer;
+  const bool has_state = !pacer.as_made(now()) || kept(id);
+  if (has_state && providers_.size() <= kIdleKept) return;
+  if (has_state) {
+    spool::Batch batch;
+    batch.snapshots.push_back({.name = std::string(kSnapshotPrefix) + id.name, .bytes = pacer.last_snapshot(now())});
+    spool().commit(std::move(batch), nullptr);
+  }
+  providers_.erase(found);
+}
+
+// One that was not idle yet when its last site went is found when others are forgotten: no timer need run for it.
+void Worker::forget_idle(const ProviderId& id) {
+  constexpr int kOthers = 2;
+  forget_if_idle(id);
+  for (int i = 0; i < kOthers && !providers_.empty(); ++i) {
+    auto next = providers_.upper_bound(looked_at_);
+    if (next == providers_.end()) next = providers_.begin();
+    looked_at_ = next->first;
+    forget_if_idle(looked_at_);
+  }
 }
 
 const PoolOptions& Worker::pool_options(std::string_view pool) const {
@@ -91,6 +123,7 @@ void Worker::stage_snapshot(Provider& provider) {
           found->second->snapshot_staged = false;
           found->second->pacer.snapshot_stored();
           wake(*found->second);
+          forget_if_idle(id);
         });
       });
 }
@@ -117,7 +150,7 @@ Result<void> Worker::command(const ProviderId& id, std::string_view ip, warming:
   auto done = told.pacer.command(ip, command, now(), value);
   report(told);
   wake(told);
-  forget_if_fresh(id);
+  forget_if_idle(id);
   return done;
 }
 
@@ -126,7 +159,7 @@ void Worker::resume_domain(const ProviderId& id, std::string_view sender_domain)
   told.pacer.resume_domain(sender_domain, now());
   report(told);
   wake(told);
-  forget_if_fresh(id);
+  forget_if_idle(id);
 }
 
 void Worker::paces(std::vector<warming::Explanation>& out) {
@@ -146,23 +179,39 @@ void Worker::change(const std::shared_ptr<const warming::Settings>& settings) {
   }
 }
 
-// The row does not say which IP carried it, and the token in its return path has no room for it: the pool's IPs bear
-// what comes back in turns. With one IP that is exact; with several their shares are about right, since a campaign goes
-// over all.
-void Worker::learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& told) {
-  if (stopped_) return;
-  warming::Signal signal = told;
-  const auto found = providers_.find(id);
-  if (found == providers_.end()) return;  // Nothing is being sent there: nobody to slow down.
-  Provider& at = *found->second;
-  std::vector<std::size_t> ips;
-  for (const Egress& each : at.egress) {
-    if (each.ip->pool == job->current_pool()) ips.push_back(each.number);
+// Who bears what came back: the IP that the report names. The row does not say which it was, and the token in its return
+// path has no room for it; where the report is silent too, the pool's IPs bear it in proportion to what each delivered, so
+// that every IP's share of complaints is about right.
+Egress* Worker::bearer(Provider& provider, const Job& job, std::string_view source_ip) {
+  const auto named = net::IpAddress::parse(source_ip);  // None: it does not say, or nothing that is one.
+  double all = 0;
+  std::vector<std::pair<Egress*, double>> pool;
+  for (Egress& each : provider.egress) {
+    if (named && each.address == *named) return &each;
+    if (each.ip->pool != job.current_pool()) continue;
+    const auto delivered = static_cast<double>(provider.pacer.delivered_lately(each.number, now()));
+    pool.emplace_back(&each, delivered);
+    all += delivered;
   }
-  if (ips.empty()) return;
-  signal.sender_domain = job->from_domain;
-  at.pacer.learn(ips[at.complained++ % ips.size()], signal, now());
-  report(at);
+  Egress* most = nullptr;
+  for (const auto& [each, delivered] : pool) {
+    each->blame += all > 0 ? delivered / all : 1.0 / static_cast<double>(pool.size());
+    if (most == nullptr || each->blame > most->blame) most = each;
+  }
+  if (most != nullptr) most->blame -= 1;
+  return most;
+}
+
+void Worker::learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& told, std::string_view source_ip) {
+  if (stopped_ || (!providers_.contains(id) && !kept(id))) return;  // Nothing is known there: nobody to slow down.
+  Provider& at = provider(id);
+  if (const Egress* const who = bearer(at, *job, source_ip)) {
+    warming::Signal signal = told;
+    signal.sender_domain = job->from_domain;
+    at.pacer.learn(who->number, signal, now());
+    report(at);
+  }
+  forget_if_idle(id);
 }
 
 void Worker::find_provider(const std::string& domain, std::function<void(const ProviderId*)> found) {

@@ -523,7 +523,8 @@ class Engine {
   Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
   Result<void> command(std::string_view ip, std::string_view provider, warming::Command command, std::uint64_t value = 0);
   Result<void> resume_domain(std::string_view sender_domain, std::string_view provider);  // Ends a pause of it there.
-  // Every egress IP at every provider that mail is sent to, or was and left something to remember.
+  // Every egress IP at every provider that mail is being sent to, or was lately, or where something holds it up. Of others
+  // that are idle explain() knows.
   std::vector<warming::Explanation> paces() const;
   // Other limits and thresholds, at once; what is owed under the old ones stays owed. Null: the shipped ones.
   void change(std::shared_ptr<const warming::Settings> settings);

@@ -51,7 +51,8 @@ std::string human_duration(std::chrono::seconds time) {
   const auto seconds = time.count();
   if (seconds < 60) return fmt::format("{} s", seconds);
   if (seconds < 3600) return fmt::format("{} min {:02} s", seconds / 60, seconds % 60);
-  return fmt::format("{} h {:02} min", seconds / 3600, seconds / 60 % 60);
+  if (seconds < 2 * 86'400) return fmt::format("{} h {:02} min", seconds / 3600, seconds / 60 % 60);
+  return fmt::format("{} d {} h", seconds / 86'400, seconds / 3600 % 24);
 }
 
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}

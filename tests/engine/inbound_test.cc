@@ -26,8 +26,8 @@ struct World {
   JobPtr job = std::make_shared<Job>();
   Inbound inbound{*spool, options,
                   [this](std::uint64_t number) { return number == token_number(*job) ? job : nullptr; },
-                  [this](const JobPtr&, const std::string& at, const bounce::Verdict&, EventKind kind) {
-                    learned.push_back(at + " " + std::string(to_string(kind)));
+                  [this](const JobPtr&, const Inbound::Late& late) {
+                    learned.push_back(late.domain + " " + std::string(to_string(late.kind)));
                   }};
   std::vector<std::string> learned;  // What the warming room was told.
   spool::DomainNumber domain = 0;

@@ -164,7 +164,9 @@ struct World {
         auto& lately = provider->lately[ip];
         for (std::uint64_t left = provider->model.complaints(ip, world.loop.now()); left > 0 && !lately.empty();
              --left) {
-          const auto mail = sim::make_returned("arf", {.to = lately.back().to, .return_path = lately.back().from});
+          const auto mail = sim::make_returned("arf", {.to = lately.back().to,
+                                                      .return_path = lately.back().from,
+                                                      .source_ip = provider->house.preset == 0 ? "" : lately.back().client});
           lately.pop_back();
           const auto report = engine->inbound(mail.data, {.recipient = mail.recipient});
           complaints += report.has_value() && report->event == EventKind::kComplaint && !report->repeated ? 1 : 0;

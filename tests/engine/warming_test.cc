@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
@@ -51,10 +52,14 @@ struct World {
   }
 
   void campaign(int rows) {
+    Rows source(rows);
+    start(source);
+  }
+
+  void start(RowSource& source) {
     const auto content =
         make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
-    Rows source(rows);
     BOOST_REQUIRE(engine
                       ->start({.id = fmt::format("c{}", ++campaigns),
                                .account = "a",
@@ -145,6 +150,111 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_ip_is_an_error, World) {
 }
 
 // Real threads: many ask at once, of the threads that own the providers.
+namespace {
+
+constexpr int kTail = 300;  // Domains of the long tail, each a provider of its own.
+
+class TailRows final : public RowSource {
+ public:
+  std::span<const std::string> columns() const override { return {}; }
+  Result<std::optional<RowView>> next() override {
+    if (at_ == kTail) return std::optional<RowView>();
+    address_ = fmt::format("u@d{}.test", at_++);
+    return std::optional<RowView>({.number = static_cast<std::uint64_t>(at_), .address = address_, .values = {}});
+  }
+
+ private:
+  int at_ = 0;
+  std::string address_;
+};
+
+struct Tail : World {
+  Tail() {
+    for (int i = 0; i < kTail; ++i) {
+      world.mx[fmt::format("d{}.test", i)] = {{10, fmt::format("mx.d{}.test", i)}};
+      world.addresses[fmt::format("mx.d{}.test", i)] = {*net::IpAddress::parse("198.51.100.1")};
+    }
+  }
+  void send() {
+    TailRows rows;
+    start(rows);
+    world.loop.run_until(world.loop.now() + 30min);
+  }
+  void send_and_count() {
+    for (std::uint64_t round = 1; round <= 3; ++round) {
+      send();
+      BOOST_TEST(on(0) == round * kTail);
+      BOOST_TEST(engine->paces().size() <= 200U);  // Of three hundred.
+      for (int i = 0; i < kTail; i += 37) {
+        const auto explained = engine->explain("192.0.2.1", fmt::format("d{}.test", i));
+        BOOST_REQUIRE(explained.has_value());
+        BOOST_TEST(explained->used == round);  // It was forgotten and comes back as it was.
+      }
+    }
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(idle_providers_of_warming_ips_take_no_memory_and_forget_nothing, Tail) {
+  open("10,20 hour=1");
+  send_and_count();
+}
+
+BOOST_FIXTURE_TEST_CASE(likewise_in_an_engine_that_keeps_nothing, Tail) {
+  spool = nullptr;
+  open("10,20 hour=1");
+  send_and_count();
+}
+
+// What came back is held against the IP that sent it, where the report says which; elsewhere against those of the pool,
+// in proportion to what they delivered.
+BOOST_FIXTURE_TEST_CASE(complaints_are_borne_by_who_sent_the_message, World) {
+  std::vector<sim::Receiver::Mail> mails;
+  world.receivers["198.51.100.1"].take = [&mails](const sim::Receiver::Mail& mail) { mails.push_back(mail); };
+  const warming::Curve curve = *warming::Curve::parse("300,600 hour=1");
+  engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test", .curve = curve},
+                                     {.address = "192.0.2.2", .ehlo_name = "b.test", .curve = curve.times(0.2)}},
+                          .runtime = sim::make_runtime(world, 1)});
+  campaign(300);
+  world.loop.run_until(world.loop.now() + 20min);
+  BOOST_REQUIRE(mails.size() == 300U);
+  std::map<std::string, double> sent;
+  for (const auto& mail : mails) ++sent[mail.client];
+  BOOST_REQUIRE(sent["192.0.2.2"] > 10);
+  BOOST_REQUIRE(sent["192.0.2.1"] > 2 * sent["192.0.2.2"]);
+  const auto complained = [&](const std::string& ip) {
+    const auto explained = engine->explain(ip, "d.test");
+    BOOST_REQUIRE(explained.has_value());
+    for (const auto& each : explained->to_advance) {
+      if (each.name == "complaints") return each.have * sent[ip];
+    }
+    BOOST_FAIL("complaints are no condition");
+    return 0.0;
+  };
+  const auto complain = [&](const sim::Receiver::Mail& mail, const std::string& source_ip) {
+    const auto report = sim::make_returned("arf", {.to = mail.to, .return_path = mail.from, .source_ip = source_ip});
+    BOOST_REQUIRE(engine->inbound(report.data, {.recipient = report.recipient}).has_value());
+  };
+  int of_second = 0;
+  for (const auto& mail : mails) {
+    if (mail.client != "192.0.2.2" || of_second == 6) continue;
+    ++of_second;
+    complain(mail, mail.client);
+  }
+  world.loop.run_until(world.loop.now() + 1min);
+  BOOST_TEST(complained("192.0.2.2") == 6, boost::test_tools::tolerance(1e-9));
+  BOOST_TEST(complained("192.0.2.1") == 0);
+  int silent = 0;
+  for (const auto& mail : mails) {
+    if (mail.client == "192.0.2.1" && silent++ < 60) complain(mail, "");
+  }
+  world.loop.run_until(world.loop.now() + 1min);
+  const double share = sent["192.0.2.2"] / 300;
+  BOOST_TEST(std::abs(complained("192.0.2.2") - 6 - 60 * share) < 1.5);
+  BOOST_TEST(complained("192.0.2.1") + complained("192.0.2.2") == 66, boost::test_tools::tolerance(1e-9));
+}
+
 BOOST_AUTO_TEST_CASE(any_thread_may_ask_and_tell) {
   auto engine = *Engine::open(
       {.egress = {{.address = "127.0.0.1", .ehlo_name = "a.test", .curve = *warming::Curve::parse("10,20")}},

@@ -39,10 +39,11 @@ ReturnedMail feedback(const Returned& returned) {
               "Content-Type: multipart/report; report-type=feedback-report; boundary=\"=b\"\r\n\r\n"
               "--=b\r\nContent-Type: text/plain\r\n\r\nThis is an email abuse report.\r\n\r\n"
               "--=b\r\nContent-Type: message/feedback-report\r\n\r\n"
-              "Feedback-Type: {}\r\nUser-Agent: Example/1.0\r\nVersion: 1\r\nSource-IP: 192.0.2.1\r\n"
+              "Feedback-Type: {}\r\nUser-Agent: Example/1.0\r\nVersion: 1\r\n{}"
               "Original-Rcpt-To: {}\r\n\r\n"
               "--=b\r\nContent-Type: message/rfc822\r\n\r\n{}Hello\r\n--=b--\r\n",
-              returned.feedback_type, returned.reported.empty() ? returned.to : returned.reported,
+              returned.feedback_type, returned.source_ip.empty() ? "" : fmt::format("Source-IP: {}\r\n", returned.source_ip),
+              returned.reported.empty() ? returned.to : returned.reported,
               returned_header(returned))};
 }
 

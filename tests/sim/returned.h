@@ -15,6 +15,7 @@ struct Returned {
   std::string status = "5.1.1";  // RFC 3463.
   std::string text = "User unknown";
   std::string feedback_type = "abuse";  // RFC 5965 3.1.
+  std::string source_ip{};              // Of a complaint, RFC 5965 3.2; empty: it does not say.
 };
 
 struct ReturnedMail {
