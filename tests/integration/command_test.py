@@ -140,7 +140,7 @@ class Completion(unittest.TestCase):
         self.assertIn("_mailsbuddy mailsbuddy", loaded.stdout)
 
     def test_words_offered(self):
-        self.assertEqual(self.complete("mailsbuddy", "s"), {"send", "sink"})
+        self.assertEqual(self.complete("mailsbuddy", "s"), {"send", "sink", "suppress"})
         self.assertEqual(self.complete("mailsbuddy", "dkim", ""), {"keygen", "record", "sign", "verify", "check", "--help"})
         self.assertLessEqual({"--template", "--tls", "--help"}, self.complete("mailsbuddy", "send", "--t") | {"--help"})
         self.assertEqual(self.complete("mailsbuddy", "send", "--tem"), {"--template"})
