@@ -37,7 +37,8 @@ class Lane final : public smtp::PoolHandler {
   bool guest() const noexcept { return guest_; }
   bool cold() const;                          // On a curve that it has not come to the end of.
   bool capped() const noexcept { return egress_.ip->curve.has_value(); }
-  bool exhausted(TimePoint now) const;        // Its cap is used up, or it is suspended or paused.
+  bool draining() const;                      // An operator has it carry nothing for a while.
+  bool exhausted(TimePoint now) const;        // Its cap is used up, or it is suspended or paused, or it is draining.
   // The next permit of the IP, names aside; kNever: not before an operator acts. `above_cap`: as if it had none.
   TimePoint ready_at(TimePoint now, bool above_cap = false) const;
   // When it can carry something as far as time goes: permit, connection, being set aside. max(): time alone will not do.
@@ -98,7 +99,6 @@ class Lane final : public smtp::PoolHandler {
   void refund(const Sending& sending, const Prepared& recipient);
   void learn(const Outcome& outcome, const bounce::Verdict& verdict, Sending* sending = nullptr,
              const Prepared* recipient = nullptr);
-  bool draining() const;
   bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);

@@ -152,7 +152,12 @@ Outcome Site::over_cap() const {
 void Site::fail_overflow(TimePoint now) {
   const warming::OverflowPolicy& policy = rules_.overflow;
   if (policy.when != Overflow::kFail && policy.then != Overflow::kFail) return;
-  const Ways left = ways(now);
+  Ways left = ways(now);
+  // Who is drained has not used up its cap: what it would carry waits for it, and is not failed for good.
+  for (const auto& lane : lanes_) {
+    if (lane->guest() || !lane->draining() || provider_.pacer.exhausted(lane->egress().number, now)) continue;
+    (lane->cold() ? left.cold_left : left.warm_left) = true;
+  }
   if (left.warm_left) return;
   const TimePoint since = policy.when == Overflow::kFail ? now : now - policy.hold_max;
   const bool holds = policy.when != Overflow::kFail && policy.hold_max <= Duration(0);
