@@ -21,6 +21,11 @@ void DueWindow::take(const RowKey& row, const Waiting& waiting) {
   known = Known{waiting, true, known.written};
 }
 
+void DueWindow::release(const RowKey& row) {
+  const auto found = known_.find(row);
+  if (found != known_.end()) found->second.taken = false;
+}
+
 void DueWindow::forget(const RowKey& row) {
   const auto found = known_.find(row);
   if (found == known_.end()) return;

@@ -50,6 +50,7 @@ class DueWindow {
 
   void put(const RowKey& row, const Waiting& waiting);   // Deferred or held, by a write that is not through yet.
   void take(const RowKey& row, const Waiting& waiting);  // The caller has it.
+  void release(const RowKey& row);  // The caller has it no more, and it is not due: what is known of it stays.
   void forget(const RowKey& row);
   void forget_job(JobNumber job);  // Cost: that of all entries.
   void written(const RowKey& row, std::int64_t due);

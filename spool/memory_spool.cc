@@ -148,8 +148,8 @@ class MemorySpool final : public Spool {
       const std::uint32_t row = cursor.row++;
       Row read;
       store.read_row(cursor.position, read);
-      if (store.states[row] != State::kQueued) continue;
       read.key = {number, domain, row};
+      if (store.states[row] != State::kQueued || taken_.contains(read.key)) continue;
       out.push_back(std::move(read));
       --max;
     }
@@ -529,7 +529,10 @@ class MemorySpool final : public Spool {
     DomainStore* store = move(settlement.key, settlement.state);
     if (store == nullptr) return;
     if (!unsettled_.empty()) unsettled_.erase(settlement.key);
-    if (!taken_.empty()) taken_.erase(settlement.key);
+    if (const auto found = taken_.find(settlement.key); found != taken_.end()) {
+      found->second.second.attempts = settlement.attempts;
+      if (settlement.state != State::kQueued) taken_.erase(found);  // Given back: the caller has it.
+    }
     if (const auto found = waiting_.find(settlement.key); found != waiting_.end()) {
       due_.erase(found->second);
       waiting_.erase(found);

@@ -140,6 +140,13 @@ void RocksSpool::add_tried(Row& row, const DomainLedger& domain) {
   due_.take(row.key, *waiting);
 }
 
+// It was tried, and who was handed it gave it back without letting go of it.
+bool RocksSpool::is_given_back(const RowKey& key, const DomainLedger& domain) const {
+  if (!domain.tried(key.row)) return false;
+  const auto* known = due_.find(key);
+  return known != nullptr && known->taken;
+}
+
 bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& cursor, std::size_t max,
                       std::vector<Row>& out) {
   std::vector<Row> rows;
@@ -151,9 +158,10 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
     const DomainLedger* domain = job == nullptr ? nullptr : job->find(domain_number);
     if (domain == nullptr) return false;
     for (; next.row < domain->rows() && rows.size() < max; ++next.row) {
-      if (domain->state(next.row) != State::kQueued) continue;
+      const RowKey key{number, domain_number, next.row};
+      if (domain->state(next.row) != State::kQueued || is_given_back(key, *domain)) continue;
       Row& row = rows.emplace_back();
-      row.key = {number, domain_number, next.row};
+      row.key = key;
       add_tried(row, *domain);
     }
     more = next.row < domain->rows();
@@ -162,6 +170,8 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
     const std::vector<Row> wanted = rows;
     const std::size_t done = hand_out(std::move(rows), out);
     if (done < wanted.size()) {  // The disk cannot be read now.
+      const Lock lock(mutex_);
+      for (std::size_t i = done; i < wanted.size(); ++i) put_back(wanted[i].key);
       cursor.row = wanted[done].key.row;
       return true;
     }
@@ -292,6 +302,10 @@ void RocksSpool::take_waiting(JobNumber number, std::size_t max, std::vector<Row
       add_tried(row, *domain);
     };
     std::vector<RowKey> near = due_.of_job(number);
+    std::erase_if(near, [this](const RowKey& key) {
+      const DomainLedger* domain = ledger_.find_row(key);
+      return domain == nullptr || !waits(domain->state(key.row));
+    });
     if (near.size() > max) near.resize(max);
     std::for_each(near.begin(), near.end(), take);
     auto scan = store_->scan(Family::kDefault);
@@ -316,7 +330,9 @@ void RocksSpool::take_waiting(JobNumber number, std::size_t max, std::vector<Row
 void RocksSpool::put_back(const RowKey& key) {
   const DomainLedger* domain = ledger_.find_row(key);
   const auto* known = due_.find(key);
-  if (domain == nullptr || known == nullptr || !waits(domain->state(key.row))) return;
+  if (domain == nullptr || known == nullptr) return;
+  if (domain->state(key.row) == State::kQueued) due_.release(key);  // read() has it again.
+  if (!waits(domain->state(key.row))) return;
   const Waiting waiting = *known;
   due_.put(key, waiting);
   open_.waiting.emplace_back(key, waiting.due);

@@ -186,6 +186,7 @@ class RocksSpool final : public Spool {
   std::vector<RowText> fetch(std::span<const RowKey> rows) const;
   std::size_t hand_out(std::vector<Row> rows, std::vector<Row>& out);
   void add_tried(Row& row, const DomainLedger& domain);
+  bool is_given_back(const RowKey& key, const DomainLedger& domain) const;
   void set_aside(const RowKey& key, const std::string& reason);
   void report(Defect defect) const;
   std::vector<Row> claimed_rows(std::size_t max);

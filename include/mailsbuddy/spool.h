@@ -265,7 +265,7 @@ class Spool {
   };
   virtual std::vector<DomainRows> domains(JobNumber job) const = 0;
 
-  // Up to `max` rows from `cursor` on that are kQueued, appended to `out`. False: there are no more after them.
+  // Up to `max` rows from `cursor` on that are kQueued, but not given back, appended to `out`. False: no more after them.
   virtual bool read(JobNumber job, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) = 0;
 
   // Up to `max` rows due at `now`, earliest first, appended to `out`. They stay kDeferred until claimed.

@@ -421,6 +421,54 @@ BOOST_FIXTURE_TEST_CASE(a_row_given_back_keeps_its_place, World) {
   BOOST_TEST(again[0].fields == "f");
 }
 
+// Its domain may be read only after it came due: the caller has it, and another copy would be sent as well.
+BOOST_FIXTURE_TEST_CASE(a_row_that_was_due_and_given_back_is_not_read_once_more, World) {
+  append({{"x.test", "a", "f"}, {"x.test", "b", ""}});
+  settle(read("x.test", 1).front(), State::kDeferred, TimePoint(5s));
+  std::vector<Row> due;
+  spool->take_due(TimePoint(5s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  const auto give_back = [this](const Row& row) {
+    spool->commit({.claims = {row.key}}, nullptr);
+    spool->commit({.settlements = {{.key = row.key, .position = row.position, .attempts = row.attempts}}}, nullptr);
+  };
+  give_back(due[0]);
+  BOOST_TEST(count(State::kQueued) == 2U);
+  const std::vector<Row> others = read("x.test");
+  BOOST_REQUIRE(others.size() == 1U);
+  BOOST_TEST(others[0].local == "b");
+
+  // The caller goes on with it as with any: it is due once more, and then is given back again.
+  spool->commit({.claims = {due[0].key}}, nullptr);
+  settle(due[0], State::kDeferred, TimePoint(9s));
+  BOOST_REQUIRE(spool->sync().has_value());
+  due.clear();
+  spool->take_due(TimePoint(9s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_TEST(due[0].attempts == 2);
+  give_back(due[0]);
+  settle(others[0], State::kDelivered);
+  BOOST_TEST(read("x.test").empty());
+
+  // Who comes next reads it, once, and it takes its way.
+  spool->hand_out_anew();
+  due.clear();
+  spool->take_due(TimePoint(1h), 10, due);
+  spool->take_waiting(job, 10, due);
+  BOOST_TEST(due.empty());
+  std::vector<Row> anew = read("x.test");
+  BOOST_REQUIRE(anew.size() == 1U);
+  BOOST_TEST(anew[0].local == "a");
+  BOOST_TEST(anew[0].fields == "f");
+  settle(anew[0], State::kDeferred, TimePoint(20s));
+  BOOST_TEST(read("x.test").empty());
+  spool->take_due(TimePoint(20s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  settle(due[0], State::kDelivered);
+  BOOST_TEST(count(State::kDelivered) == 2U);
+  BOOST_TEST(spool->open_rows() == 0U);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Listing
 

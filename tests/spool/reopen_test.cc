@@ -102,6 +102,29 @@ BOOST_AUTO_TEST_CASE(twenty_thousand_deferred_rows_come_earliest_first_also_afte
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_row_given_back_is_read_once_after_opening_and_keeps_its_attempts) {
+  Disk disk;
+  auto spool = disk.open();
+  const JobNumber job = *spool->create({.id = "c", .content = {}});
+  fill(*spool, job, 1);
+  const RowKey key = read_all(*spool, job).front().key;
+  spool->commit({.settlements = {{.key = key, .state = State::kDeferred, .attempts = 3, .due = TimePoint(5s)}}}, nullptr);
+  std::vector<Row> due;
+  spool->take_due(TimePoint(5s), 1, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  spool->commit({.settlements = {{.key = key, .attempts = 3}}}, nullptr);
+  BOOST_TEST(read_all(*spool, job).empty());
+  for (int opened = 0; opened < 2; ++opened) {
+    if (opened == 1) spool.reset();
+    if (opened == 1) spool = disk.open();
+    spool->hand_out_anew();
+    const std::vector<Row> rows = read_all(*spool, job);
+    BOOST_REQUIRE(rows.size() == 1U);
+    BOOST_TEST(rows.front().attempts == 3);
+    BOOST_TEST(read_all(*spool, job).empty());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_window_of_due_rows_is_bounded_and_loses_none) {
   constexpr std::uint32_t kRows = 3 * DueWindow::kRowsMax;
   DueWindow window;
