@@ -101,10 +101,10 @@ class ControlServer::Loop {
         watched.push_back({each.socket.get(), static_cast<short>(each.out.empty() ? POLLIN : POLLOUT), 0});
       if (::poll(watched.data(), watched.size(), clients_.empty() ? -1 : 1'000) < 0 && errno != EINTR) return;
       if (watched[0].revents != 0) return;
+      const auto now = steady_clock::now();  // Of the poll: what came while a command took its time is not read yet.
       for (std::size_t i = 0; i < clients_.size(); ++i) {
         if (watched[i + 2].revents != 0) serve(clients_[i]);
       }
-      const auto now = steady_clock::now();
       std::erase_if(clients_, [now](const Client& each) {
         return (each.ended && each.out.empty()) || now - each.heard > std::chrono::seconds(kIdleSeconds);
       });
@@ -128,6 +128,7 @@ class ControlServer::Loop {
       const std::size_t end = client.in.find('\n');
       if (end == std::string::npos) break;
       client.out = line_of(answer(std::string_view(client.in).substr(0, end)));
+      client.heard = steady_clock::now();
       client.in.erase(0, end + 1);
       write(client);
     }

@@ -242,6 +242,8 @@ Example:
   mailsbuddy queue erase ann@example.net --spool /var/spool/mb                       # personal data; see docs/queue.md)";
 
 constexpr const char* kCampaignFooter = R"(
+A pause is kept in the spool and ends with campaign resume; mailsbuddy resume, and send with the same spool and campaign, end it too.
+
 Example:
   mailsbuddy campaign list --control /run/mb.sock
   mailsbuddy campaign pause spring --control /run/mb.sock

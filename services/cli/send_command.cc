@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <thread>
 
 #include "services/cli/csv_rows.h"
@@ -99,8 +101,10 @@ Result<TimePoint> parse_time(const char* option, const std::string& text) {
   }
   constexpr std::int64_t kSeconds[] = {1, 60, 3600, 86'400};
   const std::int64_t count = std::stoll(digits);
-  if (wait && count > 86'400 * 366) return Error{ErrorCode::kInvalidArgument, fmt::format("{} {}: more than a year", option, text)};
-  return wait ? now + std::chrono::seconds(count * kSeconds[unit]) : TimePoint(std::chrono::seconds(std::min<std::int64_t>(count, 7'258'118'400)));
+  if (!wait) return TimePoint(std::chrono::seconds(std::min<std::int64_t>(count, 7'258'118'400)));
+  const std::int64_t seconds = count * kSeconds[unit];  // Of eleven digits at most.
+  if (seconds > 86'400 * 366) return Error{ErrorCode::kInvalidArgument, fmt::format("{} {}: more than a year", option, text)};
+  return now + std::chrono::seconds(seconds);
 }
 
 Result<Schedule> make_schedule(const SendOptions& options) {
@@ -184,7 +188,12 @@ class Send {
 
  private:
   Result<void> prepare() {
-    if (options_.resume) return open_engine({});
+    if (options_.resume) {
+      if (auto chosen = choose_campaign(); !chosen) return chosen;
+      if (auto opened = open_engine({}); !opened) return opened;
+      if (messages() || go_on()) return {};
+      return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign '{}'", options_.spool.directory, campaign_)};
+    }
     const std::string beside = options_.recipients_file;
     auto rows = CsvRows::open(options_.recipients_file, options_.address_column,
                               options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
@@ -214,11 +223,17 @@ class Send {
 
   bool kept() const { return temporary_ == nullptr; }  // The spool outlives the run.
 
-  // The one that is to be watched: that of --campaign, or the only one that is not settled.
+  // The one that is to be watched: that of --campaign, or the only one that is not settled; if there is none, the messages.
+  // Chosen before anything is begun: what this refuses leaves the spool as it is.
   Result<void> choose_campaign() {
+    if (!std::filesystem::is_directory(options_.spool.directory)) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no such directory", options_.spool.directory)};
+    auto spool = open_spool(options_.spool);
+    if (!spool) return std::move(spool).error();
+    const auto resting = Engine::open({.egress = {}, .runtime_options = {.workers = 1, .cpu_threads = 1}, .spool = *std::move(spool), .deliver = false, .find_zone = load_zone});
+    if (!resting) return resting.error();
     std::vector<std::string> open;
-    for (const std::string& id : engine_->campaigns()) {
-      const auto now = engine_->status(id);
+    for (const std::string& id : (*resting)->campaigns()) {
+      const auto now = (*resting)->status(id);
       if (!now) {
         fmt::print(stderr, "campaign '{}' was not imported to its end: mailsbuddy send imports the rest\n", id);
       } else if (!now->settled()) {
@@ -226,9 +241,14 @@ class Send {
       }
     }
     campaign_ = options_.campaign.empty() && open.size() == 1 ? open.front() : options_.campaign;
-    if (campaign_.empty() && open.empty()) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign in it is open", options_.spool.directory)};
-    if (campaign_.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("several campaigns go on; name the one to watch with --campaign: {}", fmt::join(open, ", "))};
-    if (!go_on()) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign '{}'", options_.spool.directory, campaign_)};
+    if (!campaign_.empty()) {
+      if ((*resting)->status(campaign_)) return {};
+      return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no campaign '{}'", options_.spool.directory, campaign_)};
+    }
+    if (!open.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("several campaigns are open; name the one to watch with --campaign: {}", fmt::join(open, ", "))};
+    import_.accepted = (*resting)->open_rows();
+    if (import_.accepted == 0) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: nothing in it is open", options_.spool.directory)};
+    fmt::print(stderr, "no campaign is open in {}; {} recipients of messages go on\n", options_.spool.directory, import_.accepted);
     return {};
   }
 
@@ -285,7 +305,7 @@ class Send {
       inbound_ = *std::move(inbound);
     }
     started_ = std::chrono::steady_clock::now();
-    return options_.resume ? choose_campaign() : Result<void>();
+    return {};
   }
 
   // The campaign is in the spool, of a run before this one. False: it is not.
@@ -301,7 +321,36 @@ class Send {
     return true;
   }
 
-  CampaignStatus status() const { return *engine_->status(campaign_); }
+  bool messages() const { return campaign_.empty(); }  // Of a listener's spool: no campaign is watched, but all there is.
+
+  // Their states are not counted by the spool, for they go as they are settled: by their events.
+  CampaignStatus status_of_messages() const {
+    CampaignStatus now;
+    const auto count = [&now](spool::State state, std::uint64_t rows) { now.counts[static_cast<std::size_t>(state)] += rows; };
+    for (const auto& [provider, counts] : log_->by_provider()) {
+      count(spool::State::kDelivered, counts.of(EventKind::kDelivered));
+      count(spool::State::kBounced, counts.of(EventKind::kBounced));
+      count(spool::State::kSuppressed, counts.of(EventKind::kSuppressed));
+      count(spool::State::kExpired, counts.of(EventKind::kExpired));
+      count(spool::State::kCancelled, counts.of(EventKind::kCancelled));
+      count(spool::State::kFailed, counts.of(EventKind::kFailed));
+      count(spool::State::kHeld, counts.of(EventKind::kHeld));
+    }
+    count(spool::State::kQueued, engine_->open_rows());
+    now.total = std::max(import_.accepted, std::accumulate(now.counts.begin(), now.counts.end(), std::uint64_t{0}));
+    return now;
+  }
+
+  // As it was last, once somebody erased it or had it forgotten (--control).
+  const CampaignStatus& status() {
+    if (messages()) return last_ = status_of_messages();
+    auto now = engine_->status(campaign_);
+    if (now)
+      last_ = *std::move(now);
+    else
+      gone_ = true;
+    return last_;
+  }
 
   // Until every recipient is settled, or the user interrupts and what is on the wire is answered.
   void watch() {
@@ -311,18 +360,18 @@ class Send {
     sigaction(SIGTERM, &action, nullptr);
     Progress progress;
     CampaignStatus now = status();
-    while (interrupts == 0 && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
+    while (interrupts == 0 && !gone_ && !now.settled() && now.of(spool::State::kHeld) != open_rows(now)) {
       if (trace_ == nullptr) progress.show(now, *log_);
       pace_report_.refresh(*engine_);
       std::this_thread::sleep_for(50ms);
       now = status();
     }
-    if (interrupts > 0 && !now.settled()) {
-      static_cast<void>(engine_->pause(campaign_));
+    if (interrupts > 0 && !gone_ && !now.settled()) {
+      stop();
       progress.finish();
       fmt::print(stderr, "stopping: waiting for the answers to what is on the wire (again: stop at once)\n");
       const auto limit = std::chrono::steady_clock::now() + 60s;
-      while (status().of(spool::State::kClaimed) > 0 && std::chrono::steady_clock::now() < limit) {
+      while (on_the_wire() && !gone_ && std::chrono::steady_clock::now() < limit) {
         std::this_thread::sleep_for(20ms);
       }
     }
@@ -331,9 +380,21 @@ class Send {
     if (inbound_ != nullptr) linger();
     // Settled first, reported a moment later: let the events arrive.
     const auto limit = std::chrono::steady_clock::now() + 10s;
-    while (!all_logged(status()) && std::chrono::steady_clock::now() < limit) {
+    while (!all_logged(status()) && !gone_ && std::chrono::steady_clock::now() < limit) {
       std::this_thread::sleep_for(5ms);
     }
+  }
+
+  // Nothing more is begun.
+  void stop() {
+    if (!messages()) return static_cast<void>(engine_->pause(campaign_));
+    for (const EgressStatus& each : engine_->egress()) static_cast<void>(engine_->drain_egress(each.address));
+  }
+
+  bool on_the_wire() {
+    if (!messages()) return status().of(spool::State::kClaimed) > 0;
+    const auto egress = engine_->egress();
+    return std::any_of(egress.begin(), egress.end(), [](const EgressStatus& each) { return each.connections > 0; });
   }
 
   // What comes back comes later than the last delivery.
@@ -377,13 +438,15 @@ class Send {
     const CampaignStatus now = status();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
     if (options_.json) {
-      fmt::print("{}\n", summary_json(campaign_, now, *log_, import_, took.count()));
+      fmt::print("{}\n", summary_json(messages() ? "(messages)" : campaign_, now, *log_, import_, took.count()));
     } else {
       fmt::print("{}{:.1f} s, {:.0f} delivered per second\n", summary_table(now, *log_), took.count(),
                  static_cast<double>(now.of(spool::State::kDelivered)) / std::max(took.count(), 1e-9));
     }
+    if (gone_) fmt::print(stderr, "campaign '{}' was erased\n", campaign_);
     if (now.settled()) return kDone;
-    write_unsent();
+    if (gone_) return kUnsettled;
+    if (!messages()) write_unsent();
     if (kept()) {
       fmt::print(stderr, "they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
     }
@@ -416,6 +479,8 @@ class Send {
   std::unique_ptr<ReturnWatch> inbound_;
   std::string campaign_;
   ImportReport import_;
+  CampaignStatus last_;
+  bool gone_ = false;                   // Erased, or forgotten, while it was sent.
   std::uint64_t settled_before_ = 0;    // In runs before this one.
   std::uint64_t came_back_before_ = 0;
   std::chrono::steady_clock::time_point started_;
@@ -425,6 +490,8 @@ class Send {
 constexpr const char* kFooter = R"(
 The template is an .eml file: headers (Subject, Reply-To, ...), an empty line, and a text, HTML or multipart body. Its
 headers and bodies are Liquid: {{ first_name | default: "friend" }} takes the column first_name. See docs/templates.md.
+
+With --spool, a campaign that is there already goes on as it was stored. A pause of it ends, whether an interrupt or campaign pause began it.
 
 Example:
   mailsbuddy dkim keygen > brand.pem
@@ -504,8 +571,10 @@ void add_delivery_options(CLI::App* send, SendOptions* options) {
 }
 
 constexpr const char* kResumeFooter = R"(
-All campaigns and messages in the spool go on as they were stored; one of them is watched until it is settled. What was on the wire
-when the process before ended is unknown: each campaign has said what becomes of such recipients.
+All campaigns and messages in the spool go on as they were stored; one campaign is watched until it is settled: that of --campaign, or
+the only one that is open. If none is, the messages are, until they are settled. Nothing goes before it is clear what is watched. A pause of
+that campaign ends, whether an interrupt or campaign pause began it; other campaigns that are paused stay so. What was on the wire when the
+process before ended is unknown: each campaign has said what becomes of such recipients.
 
 Example:
   mailsbuddy resume --spool /var/spool/mb --egress 192.0.2.10=mx1.brand.example --dkim brand.example:s1:brand.pem \

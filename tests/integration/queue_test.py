@@ -80,6 +80,43 @@ class Queue(support.TestCase):
         self.ask("campaign", "erase", "spring", place=self.spool)
         self.assertEqual(self.ask("campaign", "list", place=self.spool), [])
 
+    def test_erased_while_it_is_sent(self):
+        process = self.world.start_send("--json", port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring")
+        self.world.wait_for_events(process, 20)
+        self.ask("campaign", "erase", "spring")
+        run = self.world.finish(process)
+        self.assertEqual(run.status, 1, run.stderr)
+        self.assertIn("campaign 'spring' was erased", run.stderr)
+        self.assertGreaterEqual(json.loads(run.stdout)["recipients"]["delivered"], 1)
+        self.assertEqual(self.ask("campaign", "list", place=self.spool), [])
+
+    def test_resume_that_cannot_choose_leaves_all_as_it_is(self):
+        for name in ("spring", "summer"):  # Each with recipients on the wire, whom going on would settle or send to.
+            process = self.world.start_send(port=self.sinks.port, spool=self.spool, rate=20, campaign=name)
+            self.world.wait_for_events(process, 20)
+            process.kill()
+            process.communicate()
+        before = self.ask("queue", "list", "--max", "1000", place=self.spool)
+        self.assertEqual({row["campaign"] for row in before}, {"spring", "summer"})
+        refused = support.command("resume", *self.resume_options())
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("--campaign: spring, summer", refused.stderr)
+        unknown = support.command("resume", *self.resume_options(), "--campaign", "autumn")
+        self.assertEqual(unknown.returncode, 2, unknown.stderr)
+        self.assertIn("no campaign 'autumn'", unknown.stderr)
+        self.assertEqual(self.ask("queue", "list", "--max", "1000", place=self.spool), before)
+        self.spool = self.world.folder / "nowhere"
+        nowhere = support.command("resume", *self.resume_options())
+        self.assertEqual(nowhere.returncode, 2, nowhere.stderr)
+        self.assertFalse(self.spool.exists())
+
+    def test_more_than_a_year_ahead(self):
+        for option in ("start_at", "not_after"):
+            for wait in ("+200000d", "+367d", "+8800h", "+99999999999d"):
+                run = self.world.send(port=self.sinks.port, **{option: wait})
+                self.assertEqual(run.status, 2, run.stderr)
+                self.assertIn(f"--{option.replace('_', '-')} {wait}: more than a year", run.stderr)
+
     def resume_options(self):
         words = ["--spool", self.spool, "--port", self.sinks.port, "--dns", self.world.name_server.endpoint,
                  "--dkim", self.world.key.option, "--allow-target", "127.0.0.0/8", "--rate", 0]

@@ -235,6 +235,25 @@ class Kept(SubmissionTest):
         self.check_received_once(self.arrived(20), {f"r{number}@away.example" for number in range(20)})
         self.assertEqual(self.listener.stop()["unsettled"], 0)
 
+    def test_another_command_goes_on_with_what_a_killed_one_took(self):
+        self.listener.stop()
+        self.start()
+        client = self.client()
+        for number in range(20):
+            client.sendmail("news@brand.example", [f"r{number}@away.example"], "X-MB-Schedule: +2s\r\n" + MESSAGE)
+        self.listener.process.kill()
+        self.listener.process.wait()
+        options = ["--spool", self.world.folder / "spool", "--egress", "127.0.0.2=mx1.brand.example", "--dns",
+                   self.world.name_server.endpoint, "--port", self.sinks.port, "--dkim", self.world.key.option,
+                   "--allow-target", "127.0.0.0/8", "--json"]
+        done = support.command("resume", *options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["recipients"]["delivered"], 20)
+        self.check_received_once(self.world.mail(), {f"r{number}@away.example" for number in range(20)})
+        again = support.command("resume", *options)
+        self.assertEqual(again.returncode, 2, again.stderr)
+        self.assertIn("nothing in it is open", again.stderr)
+
 
 class Smuggling(SubmissionTest):
     """The public forms, over a socket, by everything that can carry a message."""
