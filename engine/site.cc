@@ -172,6 +172,7 @@ void Site::pump() {
     open_connections(now);
   } else {
     give_back_ready();  // Leave it unexpanded until something can carry it.
+    again_ = false;     // Nothing refills until then.
     wait_for_connection();
   }
   if (waiting() == 0 && worker_.someone_waits(provider_)) quit_spare();

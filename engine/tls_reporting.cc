@@ -141,17 +141,28 @@ void TlsReporting::find(const smtp::TlsReport& report) {
 // Packing and the spool take their time: not here.
 void TlsReporting::send(const std::string& id, const smtp::TlsRptRecord& wanted) {
   const smtp::TlsReport& report = under_way_.at(id);
-  for (std::size_t i = 0; i < std::min(wanted.https.size(), kAddressesMax); ++i) post(report, wanted.https[i], id);
-  context_.runtime.cpu().post([this, id, report, wanted, done = guarded([this, id] { this->done(id); })]() mutable {
+  context_.runtime.cpu().post([this, id, report, wanted, then = guarded([this, id, wanted](bool refused) { mailed(id, wanted, refused); })]() mutable {
+    bool refused = false;  // As mail is at all for now.
     for (Message& mail : mails(report, wanted, id)) {
       const auto submitted = context_.submit(std::move(mail));
-      if (!submitted) {
-        log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is not sent: {}", report.domain,
-            submitted.error().detail);
-      }
+      if (submitted) continue;
+      refused |= submitted.error().code == ErrorCode::kResourceExhausted;
+      log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is not sent: {}", report.domain,
+          submitted.error().detail);
     }
-    loop_.post(std::move(done));
+    loop_.post([then = std::move(then), refused]() mutable { then(refused); });
   });
+}
+
+// Posted once the mail is taken, so that what is tried again is not posted twice.
+void TlsReporting::mailed(const std::string& id, const smtp::TlsRptRecord& wanted, bool refused) {
+  const smtp::TlsReport& report = under_way_.at(id);
+  if (refused && loop_.now() + kAskAgain < report.end + kDay) {
+    wait(report, loop_.now() + kAskAgain);
+    return done(id);
+  }
+  for (std::size_t i = 0; i < std::min(wanted.https.size(), kAddressesMax); ++i) post(report, wanted.https[i], id);
+  done(id);
 }
 
 std::vector<Message> TlsReporting::mails(const smtp::TlsReport& report, const smtp::TlsRptRecord& wanted,

@@ -1,8 +1,8 @@
 // tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the hours after.
 //
 // What is counted and not sent yet is kept in the spool. A process that ends in good order loses none of it and sends none
-// twice; one that is killed loses the counts of kKeepEvery at most, and may send again what it had sent in the last minute,
-// under the same report-id.
+// twice, but for what is being posted just then: whether that arrived is not waited for. One that is killed loses the counts of
+// kKeepEvery at most, and may send again what it had sent in the last minute, under the same report-id.
 #pragma once
 
 #include <functional>
@@ -53,6 +53,7 @@ class TlsReporting {
   void wait(smtp::TlsReport report, TimePoint until);
   void find(const smtp::TlsReport& report);
   void send(const std::string& id, const smtp::TlsRptRecord& wanted);
+  void mailed(const std::string& id, const smtp::TlsRptRecord& wanted, bool refused);
   void post(const smtp::TlsReport& report, const std::string& url, const std::string& id);
   std::vector<Message> mails(const smtp::TlsReport& report, const smtp::TlsRptRecord& wanted, const std::string& id) const;
   void done(const std::string& id);

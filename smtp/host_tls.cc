@@ -71,13 +71,9 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   void on_addresses(const net::SecureAnswer<net::IpAddress>& answer) {
     if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
       return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
-    // RFC 7672 2.1.3: an alias whose target is not signed may itself be, and have TLSA records at its own name. If it is not,
-    // neither are they.
-    if (answer.security == DnsSecurity::kInsecure) {
-      if (answer.owner == host || answer.owner.empty()) return found(by_policy(route, host));
-      bases.push_back(host);
-      return next_base();
-    }
+    // RFC 7672 2.1.2: zones that are not signed are not asked for TLSA records, since some of their servers never answer
+    // that. Whether an alias whose target is not signed is signed itself is not known here: it counts as not signed.
+    if (answer.security == DnsSecurity::kInsecure) return found(by_policy(route, host));
     // It is proved that the host has no address: where the address came from that is about to be called, nobody knows.
     if (answer.answer.status != DnsStatus::kOk)
       return found(unusable(host, host, "no address, as DNSSEC proves", true));

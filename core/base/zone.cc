@@ -32,6 +32,7 @@ constexpr std::uint32_t kTypesMax = 256;           // Their index is an octet.
 constexpr std::uint32_t kCharsMax = 4'096;
 constexpr SysSeconds kFirst = sys_days(std::chrono::year(1900) / 1 / 1);
 constexpr SysSeconds kLast = sys_days(std::chrono::year(2200) / 1 / 1);
+constexpr std::int64_t kDayMax = 100'000;  // In 2243: the last one that day_start() knows.
 
 Error invalid(std::string detail) { return {ErrorCode::kInvalidArgument, std::move(detail)}; }
 
@@ -222,7 +223,7 @@ TimePoint Zone::at(Local local) const noexcept {
 
 std::int64_t Zone::day(TimePoint at) const noexcept {
   std::int64_t day = std::chrono::floor<days>(local(at).time_since_epoch()).count();
-  while (rules_ != nullptr && day_start(day + 1) <= at) ++day;
+  while (rules_ != nullptr && day < kDayMax && day_start(day + 1) <= at) ++day;
   return day;
 }
 

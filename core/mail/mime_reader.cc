@@ -132,6 +132,15 @@ class TreeReader {
     return {};
   }
 
+  // What a multipart begins with, up to the next delimiter of those around it: what follows that says nothing about its own.
+  std::string_view own_front() const noexcept {
+    const std::string_view front = raw_.substr(at_, kMimePreambleMax);
+    for (std::size_t at = 0; at < front.size(); at = std::min(front.find("\n--", at), front.size() - 1) + 1) {
+      if (delimiter_at(at_ + at).what != Delimiter::kNone) return front.substr(0, at);
+    }
+    return front;
+  }
+
   // The line end before a delimiter belongs to it.
   std::size_t end_before(std::size_t at) const noexcept {
     if (at > 0 && raw_[at - 1] == '\n') --at;
@@ -183,7 +192,7 @@ class TreeReader {
 
   void enter(MimePart& part, std::size_t index) {
     if (part.depth >= kMimeDepthMax) return cut(MimeCut::kDepth, index);
-    const std::string_view body = raw_.substr(at_);
+    const std::string_view body = own_front();
     std::string boundary(part.type.parameter("boundary"));
     part.guessed = !has_delimiter(body, boundary);
     if (part.guessed) boundary = guess_boundary(body);

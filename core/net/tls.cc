@@ -248,8 +248,10 @@ bool TlsClient::strong() const {
     X509* const certificate = sk_X509_value(chain, i);
     const EVP_PKEY* key = X509_get0_pubkey(certificate);
     int bits = 0;
+    if (key == nullptr || EVP_PKEY_get_security_bits(key) < kSecurityBits) return false;
+    if (X509_check_issued(certificate, certificate) == X509_V_OK) continue;  // A root: nobody trusts it for its signature.
     const bool known = X509_get_signature_info(certificate, nullptr, nullptr, &bits, nullptr) == 1;
-    if (key == nullptr || EVP_PKEY_get_security_bits(key) < kSecurityBits || !known || bits < kSecurityBits) return false;
+    if (!known || bits < kSecurityBits) return false;
   }
   return chain != nullptr && SSL_get_cipher_bits(ssl_.get(), nullptr) >= kSecurityBits;
 }

@@ -103,6 +103,7 @@ int change(std::string_view command, const Arguments& arguments, const QueueOffi
   if (arguments.filter.empty() && !arguments.everything)
     return complain(command, {ErrorCode::kInvalidArgument, "say which: --filter domain=example.net, or --all"});
   what["filter"] = filter_of(arguments);
+  what["all"] = arguments.everything;
   return ask(command, arguments, office, what);
 }
 

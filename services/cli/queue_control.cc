@@ -35,7 +35,11 @@ spool::ListCursor cursor_of(const ControlJson& arguments) {
   return {.job = found->at(0), .domain = found->at(1), .row = found->at(2)};
 }
 
-Result<QueueFilter> filter_of(const ControlJson& arguments) { return QueueFilter::parse(text_or(arguments, "filter", "")); }
+Result<QueueFilter> filter_of(const ControlJson& arguments) {
+  const auto found = arguments.find("filter");
+  if (found != arguments.end() && !found->is_string()) return invalid("\"filter\": text is expected, as in \"domain=example.net\"");
+  return QueueFilter::parse(text_or(arguments, "filter", ""));
+}
 
 ControlJson json_of(const QueuedRecipient& each) {
   ControlJson row{{"job", each.job},
@@ -155,9 +159,13 @@ ControlHandler of_campaign(Do command) {
   };
 }
 
+// A change of everything is asked for by name, and not by a filter that is left out or misspelt.
 template <class Do>
 ControlHandler of_filter(Do command) {
   return [command](const ControlJson& arguments) -> Result<ControlJson> {
+    const auto all = arguments.find("all");
+    if (text_or(arguments, "filter", "").empty() && (all == arguments.end() || !all->is_boolean() || !all->get<bool>()))
+      return invalid("say which: \"filter\": \"domain=example.net\", or \"all\": true");
     const auto filter = filter_of(arguments);
     if (!filter) return filter.error();
     return command(*filter, arguments);

@@ -182,6 +182,7 @@ Result<TimePoint> start_of(const std::string& text, const Zone& zone) {
     return invalid(fmt::format("--start {}: YYYY-MM-DD is expected", text));
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
   if (!date.ok() || year < 1970) return invalid(fmt::format("--start {}: there is no such day", text));
+  if (year > 2199) return invalid(fmt::format("--start {}: no clock's changes are known after 2199", text));
   return zone.day_start(std::chrono::sys_days(date).time_since_epoch().count());
 }
 

@@ -55,6 +55,15 @@ BOOST_AUTO_TEST_CASE(daylight_saving_days_have_23_and_25_hours) {
   BOOST_TEST((berlin.day_start(day_number(utc(2026, 10, 25))) == utc(2026, 10, 24, 22h)));
 }
 
+BOOST_AUTO_TEST_CASE(days_that_have_no_beginning) {
+  const TimePoint last = TimePoint(days(100'000));
+  for (const Zone& each : {Zone(5h + 30min), Zone(-5h), zone(kBerlin)}) {
+    BOOST_TEST(each.day(last - days(1) + 12h) == 99'999);
+    BOOST_TEST(each.day(last + 12h) == 100'000);
+    BOOST_TEST(each.day(last + days(2'000) + 12h) == 102'000);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_time_that_never_is_and_one_that_is_twice) {
   const Zone berlin = zone(kBerlin);
   BOOST_TEST((berlin.at(wall(2026, 3, 29, 2h + 30min)) == utc(2026, 3, 29, 1h)));  // 02:30 is not: 03:00.

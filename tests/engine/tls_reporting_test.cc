@@ -36,12 +36,13 @@ struct Fixture {
     world.receivers[address].start_tls = true;
     return &world.receivers[address];
   }
-  void open() {
+  void open(std::uint64_t memory_max_bytes = 0) {
     engine.reset();
     engine = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}},
                            .tls_reporting = TlsReportingOptions{.reporter = kReporter, .from = *Address::parse("tls@sender.example")},
                            .runtime = sim::make_runtime(world, 1),
-                           .spool = spool})
+                           .spool = spool,
+                           .memory_max_bytes = memory_max_bytes})
                  .value();
   }
   void kill() {  // What a process leaves that did not end in good order: the spool as it is now.
@@ -148,6 +149,18 @@ BOOST_FIXTURE_TEST_CASE(a_failure_of_dns_is_asked_again, Fixture) {
   world.broken.clear();
   until(kMidnight + 6h);
   BOOST_TEST(reports->mails.size() == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_refused_for_now_is_asked_again, Fixture) {
+  send();
+  open(1);  // All of the memory is used: no mail is taken.
+  until(kMidnight + 5h);
+  BOOST_TEST(reports->mails.empty());
+  BOOST_TEST(world.posts.empty());
+  open();
+  until(kMidnight + 10h);
+  BOOST_TEST(reports->mails.size() == 1U);
+  BOOST_TEST(world.posts.size() == 1U);
 }
 
 BOOST_FIXTURE_TEST_CASE(damage_loses_the_counts_and_nothing_else, Fixture) {

@@ -111,6 +111,7 @@ class Warm(unittest.TestCase):
                     (["plan", "--audience", "gmail=60%,yahoo=60%", "--volume", 1], "120 % together"),
                     (["plan", *self.AUDIENCE[:4], "--curve", "nope"], "conservative"),
                     (["plan", *self.AUDIENCE[:4], "--start", "2027-02-30"], "no such day"),
+                    (["plan", *self.AUDIENCE[:4], "--start", "2250-01-01"], "2199"),
                     (["plan", *self.AUDIENCE[:4], "--limits", bad], "bad.tsv:1: connections"),
                     (["plan", *self.AUDIENCE[:4], "--svg", folder + "/no/such.svg"], "--svg"),
                     (["plan", "--recipients", folder + "/none.csv"], "No such file"),

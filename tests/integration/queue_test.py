@@ -1,6 +1,7 @@
 """What operators say of a campaign while it is sent, and of its spool when nobody sends it."""
 
 import json
+import socket
 
 import support
 from support import loopback
@@ -27,6 +28,13 @@ class Queue(support.TestCase):
         self.assertEqual(done.returncode, status, done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def request(self, command, arguments):
+        """What the running process answers another program."""
+        with socket.socket(socket.AF_UNIX) as asked, asked.makefile("r") as answers:
+            asked.connect(str(self.control))
+            asked.sendall(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
+            return json.loads(answers.readline())
+
     def test_running_then_at_rest_then_resumed(self):
         process = self.world.start_send(port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring")
         self.world.wait_for_events(process, 40)
@@ -44,6 +52,11 @@ class Queue(support.TestCase):
         (failed,) = self.ask("queue", "fail", "--filter", "provider=slow.example", "--reason", "not there")
         self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0})
         self.ask("queue", "fail", status=2)  # Of everything, and it was not said so.
+        for misspelt in {}, {"filters": "job=spring"}, {"filter": ["job=spring"]}, {"filter": ""}, {"filter": "", "all": "yes"}, {"filter": 1, "all": True}:
+            for command in "queue fail", "queue release", "queue move":
+                answer = self.request(command, misspelt)
+                self.assertIn("filter", answer.get("error", ""), (command, misspelt, answer))
+        self.assertEqual(self.ask("campaign", "status", "spring")[0]["recipients"]["failed"], failed["rows"])
         self.ask("queue", "drain", "127.0.0.3")
         loopback.wait_until(lambda: self.ask("queue", "egress")[1]["connections"] == 0, "an empty IP", process)
         self.ask("campaign", "list", place=self.spool, status=2)  # It is the running process's.

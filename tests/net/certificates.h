@@ -56,7 +56,8 @@ inline Identity make_identity(const char* name, const Identity* issuer, Age age 
 
 // A CA, and a file with its certificate.
 struct Authority {
-  explicit Authority(const char* name = "Test CA") : identity(make_identity(name, nullptr)) {
+  explicit Authority(const char* name = "Test CA", const EVP_MD* digest = EVP_sha256()) : identity(make_identity(name, nullptr)) {
+    X509_sign(identity.certificate.get(), identity.key.get(), digest);
     char pattern[] = "/tmp/mailsbuddy-ca-XXXXXX";
     const int fd = mkstemp(pattern);
     file = pattern;

@@ -459,6 +459,25 @@ BOOST_AUTO_TEST_CASE(sessions_are_resumed_by_name_endpoint_and_trust) {
   }
 }
 
+// A root is trusted for its key: that of an old one, which many servers send along, may be signed by SHA-1.
+BOOST_AUTO_TEST_CASE(a_root_is_not_judged_by_its_signature) {
+  const Authority ca("Old CA", EVP_sha1());
+  const auto identity = make_identity("mx.example.net", &ca.identity);
+  const auto context = server_context(identity);
+  SSL_CTX_add1_chain_cert(context.get(), ca.identity.certificate.get());
+  Server server = starttls_server(context.get(), [](TlsPeer& peer, Fd&) { peer.receive(1); });
+  Net net(ca.file);
+  for (const TlsVerify verify : {TlsVerify::kNone, TlsVerify::kWebPki}) {
+    Recorder client;
+    start_tls_on_greeting(client, {.server_name = "mx.example.net", .verify = verify});
+    net.connect(client, server.endpoint());
+    client.wait_for("tls");
+    BOOST_TEST(client.tls().verified);
+    BOOST_TEST((client.tls().failure == TlsFailure::kNone));
+    net.let_go(client);
+  }
+}
+
 // RSA of 1024 bits: good enough for encryption that nobody asked for, and not to say who is there.
 BOOST_AUTO_TEST_CASE(a_weak_key_verifies_nobody) {
   const Authority ca;
