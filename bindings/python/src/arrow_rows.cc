@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <stdexcept>
 
 #include "bindings/python/src/errors.h"
 #include "bindings/python/src/python_rows.h"
@@ -69,10 +70,15 @@ class Owned {  // Of the ABI's structures: released once.
   T value_{};
 };
 
+const char* buffer_of(const ArrowArray& array, std::int64_t number) {
+  if (array.buffers[number] == nullptr) throw std::out_of_range(fmt::format("buffer {} is not there", number));
+  return static_cast<const char*>(array.buffers[number]);
+}
+
 template <class T>
 T at(const ArrowArray& array, int buffer, std::int64_t index) {
   T value;
-  std::memcpy(&value, static_cast<const char*>(array.buffers[buffer]) + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  std::memcpy(&value, buffer_of(array, buffer) + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
   return value;
 }
 
@@ -99,28 +105,43 @@ std::int64_t integer_at(const ArrowArray& array, char format, std::int64_t index
 template <class Offset>
 std::string_view text_at(const ArrowArray& array, std::int64_t index) {
   const Offset start = at<Offset>(array, 1, index);
-  return {static_cast<const char*>(array.buffers[2]) + start, static_cast<std::size_t>(at<Offset>(array, 1, index + 1) - start)};
+  const Offset end = at<Offset>(array, 1, index + 1);
+  if (start < 0 || end < start) throw std::out_of_range("its offsets do not ascend");
+  if (start == end) return {};  // Perhaps of no buffer at all.
+  return {buffer_of(array, 2) + start, static_cast<std::size_t>(end - start)};
 }
 
 // A view: its length; up to 12 octets themselves, or 4 of them, the number of a buffer and the place in it.
 std::string_view view_at(const ArrowArray& array, std::int64_t index) {
-  const char* view = static_cast<const char*>(array.buffers[1]) + index * 16;
+  const char* view = buffer_of(array, 1) + index * 16;
   std::int32_t parts[4];
   std::memcpy(parts, view, sizeof parts);
   const auto size = static_cast<std::size_t>(parts[0]);
-  if (size <= 12) return {view + 4, size};
-  return {static_cast<const char*>(array.buffers[2 + parts[2]]) + parts[3], size};
+  if (parts[0] >= 0 && size <= 12) return {view + 4, size};
+  const bool there = parts[0] > 0 && parts[2] >= 0 && 2 + std::int64_t{parts[2]} < array.n_buffers && parts[3] >= 0;
+  if (!there) throw std::out_of_range("a view of no buffer of its array");
+  return {buffer_of(array, 2 + std::int64_t{parts[2]}) + parts[3], size};
 }
 
 std::int64_t ticks_per_second(char unit) {
   return unit == 's' ? 1 : unit == 'm' ? 1'000 : unit == 'u' ? 1'000'000 : 1'000'000'000;
 }
 
+// What a year of four digits can tell: a defect of the row, for the others are good.
+struct Unwritable : std::range_error {
+  using std::range_error::range_error;
+};
+
+std::tm calendar(std::int64_t seconds) {
+  if (seconds < -62'167'219'200 || seconds > 253'402'300'799) throw Unwritable("a moment outside of the years 0 to 9999");
+  return fmt::gmtime(static_cast<std::time_t>(seconds));
+}
+
 // ISO 8601, in UTC.
 std::string moment(std::int64_t ticks, char unit) {
   const std::int64_t per = ticks_per_second(unit);
   const std::int64_t seconds = ticks / per - (ticks % per < 0 ? 1 : 0);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", calendar(seconds));
 }
 
 // How one column is read. Formats: arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings.
@@ -141,7 +162,11 @@ struct Column {
     if (format == "n" || is_null(array, index)) return {};
     if (!dictionary.empty()) {
       const Column values{.name = {}, .format = dictionary};
-      return values.read(*array.dictionary, array.dictionary->offset + integer_at(array, format[0], index), scratch);
+      const std::int64_t which = integer_at(array, format[0], index);
+      if (which < 0 || which >= array.dictionary->length) {
+        throw std::out_of_range(fmt::format("index {} of a dictionary of {} values", which, array.dictionary->length));
+      }
+      return values.read(*array.dictionary, array.dictionary->offset + which, scratch);
     }
     if (format == "u") return text_at<std::int32_t>(array, index);
     if (format == "U") return text_at<std::int64_t>(array, index);
@@ -150,13 +175,12 @@ struct Column {
     return scratch;
   }
   std::string number(const ArrowArray& array, std::int64_t index) const {
-    if (format == "b") return bit(array.buffers[1], index) ? "true" : "false";
+    if (format == "b") return bit(buffer_of(array, 1), index) ? "true" : "false";
     if (format == "f") return fmt::format("{}", at<float>(array, 1, index));
     if (format == "g") return fmt::format("{}", at<double>(array, 1, index));
     if (format == "L") return fmt::format("{}", at<std::uint64_t>(array, 1, index));
     if (format == "tdD") {
-      const auto seconds = static_cast<std::time_t>(at<std::int32_t>(array, 1, index)) * 86'400;
-      return fmt::format("{:%Y-%m-%d}", fmt::gmtime(seconds));
+      return fmt::format("{:%Y-%m-%d}", calendar(std::int64_t{at<std::int32_t>(array, 1, index)} * 86'400));
     }
     if (format[0] == 't') return moment(at<std::int64_t>(array, 1, index), format[2]);
     return fmt::format("{}", integer_at(array, format[0], index));
@@ -174,10 +198,7 @@ class Stream final : public ArrowRows {
   Result<bool> next_array();  // False: the end.
   Result<void> check() const;
   Error failure(int code);
-  std::string_view value(std::size_t column, std::string& scratch) const {
-    const ArrowArray& child = *array_->children[sources_[column]];
-    return columns_[column].read(child, child.offset + array_->offset + index_, scratch);
-  }
+  Result<std::string_view> value(std::size_t column);  // Of the row at hand; fills defect_.
 
   Owned<ArrowArrayStream> stream_;
   mutable Owned<ArrowArray> array_;
@@ -190,11 +211,13 @@ class Stream final : public ArrowRows {
   std::string address_column_;
   std::vector<std::string> scratch_;
   std::vector<std::string_view> values_;
+  std::string defect_;
 };
 
 Column column_of(const ArrowSchema& schema) {
-  Column column{.name = schema.name == nullptr ? "" : schema.name, .format = schema.format};
-  if (schema.dictionary != nullptr) column.dictionary = schema.dictionary->format;
+  const auto text = [](const char* given) { return std::string(given == nullptr ? "" : given); };
+  Column column{.name = text(schema.name), .format = text(schema.format)};
+  if (schema.dictionary != nullptr) column.dictionary = text(schema.dictionary->format);
   const bool index = column.format.size() == 1 && std::strchr("cCsSiIlL", column.format[0]) != nullptr;
   if (column.dictionary.empty() ? Column::known(column.format) : index && Column::known(column.dictionary)) return column;
   raise(ErrorCode::kInvalidArgument,
@@ -206,13 +229,14 @@ Stream::Stream(Owned<ArrowArrayStream> stream, const std::string& wanted) : stre
   Owned<ArrowSchema> schema;
   const int code = without_gil([&] { return stream_->get_schema(stream_.get(), schema.get()); });
   if (code != 0) raise(failure(code));
-  if (std::strcmp(schema->format, "+s") != 0) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream is no table");
+  if (schema->format == nullptr || std::strcmp(schema->format, "+s") != 0) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream is no table");
   children_ = schema->n_children;
   std::vector<Column> all;
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < children_; ++i) {
-    if (std::string_view(schema->children[i]->name).starts_with("__index_level_")) continue;  // Of a pandas index.
-    all.push_back(column_of(*schema->children[i]));
+    const ArrowSchema& child = *schema->children[i];
+    if (child.name != nullptr && std::string_view(child.name).starts_with("__index_level_")) continue;  // Of a pandas index.
+    all.push_back(column_of(child));
     names.push_back(all.back().name);
     sources_.push_back(static_cast<std::size_t>(i));
   }
@@ -235,11 +259,17 @@ Error Stream::failure(int code) {
 Result<void> Stream::check() const {
   const auto wrong = [](std::string_view what) { return Error{ErrorCode::kInvalidArgument, fmt::format("rows: a batch of the Arrow stream {}", what)}; };
   if (array_->n_children != children_) return wrong("has other columns than its schema");
+  if (array_->offset < 0 || array_->length < 0) return wrong("has a negative size");
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const ArrowArray& child = *array_->children[sources_[i]];
     if (child.n_buffers < columns_[i].buffers()) return wrong("lacks buffers of column '" + columns_[i].name + "'");
+    if (child.offset < 0) return wrong("begins before column '" + columns_[i].name + "'");
     if (child.length < array_->offset + array_->length) return wrong("is short of rows in column '" + columns_[i].name + "'");
-    if (!columns_[i].dictionary.empty() && child.dictionary == nullptr) return wrong("lacks the dictionary of '" + columns_[i].name + "'");
+    if (columns_[i].dictionary.empty()) continue;
+    const Column values{.name = {}, .format = columns_[i].dictionary};
+    if (child.dictionary == nullptr || child.dictionary->n_buffers < values.buffers() || child.dictionary->offset < 0) {
+      return wrong("lacks the dictionary of '" + columns_[i].name + "'");
+    }
   }
   return {};
 }
@@ -260,18 +290,37 @@ Result<std::optional<RowView>> Stream::pull() {
     if (!more) return std::move(more).error();
     if (!*more) return std::optional<RowView>();
   }
-  RowView row{.number = ++number_, .address = value(0, scratch_[0]), .values = {}};
+  ++number_;
   values_.clear();
-  for (std::size_t i = 1; i < columns_.size(); ++i) values_.push_back(value(i, scratch_[i]));
-  row.values = values_;
+  defect_.clear();
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    auto read = value(i);
+    if (!read) return std::move(read).error();
+    values_.push_back(*read);
+  }
   ++index_;
-  return std::optional<RowView>(row);
+  return std::optional<RowView>(
+      RowView{.number = number_, .address = values_[0], .values = std::span(values_).subspan(1), .defect = defect_});
+}
+
+// The importer's thread ends the process with what is thrown there: so nothing is.
+Result<std::string_view> Stream::value(std::size_t column) {
+  const ArrowArray& child = *array_->children[sources_[column]];
+  const Column& how = columns_[column];
+  try {
+    return how.read(child, child.offset + array_->offset + index_, scratch_[column]);
+  } catch (const Unwritable& error) {
+    defect_ = fmt::format("column '{}': {}", how.name, error.what());
+    return std::string_view();
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::kInvalidArgument, fmt::format("rows: row {}, column '{}': {}", number_, how.name, error.what())};
+  }
 }
 
 }  // namespace
 
 std::unique_ptr<ArrowRows> ArrowRows::open(py::capsule capsule, const std::string& address_column) {
-  if (std::strcmp(capsule.name(), "arrow_array_stream") != 0) raise(ErrorCode::kInvalidArgument, "rows: no Arrow stream");
+  if (capsule.name() == nullptr || std::strcmp(capsule.name(), "arrow_array_stream") != 0) raise(ErrorCode::kInvalidArgument, "rows: no Arrow stream");
   auto* given = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
   if (given == nullptr) throw py::error_already_set();
   if (given->release == nullptr) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream was read before");

@@ -153,7 +153,9 @@ void PythonRows::add_mapping(const py::object& row, RowBatch& batch) {
   add(address_key_);
   if (found == 0) defect = fmt::format("no field '{}'", address_column_);
   for (const py::str& key : keys_) add(key);
-  if (defect.empty() && static_cast<std::size_t>(PyObject_Size(row.ptr())) > found) {
+  const Py_ssize_t size = PyObject_Size(row.ptr());
+  if (size < 0) throw py::error_already_set();
+  if (defect.empty() && static_cast<std::size_t>(size) > found) {
     defect = "a field that the first row does not have";  // It would be lost without a word.
   }
   batch.rows.push_back({number_, std::move(defect)});

@@ -1,5 +1,7 @@
 """The engine through Python: the real one, against real receivers on loopback."""
 
+import collections
+import ctypes
 import datetime
 import email.message
 import json
@@ -107,6 +109,48 @@ def test_bad_rows_are_named_and_the_good_ones_stand(engine):
     assert sorted(reasons) == [2, 3, 4, 5, 7, 8]
     assert "before" in reasons[3] and "email" in reasons[4] and "first row" in reasons[5] and "int" in reasons[7] and "UTF-8" in reasons[8]
     assert "no address" not in repr(report.bad_rows) and report.bad_rows[0].address == "no address"
+
+
+def test_a_moment_that_has_no_year_is_a_bad_row(engine):
+    """2**62 seconds, and the days that an int32 can count."""
+    table = pyarrow.table({"email": ["ann@a.example", "bob@a.example", "cy@a.example", "dee@a.example"], "name": ["x"] * 4, "city": ["y"] * 4,
+                           "when": pyarrow.array([0, 2**62, 253_402_300_799, -62_167_219_200], pyarrow.timestamp("s")),
+                           "day": pyarrow.array([0, 0, 2**31 - 1, 0], pyarrow.int32()).cast(pyarrow.date32())})
+    report = engine.start(campaign(), table).report
+    assert report.accepted == 2
+    assert [(bad.number, bad.reason.split(":")[0]) for bad in report.bad_rows] == [(2, "column 'when'"), (3, "column 'day'")]
+
+
+def test_a_dictionary_index_beyond_it_is_an_error(engine):
+    """Else octets from anywhere would be mailed."""
+    for index in (3, -1):
+        names = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, index], pyarrow.int8()), pyarrow.array(["Ann", "Bob", "Cy"]), safe=False)
+        table = pyarrow.table({"email": ["ann@a.example", "bob@a.example"], "name": names, "city": ["x", "y"]})
+        with pytest.raises(mb.InvalidArgument, match=f"row 2, column 'name': index {index} of a dictionary of 3 values"):
+            engine.start(campaign(), table)
+    assert engine.open_rows == 0
+
+
+def test_a_capsule_without_a_name_is_no_stream(engine):
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+    class Nameless:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return new(ctypes.addressof(ctypes.c_int.in_dll(ctypes.pythonapi, "Py_OptimizeFlag")), None, None)
+
+    with pytest.raises(mb.InvalidArgument, match="no Arrow stream"):
+        engine.start(campaign(), Nameless())
+
+
+def test_a_row_whose_length_raises_ends_the_import(engine):
+    class Odd(collections.UserDict):
+        def __len__(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine.start(campaign(), [rows(1)[0], Odd(rows(2)[1])])
+    assert engine.open_rows == 0
 
 
 def test_a_bad_csv_line_is_a_bad_row(engine, tmp_path):
