@@ -46,7 +46,8 @@ class Client final : public smtp::PoolHandler {
   // True: connected, as far as EHLO, TLS and the login. Else the outcome says why not.
   py::object connect() {
     const Turn turn(*this);
-    if (runtime_ != nullptr) raise(ErrorCode::kAlreadyExists, "this client is connected already");
+    if (connected()) raise(ErrorCode::kAlreadyExists, "this client is connected already");
+    without_gil([this] { close_now(); });  // The server may have hung up since the last time.
     runtime_ = value_or_raise(without_gil([&] { return net::make_runtime(options_.runtime); }));
     state_ = State::kOpening;
     failure_.reset();

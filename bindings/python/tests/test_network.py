@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import mailsbuddy as mb
 import pytest
@@ -86,6 +87,31 @@ def test_a_closed_client_says_so_and_connects_again(receivers_of):
     with pytest.raises(mb.AlreadyExists):
         connection.connect()
     connection.quit()
+
+
+def test_a_client_connects_again_when_the_server_has_hung_up():
+    """The server answers EHLO and hangs up, each time."""
+    hang_up = threading.Semaphore(0)
+
+    def serve(listening):
+        for _ in range(2):
+            with listening.accept()[0] as peer:
+                peer.sendall(b"220 mx.example ready\r\n")
+                peer.recv(512)
+                peer.sendall(b"250 mx.example\r\n")
+                hang_up.acquire()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=(listening,), daemon=True)
+        server.start()
+        connection = smtp.Client("127.0.0.1", listening.getsockname()[1], ehlo_name="mx1.brand.example")
+        for _ in range(2):
+            assert connection.connect().connected
+            hang_up.release()
+            while connection.connected:
+                time.sleep(0.01)
+        connection.close()
+        server.join()
 
 
 @pytest.mark.parametrize(("options", "what"), [
