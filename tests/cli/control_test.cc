@@ -39,7 +39,7 @@ ControlCommands commands() {
 
 std::unique_ptr<ControlServer> serve(const Folder& folder) {
   auto server = ControlServer::start(folder.socket(), commands());
-  BOOST_REQUIRE_MESSAGE(server, server.error().detail);
+  BOOST_REQUIRE_MESSAGE(server, (server ? "" : server.error().detail));
   return *std::move(server);
 }
 

@@ -1,5 +1,6 @@
 // Commands about the queue: by filter, to another pool, away from an IP, and what a person wants forgotten.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -357,6 +358,10 @@ BOOST_FIXTURE_TEST_CASE(intake_refuses_while_the_outbox_is_full_and_recovers, Wo
 }
 
 BOOST_FIXTURE_TEST_CASE(intake_refuses_above_the_memory_limit, World) {
+  if (mallinfo2().uordblks == 0) {
+    BOOST_TEST_MESSAGE("skipped: the allocator of this build counts nothing");  // A sanitizer's.
+    return;
+  }
   open({.egress = {}, .memory_max_bytes = 1});
   const auto refused = engine->submit({.sender = *Address::parse("n@s.test"),
                                        .recipients = {*Address::parse("u@a.test")},
