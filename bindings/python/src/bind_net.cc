@@ -185,6 +185,7 @@ class Resolver {
 
 void bind_net(py::module_& core) {
   py::module_::import("atexit").attr("register")(py::cpp_function(&Wait::end_all));
+  py::module_::import("os").attr("register_at_fork")(py::arg("after_in_child") = py::cpp_function(&Wait::after_fork));
   auto net = core.def_submodule("net", "DNS.");
   py::class_<Resolver>(net, "Resolver", "Asks DNS servers, many questions at once, with a cache.")
       .def(py::init<const std::vector<std::string>&, py::handle, int>(), py::arg("servers"), py::arg("timeout"),

@@ -17,16 +17,18 @@ inline constexpr std::chrono::milliseconds kSignalSlice{100};
 // is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and ends.
 class Wait {
  public:
-  Wait() noexcept { ++under_way_; }
-  ~Wait() { --under_way_; }
+  Wait() noexcept { ++under_way_, ++of_this_thread_; }
+  ~Wait() { --under_way_, --of_this_thread_; }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
   static bool interpreter_ends() noexcept { return ends_; }
   static void end_all();  // At the interpreter's exit.
+  static void after_fork() noexcept { under_way_ = of_this_thread_; }  // In the child, which has no other thread.
 
  private:
   static inline std::atomic<int> under_way_{0};
+  static inline thread_local int of_this_thread_ = 0;
   static inline std::atomic<bool> ends_{false};
 };
 

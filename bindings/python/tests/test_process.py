@@ -83,6 +83,24 @@ def test_a_fork_is_refused_clearly(sink):
     assert "child 7 9" in out
 
 
+def test_a_fork_ends_while_a_thread_of_its_parent_waits(sink):
+    program = Program(sink, """
+        import mailsbuddy.smtp, socket
+        silent = socket.create_server(("127.0.0.1", 0))
+        def wait():
+            try: mailsbuddy.smtp.Client("127.0.0.1", silent.getsockname()[1], ehlo_name="mx1.brand.example").connect()
+            except mb.Closed: pass
+        threading.Thread(target=wait, daemon=True).start()
+        peer, _ = silent.accept()  # Now the thread waits for a greeting.
+        child = os.fork()
+        if child == 0: sys.exit(7)
+        _, status = os.waitpid(child, 0)
+        print("child", os.waitstatus_to_exitcode(status), flush=True)
+    """)
+    status, out, err = program.end()
+    assert (status, out) == (0, "child 7\n"), err
+
+
 EXITS = {
     "running": "engine.start(campaign(), rows(5000))",
     "with a callback": "engine.subscribe(lambda events: sum(event.row for event in events)); engine.start(campaign(), rows(5000))",
