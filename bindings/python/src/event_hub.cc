@@ -34,6 +34,18 @@ void report(py::error_already_set& error, const Subscription& subscription) {
   PyErr_WriteUnraisable(subscription.on_events.ptr());
 }
 
+// While it lives. A later thread may get the id of one that has ended.
+class OnThisThread {
+ public:
+  explicit OnThisThread(std::atomic<std::thread::id>& where) : where_(where) { where_ = std::this_thread::get_id(); }
+  ~OnThisThread() { where_ = std::thread::id(); }
+  OnThisThread(const OnThisThread&) = delete;
+  OnThisThread& operator=(const OnThisThread&) = delete;
+
+ private:
+  std::atomic<std::thread::id>& where_;
+};
+
 }  // namespace
 
 void EventQueue::push(const std::shared_ptr<const std::vector<Event>>& batch) {
@@ -133,7 +145,7 @@ void EventHub::call(const Subscriptions& subscriptions, const Items& items, Pick
 }
 
 void EventHub::on_events(std::span<const Event> events) {
-  thread_ = std::this_thread::get_id();
+  const OnThisThread marked(thread_);
   const auto batch = std::make_shared<const std::vector<Event>>(events.begin(), events.end());
   bool wakers = false;
   const auto queues = this->queues();
@@ -163,7 +175,7 @@ void EventHub::on_events(std::span<const Event> events) {
 }
 
 void EventHub::on_decisions(std::span<const warming::Decision> decisions) {
-  thread_ = std::this_thread::get_id();
+  const OnThisThread marked(thread_);
   handed_over_ += decisions.size();
   {
     const std::lock_guard lock(mutex_);

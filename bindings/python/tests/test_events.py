@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 
 import mailsbuddy as mb
 import mailsbuddy.aio
@@ -65,6 +66,32 @@ def test_a_callback_may_use_the_engine_but_not_wait_for_itself(engine):
     assert seen[0] == 4 and len(errors) == 4 * len(seen)
 
 
+def test_a_thread_after_a_closed_engine_is_in_no_callback(engines, sink):
+    """The event thread of a closed engine is gone, and its id with it: a thread that gets it may close and wait."""
+    failures = []
+
+    def ends(engine, stream):
+        try:
+            engine.close()
+            list(stream)
+        except mb.Unsupported as error:
+            failures.append(error)
+
+    for _ in range(5):
+        engine = engines(sink)
+        stream = engine.events()
+        engine.subscribe(lambda events: None)
+        engine.start(campaign(), rows(1))
+        assert engine.drain()
+        engine.close()
+        threads = [threading.Thread(target=ends, args=(engine, stream)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
 def test_decisions_are_told(engines, sink):
     decisions = []
     engine = engines(sink, egress=[mb.EgressIp("127.0.0.1", "mx1.brand.example", curve=[50, 100])], on_decisions=decisions.extend)
@@ -90,7 +117,7 @@ def test_what_is_not_taken_waits_in_the_outbox(engine):
     handle = engine.start(campaign(), rows(40_000))
     taken = next(iter(stream.batches()))
     while not handle.status().settled:
-        pass
+        time.sleep(0.02)
     assert engine.drain(0.05) is False  # Its events do not fit, and nobody takes them.
     for batch in stream.batches():
         taken += batch
