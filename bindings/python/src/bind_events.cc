@@ -3,10 +3,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "bindings/python/src/bind.h"
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/errors.h"
 #include "bindings/python/src/event_hub.h"
+#include "bindings/python/src/wait.h"
 
 namespace mailsbuddy::python {
 namespace {
@@ -181,8 +184,14 @@ void bind_trace(py::module_& engine) {
   text(record, "remote", &TraceRecord::remote);
   py::class_<Tracing>(engine, "Tracing", "A trace while it is taken.")
       .def("take", [](Tracing& self, py::object wait) {
-        const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(wait, "wait"));
-        return without_gil([&] { return self.take(limit); });
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(wait, "wait"));
+        const Wait waiting;
+        while (true) {
+          const auto slice = std::min(left, kSignalSlice);
+          auto lines = without_gil([&] { return self.take(slice); });
+          if (!lines.empty() || (left -= slice).count() <= 0) return lines;
+          check_slice();
+        }
       }, py::arg("wait"))
       .def("dropped", &Tracing::dropped);
 }

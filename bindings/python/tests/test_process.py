@@ -34,6 +34,7 @@ class Program:
 
 WAITS = {
     "drain": "engine.start(campaign(), rows(9)); print('go', flush=True); engine.drain()",
+    "a trace": "trace = engine.trace(); print('go', flush=True); trace.take(600)",
     "events": "engine.start(campaign(), rows(9)); print('go', flush=True); list(engine.events())",
     "a generator": """
         def endless():
