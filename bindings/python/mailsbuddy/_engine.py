@@ -31,7 +31,7 @@ OnError = Callable[[BaseException], object]
 Reason = Literal["manual", "unsubscribe", "complaint", "hard_bounce", "soft_bounces"]
 Command = Literal["pin", "unpin", "pause", "resume", "skip_day", "repeat_day"]
 
-_open: weakref.WeakSet[Engine] = weakref.WeakSet()
+_open: weakref.WeakSet[_core.engine.Engine] = weakref.WeakSet()  # A stream keeps one whose Engine is gone.
 _exiting = False
 
 
@@ -124,7 +124,7 @@ class Engine:
 
     def __init__(self, native: _core.engine.Engine) -> None:
         self._native = native
-        _open.add(self)
+        _open.add(native)
 
     @classmethod
     def open(
@@ -201,7 +201,7 @@ class Engine:
     def close(self) -> None:
         """Stops at once; what is on the wire and unanswered is unknown. A second call does nothing."""
         self._native.close()
-        _open.discard(self)
+        _open.discard(self._native)
 
     @property
     def closed(self) -> bool:

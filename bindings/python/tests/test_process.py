@@ -108,6 +108,9 @@ EXITS = {
     "in a cycle": "engine.subscribe(lambda events: engine.open_rows); engine.start(campaign(), rows(5000))",
     "with a thread that waits": "threading.Thread(target=lambda: list(engine.events()), daemon=True).start()",
     "dropped": "engine.start(campaign(), rows(5000)); del engine; gc.collect()",
+    "dropped, and a stream of it goes on": """
+        stream = engine.events(); engine.subscribe(lambda events: None)
+        engine.start(campaign(), rows(5000)); del engine""",
     "dropped in a callback": """
         done = threading.Event()
         def drop(events):
