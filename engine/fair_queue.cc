@@ -50,7 +50,7 @@ spool::Row Feed::take() {
 }
 
 FairQueue::JobQueue& FairQueue::queue_of(const JobPtr& job) {
-  earliest_expiry_ = std::min(earliest_expiry_, job->expires);
+  earliest_end_ = std::min(earliest_end_, job->ends());
   Class& accounts = classes_[static_cast<std::size_t>(job->priority)];
   const auto [account, new_account] = accounts.by_name.try_emplace(job->account);
   if (new_account) {
@@ -249,7 +249,7 @@ std::uint64_t FairQueue::waiting(Priority priority, std::uint64_t enough, TimePo
 template <class Wanted>
 std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
   std::vector<FeedPtr> taken;
-  earliest_expiry_ = TimePoint::max();
+  earliest_end_ = TimePoint::max();
   for (Class& accounts : classes_) {
     for (AccountQueue& account : accounts.accounts) {
       for (JobQueue& queue : account.jobs) {
@@ -258,7 +258,7 @@ std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
             queue.rows -= feed->size();
             taken.push_back(std::move(feed));
           } else {
-            earliest_expiry_ = std::min(earliest_expiry_, feed->job->expires);
+            earliest_end_ = std::min(earliest_end_, feed->job->ends());
           }
         }
         std::erase(queue.feeds, nullptr);
@@ -273,7 +273,7 @@ std::vector<FeedPtr> FairQueue::take(Wanted wanted) {
 }
 
 std::vector<FeedPtr> FairQueue::take_ended(TimePoint now) {
-  return take([now](const Feed& feed) { return feed.job->cancelled || feed.job->expires <= now; });
+  return take([now](const Feed& feed) { return feed.job->ends() <= now; });
 }
 
 std::vector<FeedPtr> FairQueue::take_older(TimePoint since) {

@@ -99,12 +99,13 @@ class FairQueue {
   TimePoint opens_at(TimePoint now) const;  // The first gate to be asked again; max(): none is shut.
   void ask_again();                         // Every gate, before its time.
   bool unread() const noexcept { return unread_; }  // The last pull() found rows that the disk did not give just now.
-  TimePoint earliest_expiry() const noexcept { return earliest_expiry_; }  // No feed expires before.
+  // No job that was not cancelled since its feed came ends before; one that was cancelled before, at once.
+  TimePoint earliest_end() const noexcept { return earliest_end_; }
   std::vector<FeedPtr> take_ended(TimePoint now);  // Takes out the feeds of jobs that are cancelled or expired at `now`.
   std::vector<FeedPtr> take_older(TimePoint since);  // Takes out what waits since then or longer and is not paused.
   std::vector<FeedPtr> take_all();
-  // The least Feed::since of those that are neither paused nor kept back; max(): none. Looks at every feed.
   std::vector<FeedPtr> take_if(const std::function<bool(const Feed&)>& wanted);
+  // The least Feed::since of those that are neither paused nor kept back; max(): none. Looks at every feed.
   TimePoint oldest(TimePoint now) const;
   std::uint64_t rows_of(const Job& job) const;
   std::uint64_t all_rows() const;
@@ -142,7 +143,7 @@ class FairQueue {
 
   spool::Spool& spool_;
   Class classes_[2];  // By Priority.
-  TimePoint earliest_expiry_ = TimePoint::max();
+  TimePoint earliest_end_ = TimePoint::max();
   bool unread_ = false;
 };
 

@@ -114,6 +114,8 @@ struct Job {
     const std::string* moved = moved_to.load(std::memory_order_acquire);
     return moved != nullptr ? *moved : pool;
   }
+  // From then on its rows are settled and no more tried.
+  TimePoint ends() const noexcept { return cancelled ? TimePoint::min() : expires; }
   // From `at` on its mail may go, as far as all rows share a clock.
   TimePoint opens(TimePoint at) const { return zone_column != 0 ? at : engine::opens(windows, zone, at); }
   TimePoint opens(std::string_view fields, TimePoint at) const;  // The same for a row.

@@ -200,7 +200,7 @@ void Site::quit_spare() {
 
 void Site::settle_ended(TimePoint now) {
   for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
-    if (queue->earliest_expiry() <= now) settle_feeds(queue->take_ended(now));
+    if (queue->earliest_end() <= now) settle_feeds(queue->take_ended(now));
   }
 }
 
@@ -361,7 +361,7 @@ void Site::arm(TimePoint now) {
     if (time > now) wake = std::min(wake, time);
   };
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
-    if (!queue->empty()) wake = std::min({wake, queue->earliest_expiry(), reroute_at_});
+    if (!queue->empty()) wake = std::min({wake, queue->earliest_end(), reroute_at_});
     if (queue->unread() && !queue->empty()) wake = std::min(wake, now + kUnreadAgain);
     if (gated(now)) at(queue->opens_at(now));
   }

@@ -131,10 +131,7 @@ void Worker::routed(FeedPtr feed, const smtp::RouteAnswer& answer) {
   }
   if (answer.route) shared_.known_providers.learn(feed->domain_number, answer.route->provider.name);
   // Also what expired is routed: its event says at whom.
-  if (feed->job->expires <= now()) {
-    return settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = Cause::kExpired, .reply = {}, .detail = {}},
-                       answer.route ? answer.route->provider.name : std::string());
-  }
+  if (settled_if_ended(feed, answer.route ? answer.route->provider.name : std::string())) return;
   if (answer.route) return shared_.deliver(std::move(feed), *answer.route);
   const bool passes = answer.failure.cause == Cause::kDnsFailure || answer.failure.cause == Cause::kTlsFailed;
   if (!passes) return settle_feed(std::move(feed), answer.failure, {});
@@ -170,11 +167,11 @@ void Worker::wake_aside() {
   if (!aside_.empty()) loop_.timers().arm(aside_timer_, aside_.begin()->first);
 }
 
-bool Worker::settled_if_ended(FeedPtr& feed) {
+bool Worker::settled_if_ended(FeedPtr& feed, std::string provider) {
   const Job& job = *feed->job;
-  if (!job.cancelled && job.expires > now()) return false;
+  if (job.ends() > now()) return false;
   const Cause cause = job.cancelled ? Cause::kCancelled : Cause::kExpired;
-  settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}}, {});
+  settle_feed(std::move(feed), {.stage = Stage::kRoute, .cause = cause, .reply = {}, .detail = {}}, std::move(provider));
   return true;
 }
 

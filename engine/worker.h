@@ -158,7 +158,7 @@ class Worker {
   void set_aside(FeedPtr feed, TimePoint until);
   void wake_aside();
   void cancel_waiting(const JobPtr& job);  // Some now, the rest when those are settled.
-  bool settled_if_ended(FeedPtr& feed);
+  bool settled_if_ended(FeedPtr& feed, std::string provider = {});  // True: its job is cancelled or expired.
   Provider& provider(const ProviderId& id);
   void stage_snapshot(Provider& provider);
   void wake(Provider& provider);

@@ -181,13 +181,13 @@ BOOST_FIXTURE_TEST_CASE(ended_jobs_leave_and_others_stay, World) {
   push(b, "x.test", 2);
   push(m1, "x.test", 1);
   push(m2, "x.test", 1);
-  BOOST_TEST((queue.earliest_expiry() == m1->expires));
+  BOOST_TEST((queue.earliest_end() == m1->expires));
   a->cancelled = true;
   BOOST_TEST(queue.take_ended(TimePoint(std::chrono::seconds(9))).size() == 1U);
   const auto expired = queue.take_ended(TimePoint(std::chrono::seconds(10)));
   BOOST_REQUIRE(expired.size() == 1U);
   BOOST_TEST((expired[0]->job == m1));
-  BOOST_TEST((queue.earliest_expiry() == TimePoint::max()));
+  BOOST_TEST((queue.earliest_end() == TimePoint::max()));
   BOOST_TEST(queue.waiting(Priority::kBulk, 100) == 3U);
 }
 

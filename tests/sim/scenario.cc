@@ -69,8 +69,8 @@ Duration duration(const std::string& text) {
   std::size_t digits = 0;
   while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0)) ++digits;
   const std::chrono::seconds one(1);
-  static const std::map<std::string, Duration> kUnits{{"ms", std::chrono::milliseconds(1)}, {"s", one}, {"m", 60 * one},
-                                                      {"h", 3600 * one}, {"d", 86'400 * one}};
+  static const std::map<std::string, Duration> kUnits{{"us", std::chrono::microseconds(1)}, {"ms", std::chrono::milliseconds(1)},
+                                                      {"s", one}, {"m", 60 * one}, {"h", 3600 * one}, {"d", 86'400 * one}};
   const auto unit = kUnits.find(text.substr(digits));
   if (digits == 0 || unit == kUnits.end()) fail(fmt::format("'{}' is not a time such as 15m", text));
   return number(text.substr(0, digits)) * unit->second;
