@@ -230,6 +230,7 @@ void Lane::feed() {
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
   Connection& ready = connections_[connection];
+  if (ready.ready_at == TimePoint{}) ready.ready_at = worker_.now();
   if (opened_) ready.tls = std::exchange(opened_, std::nullopt);
   hopeless_ = false;
   if (too_many(worker_.now())) pool.quit_idle();  // Fewer are allowed than when it was opened.
@@ -386,8 +387,10 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   const bool useless = found != connections_.end() && found->second.completed == 0 &&
                        !(reason.cause == Cause::kReply && reason.reply.positive());
   const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
+  // What waited all the time that the connection was there is not for it. What came as it ended may well be.
+  if (unused && site_.waiting() > 0 && site_.waits_since(worker_.now()) <= found->second.ready_at)
+    rests_until_ = worker_.now() + kRest;
   if (found != connections_.end()) connections_.erase(found);
-  if (unused && site_.waiting() > 0) rests_until_ = worker_.now() + kRest;
   // A host that takes connections and drops them before it has answered once must not be called again and again.
   if (useless && !proven() && site_.waiting() > 0) set_aside(worker_.now());
   released();

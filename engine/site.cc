@@ -1,6 +1,7 @@
 #include "engine/site.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/ascii.h"
 #include "engine/worker.h"
@@ -59,7 +60,12 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
 
 Site::~Site() {
   std::erase(provider_.sites, this);
-  if (waits_in != nullptr) std::erase(*waits_in, this);
+  leave_line();
+}
+
+// Others would end connections for it, and so would it itself.
+void Site::leave_line() {
+  if (waits_in != nullptr) std::erase(*std::exchange(waits_in, nullptr), this);
 }
 
 void Site::push(FeedPtr feed, std::chrono::seconds ttl) {
@@ -175,6 +181,7 @@ void Site::pump() {
     again_ = false;     // Nothing refills until then.
     wait_for_connection();
   }
+  if (waiting() == 0) leave_line();
   if (waiting() == 0 && worker_.someone_waits(provider_)) quit_spare();
   arm(now);
   worker_.report(provider_);

@@ -83,6 +83,7 @@ class Lane final : public smtp::PoolHandler {
     std::uint32_t taught = 0;  // Kinds of warming::SignalKind that the pacer has learned of from it, as bits.
   };
   struct Connection {
+    TimePoint ready_at{};
     std::deque<Sending> carries;  // Empty: idle.
     std::optional<smtp::TlsResult> tls{};  // If TLS reports are wanted.
     std::set<std::string, std::less<>> tls_counted{};  // The domains that it was counted for.
@@ -144,6 +145,7 @@ class Site {
   void lane_failed(const Outcome& outcome);         // A lane could not be opened, and is set aside.
   void give_back_ready();                           // What is made, and on no connection.
   void quit_draining();                             // Idle connections of egress IPs that are to be used no more.
+  TimePoint waits_since(TimePoint now) const;        // When the row that waits longest could first have gone; `now`: none waits.
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
@@ -236,6 +238,7 @@ class Site {
   void open_connections(TimePoint now);
   Lane* lane_for_retry(TimePoint now);
   void wait_for_connection();
+  void leave_line();                                // It waits for no connection.
   void arm(TimePoint now);
   void charge();                             // One waiting message bears the failure of all lanes.
 

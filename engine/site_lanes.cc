@@ -65,7 +65,10 @@ bool Site::may_carry(const Lane& lane, const Prepared& each, const Ways& left, T
 
 // When the row that waits longest could first have gone. Where nobody is held for a time, nobody needs to know.
 TimePoint Site::oldest(TimePoint now) const {
-  if (rules_.overflow.hold_max <= Duration(0)) return now;
+  return rules_.overflow.hold_max <= Duration(0) ? now : waits_since(now);
+}
+
+TimePoint Site::waits_since(TimePoint now) const {
   TimePoint since = std::min({now, queue_.oldest(now), engaged_.oldest(now), rest_.oldest(now)});
   for (const LookAhead& ahead : ahead_) {
     for (const PreparedPtr& each : ahead.ready) since = std::min(since, each->since);
