@@ -11,6 +11,7 @@
 #include "mailsbuddy/spool.h"
 #include "spool/due_window.h"
 #include "spool/memory_rows.h"
+#include "spool/suppressions.h"
 
 namespace mailsbuddy::spool {
 namespace {
@@ -351,6 +352,7 @@ class MemorySpool final : public Spool {
   }
 
   Result<void> suppress(NewSuppression suppression) override {
+    if (auto refused = refuses_hashed(suppression_key_, suppression.who)) return *std::move(refused);
     const std::lock_guard lock(mutex_);
     add_suppression(suppression);
     return {};
@@ -379,6 +381,7 @@ class MemorySpool final : public Spool {
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) override {
     std::uint64_t count = 0;
     for (auto each = next(); each; each = next(), ++count) {
+      if (auto refused = refuses_hashed(suppression_key_, each->who)) return *std::move(refused);
       const std::lock_guard lock(mutex_);
       add_suppression(*each);
     }

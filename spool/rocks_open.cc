@@ -71,7 +71,7 @@ Result<std::unique_ptr<RocksSpool>> RocksSpool::open(RocksSpoolOptions options, 
 }
 
 Result<void> RocksSpool::load() {
-  for (const auto part : {&RocksSpool::load_meta, &RocksSpool::load_small, &RocksSpool::load_jobs,
+  for (const auto part : {&RocksSpool::load_meta, &RocksSpool::check_suppression_key, &RocksSpool::load_small, &RocksSpool::load_jobs,
                           &RocksSpool::load_journal, &RocksSpool::load_outbox}) {
     if (auto loaded = (this->*part)(); !loaded) return loaded;
   }

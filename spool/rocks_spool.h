@@ -132,6 +132,7 @@ class RocksSpool final : public Spool {
   // Opening.
   Result<void> load();
   Result<void> load_meta();
+  Result<void> check_suppression_key();  // With another one, hashed suppressions are not found.
   Result<void> load_small();
   Result<void> load_jobs();
   void load_job_part(JobNumber number, std::string_view key, std::string_view value);
@@ -226,6 +227,7 @@ class RocksSpool final : public Spool {
 
   mutable PendingSuppressions pending_suppressions_;
   std::atomic<std::uint8_t> suppression_kinds_{0};
+  bool suppression_key_stored_ = false;  // What tells it from another one.
 
   Group open_;
   std::vector<Op*> ops_;

@@ -1,5 +1,7 @@
 // Suppression is on disk, found through Bloom filters: ten million entries cost some 12 MB of memory. Tallies are in
 // memory and on disk, under a hash alone.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/base/log.h"
@@ -14,6 +16,8 @@ constexpr std::uint8_t kAccountHashed = 2;
 constexpr std::uint8_t kEveryPlain = 4;
 constexpr std::uint8_t kEveryHashed = 8;
 
+constexpr std::string_view kKeyCheck = "suppression_key_check";  // Stored: what the key hashes this to.
+
 constexpr Duration kSweepEvery = std::chrono::hours(24);
 constexpr std::size_t kImportRows = 64u << 10;  // For one write: the look-ups before it cost most, and less in order.
 
@@ -24,6 +28,21 @@ std::uint8_t kind_of(const AccountAddress& who) noexcept {
 }
 
 }  // namespace
+
+// A spool of before this was stored has none: then any key is believed.
+Result<void> RocksSpool::check_suppression_key() {
+  if ((suppression_kinds_ & (kAccountHashed | kEveryHashed)) == 0) return {};
+  if (options_.suppression_key.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("spool {}: addresses are suppressed by their hashes, which are not found without suppression_key",
+                             store_->directory())};
+  }
+  std::string stored;
+  suppression_key_stored_ = store_->get(Family::kDefault, keys::meta(kKeyCheck), stored) == Found::kYes;
+  if (!suppression_key_stored_ || stored == hashed_address(options_.suppression_key, kKeyCheck)) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("spool {}: suppression_key is not the one that addresses were hashed with", store_->directory())};
+}
 
 std::optional<Suppression> RocksSpool::stored_suppression(std::string_view account, std::string_view address) const {
   const AddressHash hash = AddressHash::of(hash_key_, account, address);
@@ -62,6 +81,10 @@ void RocksSpool::add_suppression(const NewSuppression& added) {
   pending_suppressions_.put(hash, stored.suppression);
   open_.suppressions.push_back(hash);
   open_.changes.put(Family::kSuppression, hash.bytes(), encode_suppression(stored));
+  if (!suppression_key_stored_ && stored.who.address.starts_with(kHashedPrefix)) {
+    open_.changes.put(Family::kDefault, keys::meta(kKeyCheck), hashed_address(options_.suppression_key, kKeyCheck));
+    suppression_key_stored_ = true;
+  }
   const auto kinds = static_cast<std::uint8_t>(suppression_kinds_.load() | kind_of(stored.who));
   if (kinds == suppression_kinds_.load()) return;
   const char octet = static_cast<char>(kinds);
@@ -72,6 +95,7 @@ void RocksSpool::add_suppression(const NewSuppression& added) {
 Result<void> RocksSpool::suppress(NewSuppression suppression) {
   Lock lock(mutex_);
   if (stopping_) return Error{ErrorCode::kClosed, "the spool is closed"};
+  if (auto refused = refuses_hashed(options_.suppression_key, suppression.who)) return *std::move(refused);
   add_suppression(suppression);
   return wait_for_group(lock);
 }
@@ -100,12 +124,15 @@ void RocksSpool::remove_suppression(const AddressHash& hash) {
 
 Result<std::uint64_t> RocksSpool::import_suppressions(const std::function<std::optional<NewSuppression>()>& next) {
   std::uint64_t count = 0;
+  std::optional<Error> hashed;  // What is before it stays.
   for (bool more = true; more;) {
     std::vector<NewSuppression> batch;
     while (batch.size() < kImportRows && more) {
       auto each = next();
       more = each.has_value();
-      if (each) batch.push_back(*std::move(each));
+      if (more) hashed = refuses_hashed(options_.suppression_key, each->who);
+      more = more && !hashed;
+      if (more) batch.push_back(*std::move(each));
     }
     // In the order of their keys, in which they lie in the files.
     std::vector<std::pair<std::string, std::size_t>> order;
@@ -121,6 +148,7 @@ Result<std::uint64_t> RocksSpool::import_suppressions(const std::function<std::o
     if (auto done = wait_for_group(lock); !done) return std::move(done).error();
     count += batch.size();
   }
+  if (hashed) return *std::move(hashed);
   return count;
 }
 

@@ -7,6 +7,11 @@
 
 namespace mailsbuddy::spool {
 
+std::optional<Error> refuses_hashed(const SuppressionKey& key, const AccountAddress& who) {
+  if (!key.empty() || !who.address.starts_with(kHashedPrefix)) return std::nullopt;
+  return Error{ErrorCode::kInvalidArgument, "a hashed address is of no use without the key that it was hashed with: suppression_key"};
+}
+
 std::string hashed_address(const SuppressionKey& key, std::string_view address) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;

@@ -22,6 +22,9 @@ using SuppressionHash = AddressHash;
 std::string encode_suppression(const NewSuppression& suppression);
 std::optional<NewSuppression> decode_suppression(std::string_view value);
 
+// Why `who` is not taken: an address that comes hashed is never found without a key.
+std::optional<Error> refuses_hashed(const SuppressionKey& key, const AccountAddress& who);
+
 // Threads: any.
 class PendingSuppressions {
  public:

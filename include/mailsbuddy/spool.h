@@ -329,7 +329,8 @@ class Spool {
 
   virtual std::optional<std::string> snapshot(std::string_view name) const = 0;  // Empty: there is none of that name.
 
-  // Suppression. What is suppressed keeps its first reason. Durable on return.
+  // Suppression. What is suppressed keeps its first reason. Durable on return. Errors: kInvalidArgument: it comes hashed, and
+  // there is no SuppressionKey.
   virtual Result<void> suppress(NewSuppression suppression) = 0;
   // By the account or by kEveryAccount, plain or hashed.
   virtual std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const = 0;
@@ -365,7 +366,8 @@ enum class Durability : std::uint8_t {
 struct RocksSpoolOptions {
   std::string directory;  // Made if it is not there; its parent must be. Required.
   Durability durability = Durability::kPowerLoss;
-  SuppressionKey suppression_key{};          // With one, what is suppressed is stored hashed, and looked up both ways.
+  SuppressionKey suppression_key{};          // With one, what is suppressed is stored hashed, and looked up both ways: then
+                                             // every opening needs the same one.
   std::uint64_t reserve_bytes = 256u << 20;  // With less free on the disk, new rows are refused, so that what was
                                              // accepted can still be settled.
   std::size_t cache_bytes = 64u << 20;       // Of what was read; the write buffers take up to 100 MB besides.
@@ -374,8 +376,8 @@ struct RocksSpoolOptions {
 
 // On RocksDB, in a directory of its own. Threads: one of its own, on which `durable` tasks run. After opening all is as
 // it was when the last write became durable: rows that were kClaimed come by take_unsettled(). Errors: kUnavailable:
-// another process has it open, or it is of a newer format; kInvalidArgument: the directory holds something else; kIo,
-// kResourceExhausted: the system's words.
+// another process has it open, or it is of a newer format; kInvalidArgument: the directory holds something else, or
+// suppressions hashed with another key; kIo, kResourceExhausted: the system's words.
 Result<std::unique_ptr<Spool>> open_rocks_spool(RocksSpoolOptions options);
 
 }  // namespace mailsbuddy::spool

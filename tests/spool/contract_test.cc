@@ -568,6 +568,22 @@ BOOST_FIXTURE_TEST_CASE(with_a_key_addresses_are_kept_hashed, World) {
   BOOST_TEST(!spool->suppressed("brand", "ann@x.test").has_value());
 }
 
+BOOST_FIXTURE_TEST_CASE(without_a_key_no_hashed_address_is_taken, World) {
+  const std::string hashed = hashed_address("0123456789abcdef", "ann@x.test");
+  const auto one = spool->suppress({{"brand", hashed}, {}});
+  BOOST_REQUIRE(!one.has_value());
+  BOOST_TEST((one.error().code == ErrorCode::kInvalidArgument));
+  std::vector<std::string> list{"bob@x.test", hashed, "cat@x.test"};
+  std::size_t given = 0;
+  const auto many = spool->import_suppressions([&]() -> std::optional<NewSuppression> {
+    if (given == list.size()) return std::nullopt;
+    return NewSuppression{{"brand", list[given++]}, {}};
+  });
+  BOOST_TEST(!many.has_value());
+  BOOST_TEST(spool->suppressed("brand", "bob@x.test").has_value());  // What is before it stays.
+  BOOST_TEST(!spool->suppressed("brand", "cat@x.test").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_hashed_address_is_its_hmac) {  // RFC 4231, test case 2.
   BOOST_TEST(hashed_address("Jefe", "what do ya want for nothing?") ==
              "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");

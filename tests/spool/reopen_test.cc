@@ -125,6 +125,21 @@ BOOST_AUTO_TEST_CASE(a_row_given_back_is_read_once_after_opening_and_keeps_its_a
   }
 }
 
+BOOST_AUTO_TEST_CASE(hashed_suppressions_are_opened_with_their_key_alone) {
+  Disk disk;
+  disk.options.suppression_key = "0123456789abcdef";
+  BOOST_REQUIRE(disk.open()->suppress({{"brand", "ann@x.test"}, {}}).has_value());
+  for (const char* key : {"", "fedcba9876543210"}) {
+    disk.options.suppression_key = key;
+    const auto refused = open_rocks_spool(disk.options, small());
+    BOOST_REQUIRE(!refused.has_value());
+    BOOST_TEST((refused.error().code == ErrorCode::kInvalidArgument));
+    BOOST_TEST(refused.error().detail.find("suppression_key") != std::string::npos);
+  }
+  disk.options.suppression_key = "0123456789abcdef";
+  BOOST_TEST(disk.open()->suppressed("brand", "ann@x.test").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(the_window_of_due_rows_is_bounded_and_loses_none) {
   constexpr std::uint32_t kRows = 3 * DueWindow::kRowsMax;
   DueWindow window;
