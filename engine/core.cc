@@ -232,6 +232,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
               .erased = erased_,
               .draining = draining_,
               .due_at_hand = due_at_hand_,
+              .shed = [this] { each_worker([](engine::Worker& worker) { worker.shed(); }); },
               .snapshots = snapshots,
               .started = now(),
               .stopping = stopping_},
@@ -595,9 +596,7 @@ void Engine::Core::deliver(FeedPtr feed, smtp::Route to) {
 }
 
 void Engine::Core::wake_workers(const JobPtr& job) {
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get(), job] { worker->wake(job); });
-  }
+  each_worker([job](engine::Worker& worker) { worker.wake(job); });
 }
 
 // After each write: sinks have something to read, worker 0 may have to wake earlier, messages may be done with.

@@ -114,6 +114,13 @@ class Engine::Core {
   void remove(const engine::JobPtr& job);
   void route(engine::FeedPtr feed);
   void deliver(engine::FeedPtr feed, smtp::Route route);
+  // Later, on the loop of each; none waits.
+  template <class Do>
+  void each_worker(Do run) const {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      runtime().loop(static_cast<int>(i)).post([worker = workers_[i].get(), run] { run(*worker); });
+    }
+  }
   void wake_workers(const engine::JobPtr& job);
   // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
   void collect_tls_reports(const std::function<void(smtp::TlsReports)>& done);

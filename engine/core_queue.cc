@@ -287,9 +287,7 @@ Result<void> Engine::Core::drain_egress(std::string_view address, bool draining)
     return Error{ErrorCode::kNotFound, fmt::format("no egress IP '{}'", address)};
   }
   draining_[static_cast<std::size_t>(found - options_.egress.begin())] = draining;
-  for (int i = 0; i < runtime().workers(); ++i) {
-    runtime().loop(i).post([worker = workers_[static_cast<std::size_t>(i)].get()] { worker->drain_egress(); });
-  }
+  each_worker([](engine::Worker& worker) { worker.drain_egress(); });
   return {};
 }
 

@@ -31,6 +31,7 @@ class AtHand {
     rows_ = rows;
     *total_ += rows;
   }
+  std::uint64_t rows() const noexcept { return rows_; }
   void less(std::uint64_t rows) {
     rows = std::min(rows, rows_);
     if (rows == 0) return;

@@ -200,6 +200,14 @@ void Site::send_home() {
   }
 }
 
+void Site::shed(TimePoint until) {
+  const bool stuck = !can_carry(worker_.now());
+  for (FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    const auto sheds = [stuck](const Feed& each) { return each.at_hand.rows() > 0 && (stuck || each.job->paused); };
+    for (FeedPtr& feed : queue->take_if(sheds)) worker_.shed(std::move(feed), until);
+  }
+}
+
 void Site::quit_spare() {
   if (waiting() > 0) return;
   for (const auto& lane : lanes_) lane->quit_idle();

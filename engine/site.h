@@ -146,6 +146,7 @@ class Site {
   void give_back_ready();                           // What is made, and on no connection.
   void quit_draining();                             // Idle connections of egress IPs that are to be used no more.
   TimePoint waits_since(TimePoint now) const;        // When the row that waits longest could first have gone; `now`: none waits.
+  void shed(TimePoint until);                        // Due rows that cannot go now wait in the spool.
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }

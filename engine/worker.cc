@@ -339,10 +339,12 @@ void Worker::retire(Site& site) {
 void Worker::hand_out_due() {
   if (stopped_ || !shared_.options.deliver) return;
   constexpr std::size_t kAtOnce = 1024;
-  // What is due is read whole: so much of it is in memory, and the rest waits on disk until some of that has gone.
-  constexpr std::uint64_t kAtHandMax = 500'000;
   std::vector<spool::Row> rows;
-  if (*shared_.due_at_hand < kAtHandMax) spool().take_due(now(), kAtOnce, rows);
+  if (*shared_.due_at_hand < shared_.options.due_rows_max) {
+    spool().take_due(now(), kAtOnce, rows);
+  } else {
+    shared_.shed();  // What is stuck, of a paused campaign or at a host that is down, holds up nobody else's retries.
+  }
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;
   for (spool::Row& row : rows) {
     FeedPtr& feed = feeds[{row.key.job, row.key.domain}];
@@ -358,9 +360,25 @@ void Worker::hand_out_due() {
   }
   const TimePoint next = spool().next_due();
   if (next == TimePoint::max()) return;
-  // Due, and not handed out: the disk cannot be read just now.
+  // Due, and not handed out: there is no room, or the disk cannot be read just now.
   const bool unread = rows.empty() && next <= now();
   loop_.timers().arm(due_timer_, unread ? now() + kUnreadAgain : std::max(next, now()));
+}
+
+void Worker::shed() {
+  if (stopped_) return;
+  for (auto& [at, feed] : std::exchange(aside_, {})) {
+    if (feed->at_hand.rows() > 0) {
+      shed(std::move(feed), at);
+    } else {
+      set_aside(std::move(feed), at);
+    }
+  }
+  for (auto& [key, site] : sites_) site->shed(now() + kShedFor);
+}
+
+void Worker::shed(FeedPtr feed, TimePoint until) {
+  for (const spool::Row& row : feed->rows) delivery_.wait(row, std::min(until, feed->job->expires));
 }
 
 void Worker::cancel_waiting(const JobPtr& job) {

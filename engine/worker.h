@@ -55,6 +55,7 @@ struct Shared {
   const ErasedAddresses& erased;
   const std::deque<std::atomic<bool>>& draining;             // As options.egress.
   std::shared_ptr<std::atomic<std::uint64_t>> due_at_hand;   // Rows that were due and are in memory.
+  std::function<void()> shed;                                // Every worker's Worker::shed().
   bool snapshots = false;                                    // The spool may outlive this engine.
   TimePoint started{};
   const std::atomic<bool>& stopping;                         // The engine is being destroyed.
@@ -97,6 +98,8 @@ class Worker {
 
   void wake(const JobPtr& job);  // It was paused, resumed, cancelled or moved: look at everything again. Null: many were.
   void hand_out_due();                             // Sends due rows on their way, and sleeps until the next are due.
+  void shed();                                     // Due rows that cannot go now wait in the spool for a while.
+  void shed(FeedPtr feed, TimePoint until);
 
   void stop();                                     // Closes every connection; nothing follows.
 
@@ -145,6 +148,7 @@ class Worker {
   static constexpr int kTrickle = 4;
   static constexpr Duration kLookAgain = std::chrono::milliseconds(10);
   static constexpr std::size_t kSettleAtOnce = 256;
+  static constexpr Duration kShedFor = std::chrono::minutes(1);
   static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
   void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);

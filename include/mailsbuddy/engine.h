@@ -96,6 +96,8 @@ struct EngineOptions {
   bool deliver = true;
   // Zones by name ("Europe/Berlin"), for Schedule and rows. Empty: offsets alone ("+02:00") and UTC are known.
   std::function<Result<Zone>(std::string_view name)> find_zone{};
+  std::uint64_t due_rows_max = 500'000;         // Rows in memory whose retry is due, some 200 octets each. Others wait in the
+                                                // spool, and those that cannot go just now make room for them.
   // Caps: with more, submit() and start() refuse (kResourceExhausted) until it is less; what was taken goes on.
   std::uint64_t outbox_events_max = 10'000'000; // Events that the sinks have not taken. 0: no cap.
   std::uint64_t memory_max_bytes = 0;           // What the allocator has given out to the whole process. 0: no cap.

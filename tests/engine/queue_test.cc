@@ -371,6 +371,43 @@ BOOST_FIXTURE_TEST_CASE(intake_refuses_above_the_memory_limit, World) {
   BOOST_TEST(refused.error().detail.find("memory_max_bytes") != std::string::npos, refused.error().detail);
 }
 
+// More of its rows are due than are to be in memory: they make room, and go when it is resumed.
+BOOST_FIXTURE_TEST_CASE(a_paused_campaign_holds_up_no_others_retries, World) {
+  open({.egress = {}, .due_rows_max = 10});
+  all_reply("451 4.2.0 Later");
+  start("spring", users(40, "a.test"));
+  run(1min);
+  const std::string other = submit({"bob@b.test"});
+  run(1min);
+  BOOST_TEST(count("spring", spool::State::kDeferred) == 40U);
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  all_accept();
+  run(1h);
+  BOOST_TEST(taken() == std::multiset<std::string>{"bob@b.test"});
+  BOOST_REQUIRE(engine->resume("spring").has_value());
+  run(5min);
+  BOOST_TEST(taken().size() == 41U);
+  BOOST_TEST(count("spring", spool::State::kDelivered) == 40U);
+}
+
+// The same with a host that is down, and a cap so small that nothing but what is stuck is at hand.
+BOOST_FIXTURE_TEST_CASE(a_host_that_is_down_holds_up_no_others_retries, World) {
+  open({.egress = {}, .due_rows_max = 10});
+  all_reply("451 4.2.0 Later");
+  start("spring", users(40, "a.test"));
+  run(1min);
+  submit({"bob@b.test"});
+  run(1min);
+  all_accept();
+  world.receivers["198.51.100.1"].script["CONNECT"] = {{sim::Action::Kind::kRefuse, {}}};
+  run(2h);
+  BOOST_TEST(taken() == std::multiset<std::string>{"bob@b.test"});
+  all_accept();
+  run(4h);
+  BOOST_TEST(taken().size() == 41U);
+  BOOST_TEST(count("spring", spool::State::kDelivered) == 40U);
+}
+
 BOOST_FIXTURE_TEST_CASE(suppressions_come_and_go, World) {
   open();
   std::vector<SuppressionEntry> entries{{.account = "brand", .address = "Ann@a.test", .suppressed = {SuppressionReason::kComplaint, TimePoint(5s)}},
