@@ -99,12 +99,13 @@ class Engine::Core {
   engine::JobPtr next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const;
   bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
   void add_providers(std::vector<Listed>& rows, bool look_up) const;
-  std::map<std::string, std::string> look_up_providers(const std::vector<std::string>& domains) const;
+  std::map<std::string, std::string> look_up_providers(const std::vector<std::string>& domains, TimePoint until) const;
   void end_if_settled(const engine::JobPtr& message);
   Result<bool> move_job(const engine::JobPtr& job, const std::string& pool);
 
   // core_recovery.cc: what the process before left in the spool.
   Result<void> recover();
+  void place(engine::Job& job, const std::string& moved_to);
   engine::JobPtr recover(const spool::Spool::StoredJob& stored);
   Result<void> recover_unsettled();
   engine::JobPtr find(std::string_view id) const;  // Null: none.
@@ -124,6 +125,7 @@ class Engine::Core {
   void wake_workers(const engine::JobPtr& job);
   // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
   void collect_tls_reports(const std::function<void(smtp::TlsReports)>& done);
+  bool on_a_loop() const;  // Who is on one cannot wait for another, from a LogSink say: two might wait for each other for ever.
   bool on_worker(int index, const std::function<void(engine::Worker&)>& task) const;
   void learn_late(const engine::JobPtr& job, const engine::Inbound::Late& late);
   void plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const;

@@ -50,6 +50,8 @@ Result<AddressErased> Engine::Core::erase_address(const Address& address, bool s
     erased_.add(text, jobs_by_number_.empty() ? 0 : jobs_by_number_.rbegin()->first);
   }
   withdrawn_ = true;
+  // What was settled a moment ago, and names it, is in the spool before it is gone through.
+  for (int i = 0; i < runtime().workers(); ++i) on_worker(i, [](engine::Worker& worker) { worker.delivery().flush(); });
   std::vector<JobPtr> messages;
   spool::AddressErasure erasure{.local = std::string(address.local()),
                                 .domain = std::string(address.domain()),

@@ -16,7 +16,8 @@ using engine::JobPtr;
 
 constexpr std::size_t kPageRows = 8192;     // Changed in one write.
 constexpr std::size_t kJobsAtOnce = 4096;   // Looked at in one call, for one that fits.
-constexpr std::chrono::seconds kLookUpMax(30);
+constexpr std::chrono::seconds kLookUpMax(30);   // For a page.
+constexpr std::size_t kLookUpsAtOnce = 256;      // DNS questions of a page under way.
 
 constexpr std::uint32_t bit(spool::State state) { return 1U << static_cast<unsigned>(state); }
 
@@ -90,7 +91,8 @@ bool Engine::Core::list_rows(const QueueFilter& filter, spool::ListCursor& curso
 }
 
 // Their owners ask the DNS, which has most answers at hand.
-std::map<std::string, std::string> Engine::Core::look_up_providers(const std::vector<std::string>& domains) const {
+std::map<std::string, std::string> Engine::Core::look_up_providers(const std::vector<std::string>& domains,
+                                                                   TimePoint until) const {
   struct Answers {
     std::mutex mutex;
     std::condition_variable all;
@@ -110,18 +112,23 @@ std::map<std::string, std::string> Engine::Core::look_up_providers(const std::ve
     });
   }
   std::unique_lock lock(answers->mutex);
-  answers->all.wait_for(lock, kLookUpMax, [&] { return answers->left == 0; });
+  answers->all.wait_for(lock, until - now(), [&] { return answers->left == 0; });
   return answers->providers;
 }
 
 void Engine::Core::add_providers(std::vector<Listed>& rows, bool look_up) const {
-  if (!look_up || runtime().loop(0).is_owner()) return;  // Who is on a loop cannot wait for it.
+  if (!look_up || on_a_loop()) return;
   std::set<std::string> unknown;
   for (const Listed& each : rows) {
     if (each.provider.empty()) unknown.insert(each.row.domain);
   }
-  if (unknown.empty()) return;
-  const auto found = look_up_providers({unknown.begin(), unknown.end()});
+  std::map<std::string, std::string> found;
+  const TimePoint until = now() + kLookUpMax;
+  while (!unknown.empty() && now() < until) {
+    std::vector<std::string> some;
+    while (!unknown.empty() && some.size() < kLookUpsAtOnce) some.push_back(unknown.extract(unknown.begin()).value());
+    found.merge(look_up_providers(some, until));
+  }
   for (Listed& each : rows) {
     if (const auto provider = found.find(each.row.domain); each.provider.empty() && provider != found.end()) {
       each.provider = provider->second;
@@ -176,7 +183,10 @@ Result<QueueChange> Engine::Core::fail(const QueueFilter& filter, std::string_vi
     std::vector<Listed> rows;
     more = list_rows(open, cursor, kPageRows, rows);
     add_providers(rows, !filter.provider.empty());
-    if (!filter.provider.empty()) std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
+    if (!filter.provider.empty()) {
+      for (const Listed& each : rows) change.unknown += each.provider.empty() ? 1 : 0;
+      std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
+    }
     std::vector<spool::Settlement> failed;
     for (const Listed& each : rows) {
       const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
@@ -224,6 +234,7 @@ Result<QueueChange> Engine::Core::release(const QueueFilter& filter) {
     add_providers(rows, !filter.provider.empty());
     std::vector<spool::RowKey> keys;
     for (const Listed& each : rows) {
+      if (!filter.provider.empty()) change.unknown += each.provider.empty() ? 1 : 0;
       if (!filter.provider.empty() && each.provider != filter.provider) continue;
       if (each.row.state == spool::State::kClaimed) {
         ++change.under_way;
@@ -243,7 +254,10 @@ Result<QueueChange> Engine::Core::release(const QueueFilter& filter) {
 Result<bool> Engine::Core::move_job(const JobPtr& job, const std::string& pool) {
   const std::lock_guard lock(control_mutex_);
   if (job->current_pool() == pool) return false;
-  if (auto kept = keep_control(*job, job->paused, job->cancelled, pool); !kept) return std::move(kept).error();
+  if (auto kept = keep_control(*job, job->paused, job->cancelled, pool); !kept) {
+    if (kept.error().code == ErrorCode::kNotFound) return false;  // A message that was settled meanwhile.
+    return std::move(kept).error();
+  }
   job->moved_to = &pool;
   return true;
 }
@@ -253,6 +267,9 @@ Result<std::uint64_t> Engine::Core::move(const QueueFilter& filter, std::string_
   if (!filter.whole_jobs()) {
     return Error{ErrorCode::kInvalidArgument,
                  "campaigns and messages are moved whole: by job, account, pool and age, and by nothing else"};
+  }
+  if (pool.empty() || pool.find('\0') != std::string_view::npos) {
+    return Error{ErrorCode::kInvalidArgument, "a pool's name has at least one octet, and no NUL"};
   }
   if (options_.deliver && !has_pool(pool)) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("no egress IP is in pool '{}'", pool)};
@@ -270,7 +287,10 @@ Result<std::uint64_t> Engine::Core::move(const QueueFilter& filter, std::string_
     more = true;
     ++number;
     const auto done = move_job(job, *name);
-    if (!done) return std::move(done).error();
+    if (!done) {
+      if (moved > 0) wake_workers(nullptr);
+      return std::move(done).error();
+    }
     moved += *done ? 1 : 0;
   }
   if (moved > 0) wake_workers(nullptr);

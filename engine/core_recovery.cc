@@ -33,6 +33,16 @@ Result<void> Engine::Core::recover() {
   return {};
 }
 
+// By the pool that it was moved to, unless no IP is in that one, and the one that it was started in has some.
+void Engine::Core::place(engine::Job& job, const std::string& moved_to) {
+  if (!moved_to.empty()) job.moved_to = &*pool_names_.insert(moved_to).first;
+  if (!options_.deliver || has_pool(job.current_pool())) return;
+  const bool back = has_pool(job.pool);
+  log(options_.log.get(), LogLevel::kError, "engine", "job '{}': no egress IP is in its pool '{}': {}", job.id, job.current_pool(),
+      back ? "it goes by the one that it was started in" : "it waits until it is moved to another one, or expires");
+  if (back) job.moved_to = nullptr;
+}
+
 // Null: nothing of it is to be released. A job whose record cannot be read is left as it is: it may be readable to another
 // version, and the rest goes on.
 JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
@@ -51,7 +61,7 @@ JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
   (*job)->number = stored.number;
   (*job)->created = stored.record.created;
   (*job)->data.drop();  // Read again when it is sent.
-  if (!control->pool.empty()) (*job)->moved_to = &*pool_names_.insert(control->pool).first;
+  place(**job, control->pool);
   (*job)->paused = control->paused;
   (*job)->cancelled = control->cancelled;
   (*job)->expires = control->expires;

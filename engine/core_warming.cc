@@ -22,14 +22,18 @@ Error stopping() {
 
 }  // namespace
 
+bool Engine::Core::on_a_loop() const {
+  for (int i = 0; i < runtime().workers(); ++i) {
+    if (runtime().loop(i).is_owner()) return true;
+  }
+  return false;
+}
+
 bool Engine::Core::on_worker(int index, const std::function<void(Worker&)>& task) const {
   Worker& worker = *workers_[static_cast<std::size_t>(index)];
   net::Loop& loop = runtime().loop(index);
   if (loop.is_owner()) return task(worker), true;
-  // Two loops that wait for each other, from a LogSink say, would wait for ever.
-  for (int i = 0; i < runtime().workers(); ++i) {
-    if (runtime().loop(i).is_owner()) return false;
-  }
+  if (on_a_loop()) return false;
   // What a loop that stops does not run is destroyed with it, and the promise too, which ends the wait as well.
   const auto done = std::make_shared<bool>(false);
   std::promise<void> promise;

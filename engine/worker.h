@@ -147,7 +147,7 @@ class Worker {
   static constexpr long kFeedsMax = 8192;
   static constexpr int kTrickle = 4;
   static constexpr Duration kLookAgain = std::chrono::milliseconds(10);
-  static constexpr std::size_t kSettleAtOnce = 256;
+  static constexpr std::size_t kSettleAtOnce = 2048;  // Some milliseconds.
   static constexpr Duration kShedFor = std::chrono::minutes(1);
   static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 

@@ -49,7 +49,7 @@ struct PoolOptions {
 
 // TLS reports (RFC 8460) that the engine sends by itself: of each day in UTC, in the four hours after it, as mail that is
 // submitted like any other (Message::campaign "tls-report") to the mailto: addresses of the domain's TXT record at _smtp._tls, and
-// by POST to its https: ones. With a spool that outlives the process a restart loses and repeats nothing. docs/tls.md.
+// by POST to its https: ones. With a spool that lasts, a restart repeats nothing and loses only a POST under way. docs/tls.md.
 struct TlsReportingOptions {
   smtp::TlsReporter reporter;  // Required, all of it.
   Address from;                // Sender of the mail, whose domain signs it: unsigned reports are ignored (RFC 8460 3). Required.
@@ -385,6 +385,7 @@ struct QueuedRecipient {
 struct QueueChange {
   std::uint64_t rows = 0;       // Changed.
   std::uint64_t under_way = 0;  // Fitted, and are on a connection or about to be: they end as they end.
+  std::uint64_t unknown = 0;    // By QueueFilter::provider: of domains whose provider the DNS did not tell in time. Left as they are.
 };
 
 struct EgressStatus {

@@ -104,7 +104,7 @@ Result<ControlJson> summary(Engine& engine, const ControlJson& arguments) {
 
 Result<ControlJson> changed(const Result<QueueChange>& change) {
   if (!change) return change.error();
-  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}};
+  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}, {"unknown", change->unknown}};
 }
 
 Result<ControlJson> done(const Result<void>& result) {

@@ -262,6 +262,22 @@ BOOST_FIXTURE_TEST_CASE(a_campaign_moves_to_another_pool_and_stays_there, World)
   for (const auto& mail : mails) BOOST_TEST(mail.client == "192.0.2.3");
 }
 
+// At rest no IPs are known to judge the pool's name by. The one that it was started in is better than to wait for none.
+BOOST_FIXTURE_TEST_CASE(what_was_moved_to_a_pool_without_ips_goes_by_its_own, World) {
+  open({.egress = {}, .deliver = false});
+  BOOST_TEST(!engine->move({}, "").has_value());
+  BOOST_TEST(!engine->move({}, std::string_view("a\0b", 3)).has_value());
+  open();
+  start("spring", users(5, "a.test"));
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  open({.egress = {}, .deliver = false});
+  BOOST_TEST(engine->move({.job = "spring"}, "othr").value() == 1U);
+  open();
+  BOOST_REQUIRE(engine->resume("spring").has_value());
+  run(1min);
+  BOOST_TEST(taken().size() == 5U);
+}
+
 BOOST_FIXTURE_TEST_CASE(what_moves_under_way_is_sent_once, World) {
   open();
   world.receivers["198.51.100.1"].latency = 200ms;
@@ -509,6 +525,27 @@ BOOST_FIXTURE_TEST_CASE(a_campaign_is_erased_from_the_files, OnDisk) {
 }
 
 // One who was on the wire when it was erased: nothing that is said afterwards names it, and it is not tried again.
+// Whatever moment it is done at: also that between a reply and the write of what it settles.
+BOOST_FIXTURE_TEST_CASE(no_event_names_an_address_that_was_erased_as_it_was_settled, World) {
+  int delivered = 0;
+  for (int moment = 0; moment < 40; ++moment) {
+    BOOST_TEST_CONTEXT(moment << " ms") {
+      spool = spool::make_memory_spool();
+      open();
+      start("spring", {"xylophone77@a.test"});
+      world.loop.run_until(world.loop.now() + std::chrono::milliseconds(moment));
+      collector->events.clear();  // What the sink has been given is the caller's.
+      BOOST_REQUIRE(engine->erase_address(*Address::parse("xylophone77@a.test")).has_value());
+      run(1min);
+      for (const Event& event : collector->events) BOOST_TEST(event.recipient.empty());
+      delivered += static_cast<int>(engine->status("spring")->of(spool::State::kDelivered));
+      engine.reset();
+    }
+  }
+  BOOST_TEST(delivered > 0);  // Some moments were later.
+  BOOST_TEST(delivered < 40);
+}
+
 BOOST_FIXTURE_TEST_CASE(what_is_on_the_wire_is_erased_too, World) {
   open();
   all_reply("451 4.7.1 xylophone77 is greylisted");
