@@ -9,6 +9,7 @@
 #include "mailsbuddy/engine.h"
 #include "spool/keys.h"
 #include "spool/store.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/disk_spool.h"
 #include "tests/sim/sim.h"
 #include "tests/spool/faulty_files.h"
@@ -16,17 +17,13 @@
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
+using sim::Collector;
 using Fault = spool::FaultyFiles::Fault;
 
 namespace {
 
 constexpr int kRows = 300;
 constexpr auto kClaimed = static_cast<std::size_t>(spool::State::kClaimed);
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
-};
 
 class Rows final : public RowSource {
  public:

@@ -6,10 +6,12 @@
 #include <set>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
+using sim::Rows;
 
 namespace {
 
@@ -18,21 +20,6 @@ struct Collector final : EventSink {
   void on_events(std::span<const Event> batch) override {
     for (const Event& event : batch) events[event.kind].insert(event.recipient);
   }
-};
-
-class Rows final : public RowSource {
- public:
-  explicit Rows(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
-  std::span<const std::string> columns() const override { return {}; }
-  Result<std::optional<RowView>> next() override {
-    if (at_ == addresses_.size()) return std::optional<RowView>();
-    ++at_;
-    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
-  }
-
- private:
-  std::vector<std::string> addresses_;
-  std::size_t at_ = 0;
 };
 
 // Domains w0.test, w1.test, ... are served by a host that works, d0.test, ... by one that is down.

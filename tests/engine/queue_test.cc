@@ -10,33 +10,16 @@
 #include <sstream>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/sim.h"
 #include "tests/spool/scratch.h"
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
+using sim::Collector;
+using sim::Rows;
 
 namespace {
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
-};
-
-class Rows final : public RowSource {
- public:
-  explicit Rows(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
-  std::span<const std::string> columns() const override { return {}; }
-  Result<std::optional<RowView>> next() override {
-    if (at_ == addresses_.size()) return std::optional<RowView>();
-    ++at_;
-    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
-  }
-
- private:
-  std::vector<std::string> addresses_;
-  std::size_t at_ = 0;
-};
 
 std::vector<std::string> users(int count, std::string_view domain) {
   std::vector<std::string> addresses;

@@ -9,34 +9,17 @@
 #include <set>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/disk_spool.h"
 #include "tests/sim/returned.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
+using sim::Collector;
+using sim::Rows;
 
 namespace {
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
-};
-
-class Rows final : public RowSource {
- public:
-  explicit Rows(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {}
-  std::span<const std::string> columns() const override { return {}; }
-  Result<std::optional<RowView>> next() override {
-    if (at_ == addresses_.size()) return std::optional<RowView>();
-    ++at_;
-    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
-  }
-
- private:
-  std::vector<std::string> addresses_;
-  std::size_t at_ = 0;
-};
 
 sim::Action random_action(Random& random, const std::string& stage) {
   using Kind = sim::Action::Kind;

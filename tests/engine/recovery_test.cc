@@ -7,38 +7,15 @@
 #include <set>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
+using sim::Collector;
+using sim::Rows;
 
 namespace {
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
-};
-
-// Addresses; an import of them may be cut short by an error.
-class Rows final : public RowSource {
- public:
-  explicit Rows(std::vector<std::string> addresses, std::optional<Error> end = {})
-      : addresses_(std::move(addresses)), end_(std::move(end)) {}
-  std::span<const std::string> columns() const override { return {}; }
-  Result<std::optional<RowView>> next() override {
-    if (at_ == addresses_.size() && end_) return *end_;
-    if (at_ == addresses_.size()) return std::optional<RowView>();
-    ++at_;
-    return std::optional<RowView>({.number = at_, .address = addresses_[at_ - 1], .values = {}});
-  }
-  void refused(const BadRow& row) override { bad.push_back(row.address); }
-  std::vector<std::string> bad;
-
- private:
-  std::vector<std::string> addresses_;
-  std::optional<Error> end_;
-  std::size_t at_ = 0;
-};
 
 // Several engines, one after the other, on one spool and in one world with one receiver.
 struct Fixture {
