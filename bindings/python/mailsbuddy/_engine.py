@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import datetime
-import email.message
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from mailsbuddy import _core, _plot
 from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, LogSink, Tracing
 from mailsbuddy._core.mail import Address
-from mailsbuddy._errors import Closed, IoError
+from mailsbuddy._errors import Closed, InvalidArgument, IoError
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
-from mailsbuddy._messages import message_of
+from mailsbuddy._message import AddressLike, MessageLike, envelope_of, to_wire
 from mailsbuddy._options import Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, as_options, without_none
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
 
@@ -214,11 +213,16 @@ class Engine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def submit(self, message: Message | email.message.Message, *, sender: str | None = None,
-               recipients: Sequence[str] | None = None) -> str:
-        """Takes one message; its id. Durable on return, if the spool is. ``sender`` and ``recipients`` are for an EmailMessage
-        whose envelope differs from its header."""
-        return self._native.submit(as_options(message_of(message, sender, recipients)))
+    def submit(self, message: Message | MessageLike, *, sender: AddressLike | None = None,
+               recipients: Sequence[AddressLike] | None = None) -> str:
+        """Takes one message; its id. Durable on return, if the spool is. Of what is no :class:`Message` the envelope is what its
+        fields say, but for ``sender`` and ``recipients``; Bcc is taken out."""
+        if not isinstance(message, Message):
+            envelope = envelope_of(message, sender, recipients)
+            message = Message(envelope.sender, envelope.recipients, envelope.data)
+        elif sender is not None or recipients is not None:
+            raise InvalidArgument("sender, recipients: a Message has its own")
+        return self._native.submit(as_options(message))
 
     def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> CampaignHandle:
         """Reads all rows, then starts: durable on return, if the spool is. Bad rows are named in the handle's report, and the
@@ -279,11 +283,10 @@ class Engine:
         found = self._native.suppressed(account, address)
         return None if found is None else Suppressed(*found)
 
-    def inbound(self, message: str | bytes | email.message.Message, *, recipient: str = "", trust_unsigned: bool = False,
+    def inbound(self, message: MessageLike, *, recipient: str = "", trust_unsigned: bool = False,
                 account: str = "") -> InboundReport:
         """Takes a message that came back: bounce, complaint, auto-reply, unsubscribe. ``recipient``: RCPT TO."""
-        data = message.as_bytes() if isinstance(message, email.message.Message) else message
-        return self._native.inbound(data, recipient, trust_unsigned, account)
+        return self._native.inbound(to_wire(message), recipient, trust_unsigned, account)
 
     def open_recipients(self, job: str, max: int = 1000) -> list[OpenRecipient]:
         """Up to ``max`` of those who are not settled."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import email.message
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -21,6 +20,7 @@ from typing import Any
 
 import mailsbuddy
 from mailsbuddy._engine import CampaignHandle
+from mailsbuddy._message import AddressLike, MessageLike
 from mailsbuddy._options import Campaign, Message, Seconds
 from mailsbuddy._rows import Rows
 
@@ -47,8 +47,8 @@ class Engine:
     async def close(self) -> None:
         await asyncio.to_thread(self.engine.close)
 
-    async def submit(self, message: Message | email.message.Message, *, sender: str | None = None,
-                     recipients: Sequence[str] | None = None) -> str:
+    async def submit(self, message: Message | MessageLike, *, sender: AddressLike | None = None,
+                     recipients: Sequence[AddressLike] | None = None) -> str:
         return await asyncio.to_thread(self.engine.submit, message, sender=sender, recipients=recipients)
 
     async def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> CampaignHandle:

@@ -1,7 +1,5 @@
 #include "bindings/python/src/wait.h"
 
-#include <thread>
-
 #include "bindings/python/src/errors.h"
 
 namespace mailsbuddy::python {
@@ -9,7 +7,7 @@ namespace mailsbuddy::python {
 void Wait::end_all() {
   ends_ = true;
   without_gil([] {
-    while (under_way_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // A slice at most.
+    for (int left = under_way_; left > 0; left = under_way_) under_way_.wait(left);  // For a slice at most.
   });
 }
 

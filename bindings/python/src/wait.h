@@ -18,7 +18,10 @@ inline constexpr std::chrono::milliseconds kSignalSlice{100};
 class Wait {
  public:
   Wait() noexcept { ++under_way_, ++of_this_thread_; }
-  ~Wait() { --under_way_, --of_this_thread_; }
+  ~Wait() {
+    --of_this_thread_;
+    if (--under_way_ == 0) under_way_.notify_all();
+  }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 

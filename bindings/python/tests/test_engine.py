@@ -11,7 +11,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from conftest import campaign, mail_in, rows
+from conftest import LETTER, campaign, mail_in, rows
 
 
 def test_a_campaign_arrives(sinks, engines, tmp_path):
@@ -207,8 +207,15 @@ def test_single_messages(sinks, engines, tmp_path):
     assert len(mails) == 2 and not any("Bcc" in mail for mail in mails)
     with pytest.raises(mb.InvalidArgument, match="recipients"):
         engine.submit(mb.Message("news@brand.example", [], "x"))
-    with pytest.raises(mb.InvalidArgument, match="no recipients"):
+    with pytest.raises(mb.InvalidArgument, match="recipients: none"):
         engine.submit(email.message.EmailMessage(), sender="a@b.example")
+    with pytest.raises(mb.InvalidArgument, match="has its own"):
+        engine.submit(mb.Message("news@brand.example", ["ann@a.example"], LETTER), sender="a@b.example")
+    built = mb.MessageBuilder("News <news@brand.example>", "dan@a.example", subject="three", text="Hi\n", bcc=["eve@a.example"])
+    engine.submit(built)
+    assert engine.drain()
+    mails = mail_in(tmp_path / "mail")
+    assert len(mails) == 3 and not any("Bcc" in mail for mail in mails)
 
 
 def test_greylisted_then_delivered(sinks, engines):

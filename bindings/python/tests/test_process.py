@@ -7,7 +7,7 @@ import textwrap
 
 import mailsbuddy as mb
 import pytest
-from conftest import LETTER, START_SECONDS, campaign, rows
+from conftest import LETTER, END_SECONDS, campaign, rows
 
 STUCK = "* ip messages_per_second=0.0003 burst=1"  # One message, then none for an hour.
 
@@ -28,7 +28,7 @@ class Program:
         assert line == word, (line, self.process.stderr.read() if not line else "")
 
     def end(self):
-        out, err = self.process.communicate(timeout=START_SECONDS)
+        out, err = self.process.communicate(timeout=END_SECONDS)
         return self.process.returncode, out, err
 
 
