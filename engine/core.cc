@@ -709,12 +709,14 @@ Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_vie
 
 std::uint64_t Engine::Core::open_rows() const { return spool().open_rows(); }
 
+std::uint64_t Engine::Core::unreported() const { return spool().event_count(); }
+
 void Engine::Core::subscribe(std::shared_ptr<EventSink> sink) { events_.subscribe(std::move(sink)); }
 
 // Looks again at short intervals: draining is for programs that end, and no hot path should pay for it.
 bool Engine::Core::drain(std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (spool().open_rows() > 0 || spool().event_count() > 0) {
+  while (open_rows() > 0 || unreported() > 0) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

@@ -64,6 +64,7 @@ class Engine::Core {
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
   std::uint64_t open_rows() const;
+  std::uint64_t unreported() const;
 
  private:
   Core(EngineOptions options, std::vector<net::IpAddress> egress, smtp::TargetRules targets, bool snapshots);

@@ -85,6 +85,8 @@ bool Engine::drain(std::chrono::milliseconds limit) { return core_->drain(limit)
 
 std::uint64_t Engine::open_rows() const { return core_->open_rows(); }
 
+std::uint64_t Engine::unreported() const { return core_->unreported(); }
+
 bool CampaignStatus::settled() const noexcept {
   return std::all_of(counts.begin(), counts.begin() + static_cast<int>(spool::State::kDelivered),
                      [](std::uint64_t rows) { return rows == 0; });

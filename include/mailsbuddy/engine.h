@@ -539,8 +539,9 @@ class Engine {
   // EngineOptions::tls_reporting there are none: the engine sends them. Else sending them is the caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
   std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
-  bool drain(std::chrono::milliseconds limit);                 // False if the queue is not empty by then.
+  bool drain(std::chrono::milliseconds limit);                 // False if open_rows() or unreported() is not 0 by then.
   std::uint64_t open_rows() const;                             // Recipients of all jobs that are not settled, held ones aside.
+  std::uint64_t unreported() const;                            // Events that a sink has not returned from; also of before open().
 
  private:
   class Core;

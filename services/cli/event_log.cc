@@ -113,8 +113,6 @@ void EventLog::on_events(std::span<const Event> events) {
     if (event.kind <= EventKind::kHeld) {
       KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
       ++counts.by_kind[static_cast<std::size_t>(event.kind)];
-    } else if (!event.job.empty()) {
-      ++came_back_;
     }
     if (event.kind == EventKind::kDeferred) last_trouble_ = event.recipient + ": " + event.outcome.str();
     if (file_.is_open()) file_ << to_json(event) << '\n';
@@ -140,11 +138,6 @@ std::vector<std::string> EventLog::take_decisions() {
 std::map<std::string, KindCounts> EventLog::by_provider() const {
   const std::lock_guard lock(mutex_);
   return providers_;
-}
-
-std::uint64_t EventLog::came_back() const {
-  const std::lock_guard lock(mutex_);
-  return came_back_;
 }
 
 std::string EventLog::last_trouble() const {

@@ -32,14 +32,12 @@ class EventLog final : public EventSink {
 
   // What came back by mail is not among them: it is of no provider. "(none)": settled before a provider was known.
   std::map<std::string, KindCounts> by_provider() const;
-  std::uint64_t came_back() const;                        // Events of the campaign that came back by mail.
   std::vector<std::string> take_decisions();              // In words, since the last call; the newest hundred.
   std::string last_trouble() const;                       // The newest deferral in words; empty: none.
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, KindCounts> providers_;
-  std::uint64_t came_back_ = 0;
   std::string last_trouble_;
   std::vector<std::string> decisions_;
   std::ofstream file_;

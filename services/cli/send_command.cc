@@ -247,7 +247,7 @@ class Send {
     }
     if (!open.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("several campaigns are open; name the one to watch with --campaign: {}", fmt::join(open, ", "))};
     import_.accepted = (*resting)->open_rows();
-    if (import_.accepted == 0) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: nothing in it is open", options_.spool.directory)};
+    if (import_.accepted == 0 && (*resting)->unreported() == 0) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: nothing in it is open", options_.spool.directory)};
     fmt::print(stderr, "no campaign is open in {}; {} recipients of messages go on\n", options_.spool.directory, import_.accepted);
     return {};
   }
@@ -312,11 +312,9 @@ class Send {
   bool go_on() {
     const auto known = engine_->status(campaign_);
     if (!known) return false;
-    settled_before_ = final_rows(*known);
-    came_back_before_ = came_back(*known);
     import_.accepted = known->total;
     fmt::print(stderr, "campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
-               options_.spool.directory, settled_before_, known->total);
+               options_.spool.directory, final_rows(*known), known->total);
     static_cast<void>(engine_->resume(campaign_));  // An interrupt paused it.
     return true;
   }
@@ -378,11 +376,9 @@ class Send {
     progress.finish();
     pace_report_.refresh(*engine_, true);
     if (inbound_ != nullptr) linger();
-    // Settled first, reported a moment later: let the events arrive.
-    const auto limit = std::chrono::steady_clock::now() + 10s;
-    while (!all_logged(status()) && !gone_ && std::chrono::steady_clock::now() < limit) {
-      std::this_thread::sleep_for(5ms);
-    }
+    // Settled first, reported a moment later: also what processes before this one left.
+    const int before = interrupts;
+    while (engine_->unreported() > 0 && interrupts == before) std::this_thread::sleep_for(5ms);
   }
 
   // Nothing more is begun.
@@ -418,20 +414,6 @@ class Send {
     return rows;
   }
   static std::uint64_t final_rows(const CampaignStatus& now) { return now.total - open_rows(now); }
-
-  static std::uint64_t came_back(const CampaignStatus& now) {
-    return now.late_bounces + now.complaints + now.unsubscribed + now.auto_replies;
-  }
-
-  bool all_logged(const CampaignStatus& now) const {
-    return settled_before_ + log_settled() >= final_rows(now) && came_back_before_ + log_->came_back() >= came_back(now);
-  }
-
-  std::uint64_t log_settled() const {
-    std::uint64_t rows = 0;
-    for (const auto& [provider, counts] : log_->by_provider()) rows += counts.final();
-    return rows;
-  }
 
   int report() {
     trace_.reset();
@@ -481,8 +463,6 @@ class Send {
   ImportReport import_;
   CampaignStatus last_;
   bool gone_ = false;                   // Erased, or forgotten, while it was sent.
-  std::uint64_t settled_before_ = 0;    // In runs before this one.
-  std::uint64_t came_back_before_ = 0;
   std::chrono::steady_clock::time_point started_;
   PaceReport pace_report_{options_.pace.report_file};
 };
