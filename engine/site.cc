@@ -47,11 +47,9 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
       reroute_at_(worker.now() + kRouteAgeMax),
       timer_([this] { pump(); }) {
   provider_.sites.push_back(this);
-  const bool overflows = rules_.overflow.when == warming::Overflow::kNamedPool ||
-                         rules_.overflow.then == warming::Overflow::kNamedPool;
   for (Egress& egress : provider_.egress) {
-    const bool guest = overflows && egress.ip->pool == rules_.overflow.pool && egress.ip->pool != pool;
-    if (egress.ip->pool != pool && !guest) continue;
+    if (!worker.may_carry(pool, *egress.ip)) continue;
+    const bool guest = egress.ip->pool != pool;
     lanes_.push_back(std::make_unique<Lane>(*this, worker_, egress, guest));
     mixed_ |= egress.ip->curve.has_value() || guest;
   }

@@ -118,6 +118,7 @@ class Worker {
   void report(Provider& provider);         // The controller's new decisions.
   void keep_snapshot(Provider& provider);  // If one is due.
   const PoolOptions& pool_options(std::string_view pool) const;
+  bool may_carry(std::string_view pool, const EgressIp& ip) const;  // Mail of `pool`: it is in it, or takes its overflow.
   bool draining(std::size_t egress) const { return shared_.draining[egress].load(std::memory_order_relaxed); }
   // Settled by a command meanwhile.
   bool gone(const spool::Row& row) const;

@@ -179,23 +179,29 @@ void Worker::change(const std::shared_ptr<const warming::Settings>& settings) {
   }
 }
 
-// Who bears what came back: the IP that the report names. The row does not say which it was, and the token in its return
-// path has no room for it; where the report is silent too, the pool's IPs bear it in proportion to what each delivered, so
-// that every IP's share of complaints is about right.
+bool Worker::may_carry(std::string_view pool, const EgressIp& ip) const {
+  const warming::OverflowPolicy& overflow = pool_options(pool).overflow;
+  const bool named = overflow.when == warming::Overflow::kNamedPool || overflow.then == warming::Overflow::kNamedPool;
+  return ip.pool == pool || (named && ip.pool == overflow.pool);
+}
+
+// Who bears what came back: the IP that the report names, if the row may have gone over it; a report is written by anybody.
+// The row does not say which it was, and the token in its return path is made before that is known. Where the report is
+// silent too, those IPs bear it in proportion to what each delivered: none more than its own mail, were it all the job's.
 Egress* Worker::bearer(Provider& provider, const Job& job, std::string_view source_ip) {
   const auto named = net::IpAddress::parse(source_ip);  // None: it does not say, or nothing that is one.
   double all = 0;
-  std::vector<std::pair<Egress*, double>> pool;
+  std::vector<std::pair<Egress*, double>> carriers;
   for (Egress& each : provider.egress) {
+    if (!may_carry(job.current_pool(), *each.ip)) continue;
     if (named && each.address == *named) return &each;
-    if (each.ip->pool != job.current_pool()) continue;
     const auto delivered = static_cast<double>(provider.pacer.delivered_lately(each.number, now()));
-    pool.emplace_back(&each, delivered);
+    carriers.emplace_back(&each, delivered);
     all += delivered;
   }
   Egress* most = nullptr;
-  for (const auto& [each, delivered] : pool) {
-    each->blame += all > 0 ? delivered / all : 1.0 / static_cast<double>(pool.size());
+  for (const auto& [each, delivered] : carriers) {
+    each->blame += all > 0 ? delivered / all : 1.0 / static_cast<double>(carriers.size());
     if (most == nullptr || each->blame > most->blame) most = each;
   }
   if (most != nullptr) most->blame -= 1;
