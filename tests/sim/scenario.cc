@@ -251,6 +251,10 @@ class Runner {
                                    {.hosts = {{.host = value.substr(colon + 1),
                                                .port = static_cast<std::uint16_t>(name == "relay" ? 25 : 24)}},
                                     .protocol = name == "relay" ? smtp::Protocol::kSmtp : smtp::Protocol::kLmtp}});
+      } else if (name == "zone") {
+        const auto zone = Zone::parse(value);
+        if (!zone) fail(zone.error().detail);
+        options_.zone = *zone;
       } else if (name == "on-unknown") {
         on_unknown_ = value == "hold" ? OnUnknown::kHold : value == "drop" ? OnUnknown::kDrop : OnUnknown::kResend;
       } else {
