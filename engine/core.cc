@@ -210,7 +210,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
     : options_(std::move(options)),
       maker_(bounce::VerpKey::make(options_.verp_key).value(), options_.max_message_bytes,  // Its length is checked.
              options_.keys, [this](const Job& job) { return load_message(job); }),
-      events_(spool(), runtime().events(), options_.deliver),
+      events_(spool(), runtime().events(), runtime().loop(0), options_.log.get(), options_.deliver),
       inbound_(
           spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
           [this](const JobPtr& job, const engine::Inbound::Late& late) { learn_late(job, late); }),

@@ -1,7 +1,12 @@
 #include "engine/events.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <type_traits>
+#include <utility>
+
+#include "core/base/log.h"
 
 namespace mailsbuddy {
 
@@ -121,7 +126,7 @@ Result<warming::Decision> decode_decision(std::string_view bytes) {
 void EventDispatcher::subscribe(std::shared_ptr<EventSink> sink) {
   {
     const std::lock_guard lock(mutex_);
-    sinks_.push_back(std::move(sink));
+    new_sinks_.push_back(std::move(sink));
   }
   notify();
 }
@@ -132,31 +137,81 @@ void EventDispatcher::notify() {
 
 void EventDispatcher::run() {
   scheduled_ = false;  // Before looking: what comes during this run schedules the next.
-  std::vector<std::shared_ptr<EventSink>> sinks;
   {
     const std::lock_guard lock(mutex_);
-    sinks = sinks_;
+    for (auto& sink : new_sinks_) subscribers_.push_back({.sink = std::move(sink)});
+    new_sinks_.clear();
   }
-  const std::vector<std::string> records = spool_.peek_events(kBatch);
-  if (records.empty()) return;
-  std::vector<Event> events;
-  std::vector<warming::Decision> decisions;
-  if (!sinks.empty()) {
-    events.reserve(records.size());
-    for (const std::string& record : records) {
-      if (is_decision(record)) {
-        if (auto decision = decode_decision(record)) decisions.push_back(*std::move(decision));
-      } else if (auto event = decode_event(record)) {
-        events.push_back(*std::move(event));
-      }
+  std::uint64_t gone = 0;
+  if (subscribers_.empty()) gone = spool_.peek_events(0, kBatch).size();
+  bool more = gone > 0;
+  std::optional<Records> records;  // Those of the sink before: most are at the same place.
+  for (Subscriber& each : subscribers_) {
+    if (each.resting) continue;
+    if (!records || records->from != each.taken || each.refused > 0) records = read(each);
+    if (records->count == 0) {
+      if (spool_.event_count() > each.taken) look_again();  // Not durable yet, or they cannot be read just now.
+      continue;
+    }
+    if (auto taken = hand_over(each, *records); !taken) {
+      rest(each, records->count, taken.error());
+    } else {
+      each.taken += records->count;
+      more = true;
     }
   }
-  for (const auto& sink : sinks) {
-    if (!events.empty()) sink->on_events(events);
-    if (!decisions.empty()) sink->on_decisions(decisions);
+  if (!subscribers_.empty()) gone = std::ranges::min(subscribers_, {}, &Subscriber::taken).taken;
+  if (gone > 0) spool_.remove_events(gone);
+  for (Subscriber& each : subscribers_) each.taken -= gone;
+  if (more) notify();
+}
+
+EventDispatcher::Records EventDispatcher::read(const Subscriber& subscriber) const {
+  Records records{.from = subscriber.taken};
+  for (const std::string& record : spool_.peek_events(subscriber.taken, subscriber.refused > 0 ? subscriber.refused : kBatch)) {
+    ++records.count;
+    if (is_decision(record)) {
+      if (auto decision = decode_decision(record)) records.decisions.push_back(*std::move(decision));
+    } else if (auto event = decode_event(record)) {
+      records.events.push_back(*std::move(event));
+    }
   }
-  spool_.remove_events(records.size());
-  notify();
+  return records;
+}
+
+Result<void> EventDispatcher::hand_over(Subscriber& to, const Records& records) {
+  if (!records.events.empty() && !to.events_taken) {
+    if (auto taken = to.sink->on_events(records.events); !taken) return taken;
+  }
+  if (!records.decisions.empty()) {
+    to.events_taken = true;
+    if (auto taken = to.sink->on_decisions(records.decisions); !taken) return taken;
+  }
+  to.events_taken = false;
+  if (std::exchange(to.refused, 0) > 0) log(log_, LogLevel::kInfo, "events", "a sink takes events again");
+  return {};
+}
+
+void EventDispatcher::rest(Subscriber& subscriber, std::size_t refused, const Error& error) {
+  if (std::exchange(subscriber.refused, refused) == 0) {
+    log(log_, LogLevel::kError, "events", "a sink took none of {} events; they come again until it does: {}", refused, error.detail);
+  }
+  subscriber.resting = true;
+  look_again();
+}
+
+// With one clock for all of them: who refused later rests a little less.
+void EventDispatcher::look_again() {
+  loop_.post([this] {
+    if (!again_.armed()) loop_.timers().arm(again_, loop_.now() + kAgain);
+  });
+}
+
+void EventDispatcher::try_again() {
+  executor_.post([this] {
+    for (Subscriber& each : subscribers_) each.resting = false;
+    run();
+  });
 }
 
 }  // namespace engine

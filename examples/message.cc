@@ -7,11 +7,12 @@
 namespace mb = mailsbuddy;
 
 struct Printer : mb::EventSink {
-  void on_events(std::span<const mb::Event> events) override {
+  mb::Result<void> on_events(std::span<const mb::Event> events) override {
     for (const mb::Event& event : events) {
       std::printf("%s: %s (%s)\n", event.recipient.c_str(), std::string(to_string(event.kind)).c_str(),
                   event.outcome.str().c_str());
     }
+    return {};
   }
 };
 

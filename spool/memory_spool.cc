@@ -313,10 +313,11 @@ class MemorySpool final : public Spool {
     }
   }
 
-  std::vector<std::string> peek_events(std::size_t max) const override {
+  std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override {
     const std::lock_guard lock(mutex_);
-    const std::size_t count = std::min(max, outbox_.size());
-    return {outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(count)};
+    const std::size_t from = std::min<std::size_t>(skip, outbox_.size());
+    const auto first = outbox_.begin() + static_cast<std::ptrdiff_t>(from);
+    return {first, first + static_cast<std::ptrdiff_t>(std::min(max, outbox_.size() - from))};
   }
 
   void remove_events(std::size_t count) override {

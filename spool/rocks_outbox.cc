@@ -19,41 +19,46 @@ std::optional<std::vector<std::string_view>> read_events(std::string_view record
 
 }  // namespace
 
-std::vector<std::string> RocksSpool::peek_events(std::size_t max) const {
+std::vector<std::string> RocksSpool::peek_events(std::uint64_t skip, std::size_t max) const {
   std::uint64_t from = 0;
   std::uint64_t durable = 0;
   {
     const Lock lock(mutex_);
-    from = outbox_head_;
     durable = outbox_durable_;
+    from = outbox_head_ + std::min<std::uint64_t>(skip, durable - outbox_head_);
   }
   const std::uint64_t to = from + std::min<std::uint64_t>(max, durable - from);
   std::vector<std::string> out;
   if (from == to) return out;
-  std::uint64_t head = from;
-  {
-    auto scan = store_->scan(Family::kQueue, false);
-    scan.seek_back(keys::outbox(from));
-    if (!scan.valid_in("o")) scan.seek(keys::outbox(from));
-    for (std::uint64_t next = from; next < to;) {
-      const bool there = scan.valid_in("o");
-      if (!there && scan.state() == Found::kError) break;
-      const std::uint64_t first = there ? Reader(scan.key().substr(1)).big_endian<std::uint64_t>() : 0;
-      const auto events = there && first <= next ? read_events(scan.value()) : std::nullopt;
-      if (!events || first + events->size() <= next) {  // Lost: passed over, but only when it is the next one.
-        if (!out.empty()) break;
-        head = next = pass_over_events(scan, next, durable);
-        continue;
-      }
-      for (std::size_t i = next - first; i < events->size() && next < to; ++i, ++next) out.emplace_back((*events)[i]);
-      scan.next();
+  auto scan = store_->scan(Family::kQueue, false);
+  scan.seek_back(keys::outbox(from));
+  if (!scan.valid_in("o")) scan.seek(keys::outbox(from));
+  for (std::uint64_t next = from; next < to;) {
+    const bool there = scan.valid_in("o");
+    if (!there && scan.state() == Found::kError) break;
+    const std::uint64_t first = there ? Reader(scan.key().substr(1)).big_endian<std::uint64_t>() : 0;
+    const auto events = there && first <= next ? read_events(scan.value()) : std::nullopt;
+    if (!events || first + events->size() <= next) {
+      const std::uint64_t end = std::min(to, pass_over_events(scan, next, durable));
+      report_lost_events(next, end);
+      out.resize(out.size() + (end - next));
+      next = end;
+      continue;
     }
+    for (std::size_t i = next - first; i < events->size() && next < to; ++i, ++next) out.emplace_back((*events)[i]);
+    scan.next();
   }
-  if (head == from) return out;
-  report({.what = fmt::format("outbox: {} events from number {} on cannot be read", head - from, from)});
-  const Lock lock(mutex_);
-  outbox_head_ = std::max(outbox_head_, head);
   return out;
+}
+
+// Once, however often they are looked at.
+void RocksSpool::report_lost_events(std::uint64_t from, std::uint64_t to) const {
+  {
+    const Lock lock(mutex_);
+    from = std::max(from, outbox_lost_);
+    outbox_lost_ = std::max(outbox_lost_, to);
+  }
+  if (from < to) report({.what = fmt::format("outbox: {} events from number {} on cannot be read", to - from, from)});
 }
 
 // From `lost` on events cannot be read; where they can again.

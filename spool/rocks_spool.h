@@ -70,7 +70,7 @@ class RocksSpool final : public Spool {
       JobNumber job,
       const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override;
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override;
-  std::vector<std::string> peek_events(std::size_t max) const override;
+  std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override;
   void remove_events(std::size_t count) override;
   std::uint64_t event_count() const override;
   std::optional<std::string> snapshot(std::string_view name) const override;
@@ -192,6 +192,7 @@ class RocksSpool final : public Spool {
   void report(Defect defect) const;
   std::vector<Row> claimed_rows(std::size_t max);
   void put_back(const RowKey& key);
+  void report_lost_events(std::uint64_t from, std::uint64_t to) const;
   static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
   bool load_due();
   void restore_due(const keys::Due& from, const keys::Due& to);
@@ -221,7 +222,8 @@ class RocksSpool final : public Spool {
 
   std::uint64_t journal_from_ = 0;  // Records before it are in pages.
   std::uint64_t journal_next_ = 0;
-  mutable std::uint64_t outbox_head_ = 0;  // Numbers of events.
+  std::uint64_t outbox_head_ = 0;  // Numbers of events.
+  mutable std::uint64_t outbox_lost_ = 0;  // Before it all that cannot be read are reported.
   std::uint64_t outbox_durable_ = 0;
   std::uint64_t outbox_tail_ = 0;
 

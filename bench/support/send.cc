@@ -14,7 +14,7 @@ constexpr std::chrono::minutes kDrainMax{10};  // Less than the driver's patienc
 // Counts deliveries as a user would learn of them.
 class Delivered final : public EventSink {
  public:
-  void on_events(std::span<const Event> events) override {
+  Result<void> on_events(std::span<const Event> events) override {
     for (const Event& event : events) {
       if (event.kind == EventKind::kDelivered) {
         ++count;
@@ -22,6 +22,7 @@ class Delivered final : public EventSink {
         first_other = std::string(to_string(event.kind)) + ": " + event.outcome.str();
       }
     }
+    return {};
   }
   std::uint64_t count = 0;  // Read after drain().
   std::string first_other;

@@ -267,9 +267,11 @@ struct Event {
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  virtual void on_events(std::span<const Event> events) = 0;  // On one thread, one call at a time.
-  // What the controller and operators decided about the pace of an IP or a sending domain, on the same thread.
-  virtual void on_decisions(std::span<const warming::Decision>) {}
+  // On one thread, one call at a time. An Error, whose detail goes to the log: not taken. The same events come again a
+  // second later, and none after them before; meanwhile they stay in the outbox, and other sinks go on.
+  virtual Result<void> on_events(std::span<const Event> events) = 0;
+  // What the controller and operators decided about the pace of an IP or a sending domain: likewise, on the same thread.
+  virtual Result<void> on_decisions(std::span<const warming::Decision>) { return {}; }
 };
 
 struct CampaignStatus {

@@ -322,8 +322,8 @@ class Spool {
   virtual bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const = 0;
 
   // The outbox: events in the order of their commits. What is not removed is handed out again. event_count() includes
-  // those that are not durable yet.
-  virtual std::vector<std::string> peek_events(std::size_t max) const = 0;
+  // those that are not durable yet. Up to `max` behind the first `skip`; what cannot be read of them is empty.
+  virtual std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const = 0;
   virtual void remove_events(std::size_t count) = 0;  // The first `count`.
   virtual std::uint64_t event_count() const = 0;
 

@@ -37,15 +37,17 @@ struct SpoolOptions {
   std::string suppression_key_file;       // Empty: suppressions are kept as they are.
 };
 void add_spool_options(CLI::App& app, SpoolOptions& options);
-// A directory in that of temporary files, which goes with this. Errors: kIo.
+// A directory in that of temporary files, which goes with this unless it is to be kept. Errors: kIo.
 class TemporaryDirectory {
  public:
   static Result<std::unique_ptr<TemporaryDirectory>> make();
   ~TemporaryDirectory();
   const std::string& path() const noexcept { return path_; }
+  void keep() noexcept { kept_ = true; }
 
  private:
   std::string path_;
+  bool kept_ = false;
 };
 // Null: in memory. Warns on standard error of what cannot be read in it.
 Result<std::shared_ptr<spool::Spool>> open_spool(const SpoolOptions& options);

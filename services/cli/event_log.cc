@@ -1,11 +1,15 @@
 #include "services/cli/event_log.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace mailsbuddy::cli {
@@ -99,35 +103,73 @@ std::uint64_t KindCounts::final() const noexcept {
   return recipients;
 }
 
+EventLog::~EventLog() {
+  if (file_ >= 0) ::close(file_);
+}
+
 Result<void> EventLog::open(const std::string& path, bool append) {
   if (path.empty()) return {};
   if (append) drop_cut_line(path);
-  file_.open(path, append ? std::ios::app : std::ios::trunc);
-  if (!file_) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
+  path_ = path;
+  file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC), 0666);
+  if (file_ < 0) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
   return {};
 }
 
-void EventLog::on_events(std::span<const Event> events) {
+Result<void> EventLog::write(std::string_view lines) {
+  if (file_ < 0) return {};
+  sigset_t pipe;  // Of this thread, which is the engine's: EPIPE says the same.
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  const off_t before = ::lseek(file_, 0, SEEK_END);  // -1: a pipe, whose next reader is to begin with a whole line.
+  int error = 0;
+  while (!lines.empty() && error == 0) {
+    const ssize_t written = ::write(file_, lines.data(), lines.size());
+    if (written >= 0)
+      lines.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (error == 0) {
+    if (!file_trouble_.empty()) fmt::print(stderr, "events are written to {} again, none was lost\n", path_);
+    file_trouble_.clear();
+    return {};
+  }
+  if (before >= 0) static_cast<void>(::ftruncate(file_, before) == 0);
+  const std::string trouble = fmt::format("{}: {}", path_, std::strerror(error));
+  if (file_trouble_.empty()) fmt::print(stderr, "events wait until they can be written: {}\n", trouble);
+  file_trouble_ = trouble;
+  return Error{ErrorCode::kIo, trouble};
+}
+
+Result<void> EventLog::on_events(std::span<const Event> events) {
   const std::lock_guard lock(mutex_);
+  std::string lines;
+  if (file_ >= 0) {
+    for (const Event& event : events) (lines += to_json(event)) += '\n';
+  }
+  if (auto written = write(lines); !written) return written;
   for (const Event& event : events) {
     if (event.kind <= EventKind::kHeld) {
       KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
       ++counts.by_kind[static_cast<std::size_t>(event.kind)];
     }
     if (event.kind == EventKind::kDeferred) last_trouble_ = event.recipient + ": " + event.outcome.str();
-    if (file_.is_open()) file_ << to_json(event) << '\n';
   }
-  if (file_.is_open()) file_.flush();
+  return {};
 }
 
-void EventLog::on_decisions(std::span<const warming::Decision> decisions) {
+Result<void> EventLog::on_decisions(std::span<const warming::Decision> decisions) {
   const std::lock_guard lock(mutex_);
-  for (const warming::Decision& each : decisions) {
-    if (file_.is_open()) file_ << to_json(each) << '\n';
-    decisions_.push_back(each.str());
+  std::string lines;
+  if (file_ >= 0) {
+    for (const warming::Decision& each : decisions) (lines += to_json(each)) += '\n';
   }
+  if (auto written = write(lines); !written) return written;
+  for (const warming::Decision& each : decisions) decisions_.push_back(each.str());
   if (decisions_.size() > kDecisionsShown) decisions_.erase(decisions_.begin(), decisions_.end() - kDecisionsShown);
-  if (file_.is_open()) file_.flush();
+  return {};
 }
 
 std::vector<std::string> EventLog::take_decisions() {
@@ -138,6 +180,11 @@ std::vector<std::string> EventLog::take_decisions() {
 std::map<std::string, KindCounts> EventLog::by_provider() const {
   const std::lock_guard lock(mutex_);
   return providers_;
+}
+
+std::string EventLog::file_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return file_trouble_;
 }
 
 std::string EventLog::last_trouble() const {

@@ -266,15 +266,19 @@ class Listen {
   int report(const smtp::ListenCounts& counts, const Signals& signals) {
     bool settled = engine_->drain(100ms);
     const bool kept = !arguments_.spool.directory.empty();
-    if (!settled && kept) {
-      fmt::print(stderr, "{} recipients are kept in {}: the next start goes on with them\n", engine_->open_rows(),
-                 arguments_.spool.directory);
-    } else if (!settled) {
-      fmt::print(stderr, "{} recipients are queued; stop once more to leave them\n", engine_->open_rows());
+    if (const std::uint64_t open = engine_->open_rows(); open > 0 && kept) {
+      fmt::print(stderr, "{} recipients are kept in {}: the next start goes on with them\n", open, arguments_.spool.directory);
+    } else if (!settled && !kept) {
+      fmt::print(stderr, "{} recipients are queued, {} events are to be written; stop once more to leave them\n", open, engine_->unreported());
     }
     while (!kept && !settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
     pace_report_.refresh(*engine_, true);
     const std::uint64_t left = engine_->open_rows();
+    const std::string trouble = events_->file_trouble();
+    if (!trouble.empty()) {
+      fmt::print(stderr, "{} events are not written: {}; they {}\n", engine_->unreported(), trouble,
+                 kept ? "are kept in " + arguments_.spool.directory : "go with this process");
+    }
     if (arguments_.json) {
       auto object = json_of(counts);
       object["unsettled"] = left;
@@ -283,7 +287,7 @@ class Listen {
       fmt::print("{} messages taken, {} refused, {} connections, {} failed logins; {} recipients unsettled\n",
                  counts.messages, counts.messages_refused, counts.connections, counts.auth_failures, left);
     }
-    return left == 0 || kept ? kDone : kUnsettled;
+    return trouble.empty() && (left == 0 || kept) ? kDone : kUnsettled;
   }
 
   ListenArguments& arguments_;
@@ -315,7 +319,7 @@ Example:
       --dkim brand.example:s1:brand.pem --egress 192.0.2.10=mx1.brand.example --events events.jsonl
   swaks --server mail.brand.example:587 --tls --auth-user app --auth-password secret --from news@brand.example --to ann@example.net
 
-docs/submission.md has the rest. Exit status: 0 when all that was taken is settled, 1 when not, 2 when it could not start.)";
+docs/submission.md has the rest. Exit status: 0 when all that was taken is settled or kept, 1 when it or its events are not, 2 when it could not start.)";
 
 void add_listening(CLI::App& listen, ListenArguments& arguments) {
   smtp::ListenOptions& options = arguments.options;
@@ -425,7 +429,7 @@ void add_listen_command(CLI::App& app, std::function<int()>& run) {
   add_limits(*listen, *arguments);
   add_delivery(*listen, *arguments);
   add_spool_options(*listen, arguments->spool);
-  listen->add_option("--events", arguments->events_file, "Write every event there, a JSON object a line; with --spool behind what is there")
+  listen->add_option("--events", arguments->events_file, "Write every event there, a JSON object a line; with --spool behind what is there. Until it can be written they wait in the spool")
       ->group("Output");
   listen->add_option("--port-file", arguments->port_file, "Write each bound address and its words there, one a line")
       ->group("Output");

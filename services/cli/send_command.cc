@@ -376,9 +376,12 @@ class Send {
     progress.finish();
     pace_report_.refresh(*engine_, true);
     if (inbound_ != nullptr) linger();
-    // Settled first, reported a moment later: also what processes before this one left.
+    // Settled first, reported a moment later: also what processes before this one left. For a disk that is full, as long as
+    // nobody says stop.
     const int before = interrupts;
-    while (engine_->unreported() > 0 && interrupts == before) std::this_thread::sleep_for(5ms);
+    while (engine_->unreported() > 0 && interrupts == before && !(interrupts > 0 && !log_->file_trouble().empty())) {
+      std::this_thread::sleep_for(5ms);
+    }
   }
 
   // Nothing more is begun.
@@ -426,11 +429,16 @@ class Send {
                  static_cast<double>(now.of(spool::State::kDelivered)) / std::max(took.count(), 1e-9));
     }
     if (gone_) fmt::print(stderr, "campaign '{}' was erased\n", campaign_);
-    if (now.settled()) return kDone;
+    const std::uint64_t unreported = engine_->unreported();
+    if (now.settled() && unreported == 0) return kDone;
+    if (unreported > 0) fmt::print(stderr, "{} events are not written: {}\n", unreported, log_->file_trouble());
     if (gone_) return kUnsettled;
-    if (!messages()) write_unsent();
+    if (!messages() && !now.settled()) write_unsent();
     if (kept()) {
       fmt::print(stderr, "they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
+    } else {
+      temporary_->keep();
+      fmt::print(stderr, "they are kept in {0}: mailsbuddy resume --spool {0} goes on with them; else remove it\n", temporary_->path());
     }
     return kUnsettled;
   }
@@ -472,6 +480,7 @@ The template is an .eml file: headers (Subject, Reply-To, ...), an empty line, a
 headers and bodies are Liquid: {{ first_name | default: "friend" }} takes the column first_name. See docs/templates.md.
 
 With --spool, a campaign that is there already goes on as it was stored. A pause of it ends, whether an interrupt or campaign pause began it.
+Without, a temporary spool is kept only if recipients or events are left in it; what is said then names it, for mailsbuddy resume.
 
 Example:
   mailsbuddy dkim keygen > brand.pem
@@ -480,7 +489,7 @@ Example:
       --dkim brand.example:s1:brand.pem --egress 192.0.2.10=mx1.brand.example \
       --unsubscribe 'https://brand.example/u/{{ mb_token }}' --events spring.jsonl
 
-Exit status: 0 when every recipient is settled, 1 when some are not, 2 when nothing could be sent.)";
+Exit status: 0 when every recipient is settled and reported, 1 when some are not, 2 when nothing could be sent.)";
 
 }  // namespace
 
@@ -540,7 +549,7 @@ void add_delivery_options(CLI::App* send, SendOptions* options) {
   send->add_option("--trace", options->trace,
                    "Print what connections say to standard error: all, or domain=, job=, egress=, provider=, mx= with commas")
       ->group("Output");
-  send->add_option("--events", options->events_file, "Write every event there, a JSON object a line; with --spool behind what is there")->group("Output");
+  send->add_option("--events", options->events_file, "Write every event there, a JSON object a line; with --spool behind what is there. Until it can be written they wait in the spool")->group("Output");
   send->add_option("--bad-rows", options->bad_rows_file, "Where bad rows are reported. Default: RECIPIENTS.bad.csv")->group("Output");
   send->add_option("--unsent", options->unsent_file, "Who is unsent when stopped. Default: RECIPIENTS.unsent.csv")->group("Output");
   send->add_flag("--json", options->json, "The summary as JSON on standard output")->group("Output");
@@ -560,7 +569,7 @@ Example:
   mailsbuddy resume --spool /var/spool/mb --egress 192.0.2.10=mx1.brand.example --dkim brand.example:s1:brand.pem \
       --events spring.jsonl --control /run/mb.sock
 
-Exit status: 0 when every recipient is settled, 1 when some are not, 2 when nothing could be sent.)";
+Exit status: 0 when every recipient is settled and reported, 1 when some are not, 2 when nothing could be sent.)";
 
 }  // namespace
 

@@ -37,7 +37,7 @@ Result<std::unique_ptr<TemporaryDirectory>> TemporaryDirectory::make() {
 
 TemporaryDirectory::~TemporaryDirectory() {
   std::error_code ignored;
-  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  if (!path_.empty() && !kept_) std::filesystem::remove_all(path_, ignored);
 }
 
 Result<std::shared_ptr<spool::Spool>> open_spool(const SpoolOptions& options) {

@@ -68,7 +68,7 @@ struct World {
 
   std::vector<Event> events() const {
     std::vector<Event> out;
-    for (const std::string& record : spool->peek_events(1000)) out.push_back(*decode_event(record));
+    for (const std::string& record : spool->peek_events(0, 1000)) out.push_back(*decode_event(record));
     return out;
   }
 };

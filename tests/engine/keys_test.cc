@@ -11,7 +11,10 @@ namespace {
 
 struct Collector final : EventSink {
   std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+  Result<void> on_events(std::span<const Event> batch) override {
+    events.insert(events.end(), batch.begin(), batch.end());
+    return {};
+  }
 };
 
 class OneRow final : public RowSource {

@@ -17,8 +17,9 @@ namespace {
 
 struct Collector final : EventSink {
   std::map<EventKind, std::multiset<std::string>> events;  // Who.
-  void on_events(std::span<const Event> batch) override {
+  Result<void> on_events(std::span<const Event> batch) override {
     for (const Event& event : batch) events[event.kind].insert(event.recipient);
+    return {};
   }
 };
 

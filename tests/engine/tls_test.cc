@@ -11,7 +11,10 @@ namespace {
 
 struct Collector final : EventSink {
   std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+  Result<void> on_events(std::span<const Event> batch) override {
+    events.insert(events.end(), batch.begin(), batch.end());
+    return {};
+  }
 };
 
 // A domain with an MTA-STS policy, its one host, and engines one after the other on one spool.

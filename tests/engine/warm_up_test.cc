@@ -97,7 +97,7 @@ class Rows final : public RowSource {
 
 struct Counts final : EventSink {
   explicit Counts(std::size_t rows) : ended(rows) {}
-  void on_events(std::span<const Event> events) override {
+  Result<void> on_events(std::span<const Event> events) override {
     for (const Event& event : events) {
       ++kinds[static_cast<std::size_t>(event.kind)];
       if (!is_final(event.kind)) continue;
@@ -105,9 +105,11 @@ struct Counts final : EventSink {
       repeated += ended[row] ? 1 : 0;
       ended[row] = true;
     }
+    return {};
   }
-  void on_decisions(std::span<const warming::Decision> made) override {
+  Result<void> on_decisions(std::span<const warming::Decision> made) override {
     for (const warming::Decision& each : made) ++decisions[each.kind];
+    return {};
   }
   std::uint64_t of(EventKind kind) const { return kinds[static_cast<std::size_t>(kind)]; }
 

@@ -13,7 +13,10 @@ namespace mailsbuddy::sim {
 
 struct Collector final : EventSink {
   std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+  Result<void> on_events(std::span<const Event> batch) override {
+    events.insert(events.end(), batch.begin(), batch.end());
+    return {};
+  }
 };
 
 // Addresses without fields. An import of them may be cut short by an error at their end.

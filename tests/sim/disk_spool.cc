@@ -84,7 +84,9 @@ class DiskSpool final : public Spool {
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
     return disk_->list(query, cursor, max, out);
   }
-  std::vector<std::string> peek_events(std::size_t max) const override { return disk_->peek_events(max); }
+  std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override {
+    return disk_->peek_events(skip, max);
+  }
   void remove_events(std::size_t count) override { disk_->remove_events(count); }
   std::uint64_t event_count() const override { return disk_->event_count(); }
   std::optional<std::string> snapshot(std::string_view name) const override { return disk_->snapshot(name); }

@@ -129,10 +129,14 @@ class Rows final : public RowSource {
 
 struct Collector final : EventSink {
   std::vector<Event> events;
-  void on_events(std::span<const Event> batch) override { events.insert(events.end(), batch.begin(), batch.end()); }
+  Result<void> on_events(std::span<const Event> batch) override {
+    events.insert(events.end(), batch.begin(), batch.end());
+    return {};
+  }
   std::vector<warming::Decision> decisions;
-  void on_decisions(std::span<const warming::Decision> batch) override {
+  Result<void> on_decisions(std::span<const warming::Decision> batch) override {
     decisions.insert(decisions.end(), batch.begin(), batch.end());
+    return {};
   }
 };
 

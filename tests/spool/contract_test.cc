@@ -43,7 +43,7 @@ struct World : Contract {
   // What is durable.
   std::vector<std::string> peek(std::size_t max) {
     BOOST_REQUIRE(spool->sync().has_value());
-    return spool->peek_events(max);
+    return spool->peek_events(0, max);
   }
 
   std::uint64_t count(State state) { return spool->counts(job)[static_cast<std::size_t>(state)]; }

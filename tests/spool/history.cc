@@ -332,7 +332,7 @@ Model look_at(Spool& spool, const Model& like, std::vector<std::string>& wrong) 
       }
     }
   }
-  model.events = spool.peek_events(1'000'000);
+  model.events = spool.peek_events(0, 1'000'000);
   if (model.events.size() != spool.event_count()) wrong.push_back("event_count()");
   for (int i = 0; i < kAddresses; ++i) {
     const std::string address = fmt::format("a{}@x.test", i);

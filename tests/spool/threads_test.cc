@@ -87,7 +87,7 @@ struct Office {
       for (const ListedRow& row : rows) {
         if (row.state != State::kDelivered || row.local.empty()) fail();
       }
-      const auto events = spool->peek_events(7);
+      const auto events = spool->peek_events(0, 7);
       spool->remove_events(events.size());
       spool->suppressed("brand", "u0-0-0");
       spool->next_due();

@@ -144,7 +144,7 @@ void EventHub::call(const Subscriptions& subscriptions, const Items& items, Pick
   }
 }
 
-void EventHub::on_events(std::span<const Event> events) {
+Result<void> EventHub::on_events(std::span<const Event> events) {
   const OnThisThread marked(thread_);
   const auto batch = std::make_shared<const std::vector<Event>>(events.begin(), events.end());
   bool wakers = false;
@@ -159,7 +159,7 @@ void EventHub::on_events(std::span<const Event> events) {
     callbacks = !subscriptions_.empty();
   }
   handed_over_ += events.size();
-  if (!callbacks && !wakers) return;
+  if (!callbacks && !wakers) return {};
   const py::gil_scoped_acquire gil;
   for (const auto& queue : queues) {
     const auto waker = queue->take_waker();
@@ -172,17 +172,19 @@ void EventHub::on_events(std::span<const Event> events) {
     }
   }
   call(subscriptions(), batch, [](const Subscription& each) -> const py::object& { return each.on_events; });
+  return {};
 }
 
-void EventHub::on_decisions(std::span<const warming::Decision> decisions) {
+Result<void> EventHub::on_decisions(std::span<const warming::Decision> decisions) {
   const OnThisThread marked(thread_);
   handed_over_ += decisions.size();
   {
     const std::lock_guard lock(mutex_);
-    if (subscriptions_.empty()) return;
+    if (subscriptions_.empty()) return {};
   }
   const py::gil_scoped_acquire gil;
   call(subscriptions(), decisions, [](const Subscription& each) -> const py::object& { return each.on_decisions; });
+  return {};
 }
 
 std::uint64_t EventHub::subscribe(Subscription subscription) {

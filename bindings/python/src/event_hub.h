@@ -71,8 +71,9 @@ class EventHub final : public EventSink {
  public:
   ~EventHub() override;
 
-  void on_events(std::span<const Event> events) override;
-  void on_decisions(std::span<const warming::Decision> decisions) override;
+  // Takes them all: what a callback raises is told to on_error.
+  Result<void> on_events(std::span<const Event> events) override;
+  Result<void> on_decisions(std::span<const warming::Decision> decisions) override;
 
   std::uint64_t subscribe(Subscription subscription);  // With the GIL, as unsubscribe().
   void unsubscribe(std::uint64_t number);

@@ -1,0 +1,195 @@
+"""Events reach their file, whatever becomes of the file and of the process: what is not in it is in the spool."""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import unittest
+
+import submission_test
+import support
+from support import loopback
+
+FULL = pathlib.Path("/dev/full")  # Takes nothing, as a disk that is full: ENOSPC.
+WAITING = "events wait until they can be written"
+AGAIN = "events are written to"
+
+
+def events_of(file):
+    """Each line whole, each recipient settled once."""
+    events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return support.Run(0, "", "", [event for event in events if event["kind"] != "decision"])
+
+
+class Said:
+    """A process' standard error, read from a file while it runs."""
+
+    def __init__(self, world, name, command, **options):
+        self.log = world.folder / name
+        with open(self.log, "wb") as log:
+            self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, **options)
+
+    @property
+    def text(self):
+        return self.log.read_text(encoding="utf-8")
+
+    def wait_for(self, words):
+        loopback.wait_until(lambda: words in self.text, words, self.process, self.log)
+
+    def end(self):
+        self.process.communicate(timeout=support.RUN_SECONDS)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def small_disk(folder, kilobytes):
+    """A file system of that size, mounted there."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", folder], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        raise unittest.SkipTest("a file system can be mounted by root alone")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+class Events(support.TestCase):
+    RECEIVERS = {"quick.example": "127.0.0.31"}
+
+    def setUp(self):
+        super().setUp()
+        self.everybody = {f"user{number}@quick.example" for number in range(300)}
+        self.world.write("template.eml", support.TEMPLATE)
+        self.world.write_rows("rows.csv", ["email", "name"], [[each, "Ann"] for each in sorted(self.everybody)])
+        self.sinks = self.world.sinks({"127.0.0.31": "good"}, {"good": ""})
+        self.spool = self.world.folder / "spool"
+        self.temporary = self.world.folder / "temporary"
+        self.temporary.mkdir()
+
+    def start(self, *words, events, **changed):
+        changed = {"campaign": "spring", "port": self.sinks.port, "events": events, **changed}
+        return Said(self.world, "send.log", [support.PROGRAM, "send", *self.world.options(**changed), *words],
+                    env={**os.environ, "TMPDIR": str(self.temporary)})
+
+    def resume(self, spool):
+        """What a second process reports of all that the first one did not."""
+        file = self.world.folder / "resumed.jsonl"
+        words = ["--dkim", self.world.key.option, "--port", self.sinks.port, "--dns", self.world.name_server.endpoint, "--allow-target", "127.0.0.0/8"]
+        done = support.command("resume", "--spool", spool, "--events", file, "--egress", "127.0.0.2=mx1.brand.example", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return events_of(file).recipients("delivered")
+
+    def wait_until_settled(self, run, control):
+        def settled():
+            asked = support.command("campaign", "status", "spring", "--control", control, "--json")
+            return asked.returncode == 0 and json.loads(asked.stdout)["recipients"]["delivered"] == len(self.everybody)
+        loopback.wait_until(settled, "the end of the campaign", run.process, run.log)
+
+    def test_disk_fills_and_empties_again(self):
+        with small_disk(self.world.folder / "disk", 64) as disk:
+            filler, events = disk / "filler", disk / "events.jsonl"
+            filler.write_bytes(b"x" * (56 << 10))  # Leaves room for some lines.
+            run = self.start(events=events, spool=self.spool)
+            run.wait_for(WAITING)
+            self.assertIn("No space left on device", run.text)
+            loopback.wait_until(lambda: len(self.world.mail()) == len(self.everybody), "all mail", run.process, run.log)
+            self.assertIsNone(run.process.poll())
+            written = events.read_bytes()
+            self.assertTrue(written == b"" or written.endswith(b"\n"), "a line is cut off")
+            subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+            self.assertEqual(run.end(), 0, run.text)
+            self.assertEqual(events_of(events).recipients("delivered"), self.everybody)
+            self.assertEqual((run.text.count(WAITING), run.text.count(AGAIN)), (1, 1), run.text)
+
+    def test_interrupted_while_nothing_can_be_written(self):
+        run = self.start(events=FULL, spool=self.spool)
+        run.wait_for(WAITING)
+        loopback.wait_until(lambda: len(self.world.mail()) == len(self.everybody), "all mail", run.process, run.log)
+        support.interrupt(run.process)
+        self.assertEqual(run.end(), 1, run.text)
+        self.assertRegex(run.text, r"\d+ events are not written: /dev/full: No space left on device")
+        self.assertIn(f"kept in {self.spool}", run.text)
+        self.assertEqual(self.resume(self.spool), self.everybody)
+        self.assertEqual(len(self.world.mail()), len(self.everybody))
+
+    def test_temporary_spool_is_kept_with_what_is_not_reported(self):
+        run = self.start(events=FULL)
+        run.wait_for(WAITING)
+        loopback.wait_until(lambda: len(self.world.mail()) == len(self.everybody), "all mail", run.process, run.log)
+        support.interrupt(run.process)
+        self.assertEqual(run.end(), 1, run.text)
+        (kept,) = self.temporary.iterdir()
+        self.assertIn(f"mailsbuddy resume --spool {kept} goes on with them", run.text)
+        self.assertEqual(self.resume(kept), self.everybody)
+
+    def test_temporary_spool_is_kept_with_what_is_not_sent(self):
+        run = self.start(events=self.world.folder / "events.jsonl", rate=20)
+        loopback.wait_until(lambda: len(self.world.mail()) >= 10, "some mail", run.process, run.log)
+        support.interrupt(run.process)
+        self.assertEqual(run.end(), 1, run.text)
+        first = events_of(self.world.folder / "events.jsonl").recipients("delivered")
+        (kept,) = self.temporary.iterdir()
+        self.assertIn(f"mailsbuddy resume --spool {kept} goes on with them", run.text)
+        second = self.resume(kept)
+        self.assertEqual(first & second, set())
+        self.assertEqual(first | second, self.everybody)
+        self.check_received_once(self.world.mail(), self.everybody)
+
+    def test_temporary_spool_goes_when_all_is_done(self):
+        run = self.start(events=self.world.folder / "events.jsonl")
+        self.assertEqual(run.end(), 0, run.text)
+        self.assertEqual(list(self.temporary.iterdir()), [])
+
+    def test_killed_with_all_settled_and_nothing_reported(self):
+        control = self.world.folder / "control"
+        run = self.start("--control", control, events=FULL, spool=self.spool)
+        self.wait_until_settled(run, control)
+        run.process.kill()
+        run.end()
+        self.assertEqual(self.resume(self.spool), self.everybody)
+
+    def test_nobody_reads_on(self):
+        """A pipe whose reader is gone: the next one has all that no other had."""
+        pipe = self.world.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        run = self.start(events=pipe, rate=100)
+        loopback.wait_until(lambda: len(self.world.mail()) >= 10, "some mail", run.process, run.log)
+        os.close(reader)
+        run.wait_for(WAITING)
+        self.assertIn("Broken pipe", run.text)
+        with open(pipe, encoding="utf-8") as reader:
+            rest = [json.loads(line) for line in reader.read().splitlines()]
+        self.assertEqual(run.end(), 0, run.text)
+        self.assertTrue(rest)
+        self.assertTrue({event["recipient"] for event in rest} <= self.everybody)
+
+
+class Listening(submission_test.SubmissionTest):
+    def test_what_listen_cannot_write_its_next_start_writes(self):
+        self.listener.stop()
+        spool, events = self.world.folder / "spool", self.world.folder / "events.jsonl"
+        events.unlink(missing_ok=True)
+        events.symlink_to(FULL)
+        (self.world.folder / "listen.ports").unlink()
+        self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)
+        self.submission = self.listener.ports[0]
+        self.client().sendmail("news@brand.example", ["ann@away.example"], submission_test.MESSAGE)
+        log = self.listener.log
+        loopback.wait_until(lambda: WAITING in log.read_text(), WAITING, self.listener.process, log)
+        support.interrupt(self.listener.process)
+        self.listener.process.communicate(timeout=support.RUN_SECONDS)
+        self.assertEqual(self.listener.process.returncode, 1, log.read_text())
+        self.assertIn(f"they are kept in {spool}", log.read_text())
+        events.unlink()
+        (self.world.folder / "listen.ports").unlink()
+        self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)
+        loopback.wait_until(lambda: [e["recipient"] for e in self.listener.events] == ["ann@away.example"], "its event",
+                            self.listener.process, self.listener.log)
+        self.listener.stop()
+
+
+if __name__ == "__main__":
+    support.main()
