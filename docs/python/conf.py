@@ -18,3 +18,4 @@ add_module_names = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 toc_object_entries = False
+suppress_warnings = ["ref.python"]  # "Engine" in a signature: that of mailsbuddy and that of mailsbuddy.aio.

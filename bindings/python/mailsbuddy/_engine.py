@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import datetime
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +11,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from mailsbuddy import _core, _plot
-from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, LogSink, Tracing
-from mailsbuddy._core.mail import Address
-from mailsbuddy._errors import Closed, InvalidArgument, IoError
+from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, LogSink, TlsReport, Tracing
+from mailsbuddy._errors import Closed, InvalidArgument
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
 from mailsbuddy._message import AddressLike, MessageLike, envelope_of, to_wire
-from mailsbuddy._options import Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, as_options, without_none
+from mailsbuddy._options import (
+    Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, TlsOverride, TlsReporting, as_options, campaign_options, message_options,
+    without_none)
+from mailsbuddy._queue import QueueVerbs
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
+from mailsbuddy._suppressions import SuppressionVerbs
+from mailsbuddy._zones import zone_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 OnEvents = Callable[[list[Event]], object]
 OnDecisions = Callable[[list[Decision]], object]
 OnError = Callable[[BaseException], object]
-Reason = Literal["manual", "unsubscribe", "complaint", "hard_bounce", "soft_bounces"]
 Command = Literal["pin", "unpin", "pause", "resume", "skip_day", "repeat_day"]
 
 _open: weakref.WeakSet[_core.engine.Engine] = weakref.WeakSet()  # A stream keeps one whose Engine is gone.
@@ -53,14 +55,6 @@ class ImportReport:
     refused: int  #: Bad addresses, duplicates, defects.
     domains: int
     bad_rows: list[BadRow] = dataclasses.field(repr=False)  #: The first 10,000 of the refused.
-
-
-@dataclasses.dataclass(frozen=True)
-class Suppressed:
-    """Why and since when an address must not be mailed."""
-
-    reason: str
-    since: datetime.datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +108,7 @@ class CampaignHandle:
         return f"<mailsbuddy.CampaignHandle {self.id}>"
 
 
-class Engine:
+class Engine(QueueVerbs, SuppressionVerbs):
     """An open engine. Use it in a ``with`` block: at its end the engine stops at once, and with a ``spool_dir`` what is not
     delivered waits there for the next one.
 
@@ -134,16 +128,25 @@ class Engine:
         spool_dir: str | os.PathLike[str] | None = None,
         durability: Literal["power_loss", "process_crash"] | None = None,
         spool_reserve_bytes: int | None = None,
+        spool_cache_bytes: int | None = None,
+        suppression_key: bytes | None = None,
+        deliver: bool | None = None,
         max_age: Seconds | None = None,
         first_retry: Seconds | None = None,
+        attempts_max: int | None = None,
         max_message_bytes: int | None = None,
         tls: Tls | None = None,
         dane: bool | None = None,
         mta_sts: bool | None = None,
         tls_ca: str | None = None,
+        tls_overrides: Mapping[str, Tls | TlsOverride] | None = None,
         tls_reports: bool | None = None,
+        tls_reporting: TlsReporting | None = None,
         timeouts: Mapping[str, Seconds] | None = None,
         connections_max: int | None = None,
+        due_rows_max: int | None = None,
+        outbox_events_max: int | None = None,
+        memory_max_bytes: int | None = None,
         port: int | None = None,
         relays: Mapping[str, str] | None = None,
         allowed_targets: Sequence[str] | None = None,
@@ -170,6 +173,8 @@ class Engine:
 
         ``spool_dir``: a directory that keeps what was accepted; None: in memory. ``relays``: {"*": "smtp://..."}. ``limits``:
         lines as in docs/limits.md, beside the shipped ones. ``zone``: "Europe/Berlin", where days of warm-up begin.
+        ``tls_overrides``: {"example.net": "verified", ".inner.example": "none"}, before what domains publish. ``deliver``: False:
+        to look at a spool and to command it while nothing is sent; ``egress`` may then be empty.
         ``on_events``: as by subscribe(), and also for what the engine before did not hand over.
         """
         given = without_none({
@@ -178,7 +183,8 @@ class Engine:
             "port": port, "refuse_loops": refuse_loops, "limits": limits, "adaptive": adaptive,
             "soft_bounces": soft_bounces, "report_age": report_age, "verp_key": verp_key, "workers": workers,
             "cpu_threads": cpu_threads, "seed": seed, "log": log, "allowed_targets": allowed_targets, "own_names": own_names,
-            "own_addresses": own_addresses, "dns": dns,
+            "own_addresses": own_addresses, "dns": dns, "deliver": deliver, "attempts_max": attempts_max,
+            "due_rows_max": due_rows_max, "outbox_events_max": outbox_events_max, "memory_max_bytes": memory_max_bytes,
         })
         given["egress"] = [as_options(each) for each in egress]
         if timeouts is not None:
@@ -188,10 +194,16 @@ class Engine:
         if pools is not None:
             given["pools"] = {name: as_options(each) for name, each in pools.items()}
         if zone is not None:
-            given["zone"] = _zone_file(zone)
+            given["zone"] = zone_file(zone)
+        given["find_zone"] = zone_file
+        if tls_overrides is not None:
+            given["tls_overrides"] = {name: as_options(TlsOverride(each) if isinstance(each, str) else each)
+                                      for name, each in tls_overrides.items()}
+        if tls_reporting is not None:
+            given["tls_reporting"] = as_options(tls_reporting)
         spool = without_none({
             "spool_dir": None if spool_dir is None else os.fspath(spool_dir), "durability": durability,
-            "spool_reserve_bytes": spool_reserve_bytes,
+            "spool_reserve_bytes": spool_reserve_bytes, "spool_cache_bytes": spool_cache_bytes, "suppression_key": suppression_key,
         })
         if _exiting:
             raise Closed("the interpreter is ending: no engine can be opened any more")
@@ -222,7 +234,7 @@ class Engine:
             message = Message(envelope.sender, envelope.recipients, envelope.data)
         elif sender is not None or recipients is not None:
             raise InvalidArgument("sender, recipients: a Message has its own")
-        return self._native.submit(as_options(message))
+        return self._native.submit(message_options(message))
 
     def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> CampaignHandle:
         """Reads all rows, then starts: durable on return, if the spool is. Bad rows are named in the handle's report, and the
@@ -231,8 +243,7 @@ class Engine:
         ``rows``: the path of a CSV file, a pandas or Polars frame, an Arrow table or reader, or any iterable of mappings, of
         which the first names the fields. ``address_column``: empty: "email", or another of the usual names.
         """
-        given = as_options(campaign)
-        given["content"] = campaign.content._native
+        given = campaign_options(campaign)
         queue = self._native.open_queue(campaign.id, False)
         try:
             if isinstance(rows, (str, os.PathLike)):
@@ -274,15 +285,6 @@ class Engine:
         """Frees what a settled campaign takes. Raises Unavailable for others."""
         self._native.forget(campaign)
 
-    def suppress(self, account: str, address: str | Address, reason: Reason = "manual") -> None:
-        """After the return no transaction for the address begins."""
-        self._native.suppress(account, address, reason)
-
-    def suppressed(self, account: str, address: str | Address) -> Suppressed | None:
-        """None: it is not."""
-        found = self._native.suppressed(account, address)
-        return None if found is None else Suppressed(*found)
-
     def inbound(self, message: MessageLike, *, recipient: str = "", trust_unsigned: bool = False,
                 account: str = "") -> InboundReport:
         """Takes a message that came back: bounce, complaint, auto-reply, unsubscribe. ``recipient``: RCPT TO."""
@@ -307,6 +309,11 @@ class Engine:
     def resume_domain(self, sender_domain: str, provider: str) -> None:
         """Ends a pause of a sending domain at a provider."""
         self._native.resume_domain(sender_domain, provider)
+
+    def take_tls_reports(self) -> list[TlsReport]:
+        """TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. Takes ``tls_reports=True``;
+        with ``tls_reporting`` there are none, for the engine sends them."""
+        return self._native.take_tls_reports()
 
     def paces(self) -> list[Explanation]:
         """Every egress IP at every provider that mail is sent to."""
@@ -351,14 +358,3 @@ def _release(native: _core.engine.Engine, queues: list[_core.engine.EventQueue])
     """Of a campaign whose handle is gone and whose events nobody asked for."""
     for queue in queues:
         native.close_queue(queue)
-
-
-def _zone_file(name: str) -> bytes:
-    path = os.path.normpath(os.path.join("/usr/share/zoneinfo", name))
-    try:
-        if not path.startswith("/usr/share/zoneinfo/"):
-            raise FileNotFoundError(2, "No such time zone")
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise IoError(f"zone: {name}: {error.strerror}") from error

@@ -7,6 +7,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mailsbuddy._zones import zone_file
+
 if TYPE_CHECKING:
     from mailsbuddy._template import Template
 
@@ -44,6 +46,45 @@ class PoolOptions:
 
 
 @dataclasses.dataclass
+class TlsOverride:
+    """An operator's word on one domain: neither DANE nor MTA-STS is looked at then."""
+
+    policy: Tls
+    names: Sequence[str] = ()  #: With "verified": the certificate's must be one of these. Empty: the MX host's.
+
+
+@dataclasses.dataclass
+class TlsReporting:
+    """Daily TLS reports (RFC 8460) that the engine sends by itself: see docs/tls.md."""
+
+    organization: str  #: "Brand Inc."
+    contact: str = dataclasses.field(repr=False)  #: "tlsrpt@brand.example"
+    domain: str  #: Who reports: "brand.example".
+    sender: str = dataclasses.field(repr=False)  #: Of the mail; its domain must sign it.
+    account: str = ""
+    pool: str = "default"
+
+
+@dataclasses.dataclass
+class Schedule:
+    """When a campaign's mail goes out. What waits for its time is in the spool."""
+
+    start_at: datetime.datetime | None = None  #: Aware. Not earlier; max_age counts from then.
+    not_after: datetime.datetime | None = None  #: Aware. What is left then expires.
+    windows: str = ""  #: "mon-fri 09:00-17:30, sat 10:00-12:00"; empty: at any time.
+    zone: str = ""  #: Of the windows' clock: "Europe/Berlin". Empty: UTC.
+    zone_field: str = ""  #: The recipient's clock instead: a column with "+02:00" or a zone's name; where it is empty: ``zone``.
+
+
+@dataclasses.dataclass
+class RecipientReport:
+    """What a recipient's server is asked to report to the return path (RFC 3461), where it offers DSN."""
+
+    notify: Sequence[Literal["never", "success", "failure", "delay"]] = ()  #: Empty: not said.
+    orcpt: str = dataclasses.field(default="", repr=False)  #: "rfc822;ann@example.net"
+
+
+@dataclasses.dataclass
 class Campaign:
     """One template for many rows. Its ``id`` is the caller's: started again, an interrupted import goes on.
 
@@ -64,6 +105,8 @@ class Campaign:
     unsubscribe_mailto: str = dataclasses.field(default="", repr=False)
     feedback_id: str = ""
     address_field: str = ""  #: The name under which templates read the address; empty: its column's.
+    attempts_max: int = 0  #: Of a recipient, who then expires; 0: the engine's.
+    schedule: Schedule | None = None
 
 
 @dataclasses.dataclass
@@ -82,12 +125,29 @@ class Message:
     require_tls: bool = False  #: REQUIRETLS (RFC 8689).
     ret: Literal["", "full", "headers"] = ""  #: RFC 3461 4.3.
     envid: str = ""  #: RFC 3461 4.4.
+    attempts_max: int = 0  #: Of a recipient, who then expires; 0: the engine's.
+    reports: Sequence[RecipientReport] = ()  #: One a recipient, or none.
 
 
 def as_options(given: Any) -> dict[str, Any]:
     """A dataclass as a dict for the native half, without what is None."""
     pairs = ((field.name, getattr(given, field.name)) for field in dataclasses.fields(given))
     return {name: value for name, value in pairs if value is not None}
+
+
+def campaign_options(campaign: Campaign) -> dict[str, Any]:
+    given = as_options(campaign)
+    given["content"] = campaign.content._native
+    if campaign.schedule is not None:
+        given["schedule"] = as_options(campaign.schedule)
+        zone = given["schedule"].pop("zone")
+        if zone:
+            given["schedule"]["zone"] = zone_file(zone)
+    return given
+
+
+def message_options(message: Message) -> dict[str, Any]:
+    return {**as_options(message), "reports": [as_options(each) for each in message.reports]}
 
 
 def without_none(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The engine for asyncio: what waits is awaited, and the event loop, uvloop's too, goes on meanwhile.
+"""The engine for asyncio: what waits is awaited, and the event loop, uvloop's too, goes on meanwhile::
 
     async with await mailsbuddy.aio.Engine.open(egress=[...]) as engine:
         campaign = await engine.start(mailsbuddy.Campaign(...), rows)

@@ -167,20 +167,6 @@ warming::Command to_command(const std::string& word) {
   raise(ErrorCode::kInvalidArgument, fmt::format("command: \"{}\" is none of pin, unpin, pause, resume, skip_day, repeat_day", word));
 }
 
-SuppressionReason to_reason(const std::string& word) {
-  using enum SuppressionReason;
-  for (const SuppressionReason each : {kManual, kUnsubscribe, kComplaint, kHardBounce, kSoftBounces}) {
-    if (to_string(each) == word) return each;
-  }
-  raise(ErrorCode::kInvalidArgument,
-        fmt::format("reason: \"{}\" is none of manual, unsubscribe, complaint, hard_bounce, soft_bounces", word));
-}
-
-Address to_address(const py::object& given) {
-  if (py::isinstance<Address>(given)) return given.cast<Address>();
-  return value_or_raise(Address::parse(to_bytes(given, "address")));
-}
-
 template <class Class>
 void bind_control(Class& engine) {
   engine
@@ -230,21 +216,8 @@ void bind_control(Class& engine) {
 }
 
 template <class Class>
-void bind_suppression(Class& engine) {
+void bind_inbound(Class& engine) {
   engine
-      .def("suppress", [](EngineHandle& self, const std::string& account, py::object address, const std::string& reason) {
-        const Address who = to_address(address);
-        const auto why = to_reason(reason);
-        Use use(self);
-        value_or_raise(without_gil([&] { return use->suppress(account, who, why); }));
-      }, py::arg("account"), py::arg("address"), py::arg("reason"))
-      .def("suppressed", [](EngineHandle& self, const std::string& account, py::object address) -> py::object {
-        const Address who = to_address(address);
-        Use use(self);
-        const auto found = without_gil([&] { return use->suppressed(account, who); });
-        if (!found) return py::none();
-        return py::make_tuple(to_str(to_string(found->reason)), to_datetime(found->since));
-      }, py::arg("account"), py::arg("address"))
       .def("inbound", [](EngineHandle& self, py::object message, const std::string& recipient, bool trust_unsigned, const std::string& account) {
         const std::string bytes = to_bytes(message, "message");
         Use use(self);
@@ -318,10 +291,11 @@ void bind_engine(py::module_& core) {
       .def("close", &EngineHandle::close)
       .def("closed", &EngineHandle::closed_or_foreign);
   bind_control(engine);
-  bind_suppression(engine);
+  bind_inbound(engine);
   bind_pace(engine);
   bind_reporting(engine);
   module.def("join_reapers", [] { without_gil(&join_reapers); });
+  bind_queue(core);
   bind_events(core);
 }
 

@@ -106,6 +106,19 @@ void bind_explanation(py::module_& engine) {
       .def_readonly("used", &Explanation::used)
       .def_readonly("used_this_hour", &Explanation::used_this_hour)
       .def_readonly("rate", &Explanation::rate)
+      .def_readonly("rate_percent", &Explanation::rate_percent)
+      .def_property_readonly("to_advance", [](const Explanation& self) {
+        py::list list;
+        for (const auto& each : self.to_advance) {
+          list.append(py::make_tuple(to_str(each.name), each.have, each.need, each.share, each.at_least, each.met));
+        }
+        return list;
+      })
+      .def_property_readonly("settings", [](const Explanation& self) {
+        py::list list;
+        for (const auto& each : self.settings) list.append(py::make_tuple(to_str(each.setting), to_str(each.value), to_str(each.where)));
+        return list;
+      })
       .def_readonly("connections", &Explanation::connections)
       .def_readonly("connections_max", &Explanation::connections_max)
       .def_property_readonly("next", [](const Explanation& self) { return to_datetime(self.next); })
@@ -196,7 +209,7 @@ void bind_trace(py::module_& engine) {
       .def("dropped", &Tracing::dropped);
 }
 
-void bind_queue(py::module_& engine) {
+void bind_event_queue(py::module_& engine) {
   py::class_<EventQueue, std::shared_ptr<EventQueue>>(engine, "EventQueue", "Events on their way to an iterator.")
       .def(
           "take",
@@ -224,7 +237,7 @@ void bind_events(py::module_& core) {
   bind_import_report(engine);
   bind_inbound(engine);
   bind_trace(engine);
-  bind_queue(engine);
+  bind_event_queue(engine);
 }
 
 }  // namespace mailsbuddy::python

@@ -38,6 +38,15 @@ constexpr Word<spool::Durability> kDurabilities[] = {{"power_loss", spool::Durab
 constexpr Word<smtp::TraceBodies> kTraceBodies[] = {
     {"none", smtp::TraceBodies::kNone}, {"headers", smtp::TraceBodies::kHeaders}, {"full", smtp::TraceBodies::kFull}};
 
+constexpr std::uint32_t bit(spool::State state) { return 1U << static_cast<unsigned>(state); }
+constexpr Word<std::uint32_t> kStates[] = {
+    {"queued", bit(spool::State::kQueued)},         {"claimed", bit(spool::State::kClaimed)},
+    {"deferred", bit(spool::State::kDeferred)},     {"held", bit(spool::State::kHeld)},
+    {"delivered", bit(spool::State::kDelivered)},   {"bounced", bit(spool::State::kBounced)},
+    {"suppressed", bit(spool::State::kSuppressed)}, {"expired", bit(spool::State::kExpired)},
+    {"cancelled", bit(spool::State::kCancelled)},   {"failed", bit(spool::State::kFailed)}};
+static_assert(std::size(kStates) == spool::kStateCount);
+
 // A dict, read field by field.
 class Reader {
  public:
@@ -84,17 +93,15 @@ class Reader {
   }
   template <class E, std::size_t N>
   void word(const char* name, const Word<E> (&words)[N], E& out) {
+    field(name, [&](const py::object& value) { out = named(value, words); });
+  }
+  // Words in a list, whose bits are joined.
+  template <class Bits, std::size_t N>
+  void words(const char* name, const Word<Bits> (&words)[N], Bits& out) {
     field(name, [&](const py::object& value) {
-      const auto text = value.cast<std::string>();
-      std::string there;
-      for (const auto& each : words) {
-        if (each.name == text) {
-          out = each.value;
-          return;
-        }
-        if (!each.name.empty()) there += fmt::format("{}\"{}\"", there.empty() ? "" : ", ", each.name);
-      }
-      wrong(fmt::format("\"{}\" is none of {}", text, there));
+      if (PyUnicode_Check(value.ptr())) wrong("a list of str is needed");
+      out = 0;
+      for (const py::handle each : value) out = static_cast<Bits>(out | named(each, words));
     });
   }
   // A list, of which each goes through `make`, which gives a Result.
@@ -117,6 +124,17 @@ class Reader {
   }
 
  private:
+  template <class E, std::size_t N>
+  E named(py::handle value, const Word<E> (&words)[N]) {
+    const auto text = value.cast<std::string>();
+    std::string there;
+    for (const auto& each : words) {
+      if (each.name == text) return each.value;
+      if (!each.name.empty()) there += fmt::format("{}\"{}\"", there.empty() ? "" : ", ", each.name);
+    }
+    wrong(fmt::format("\"{}\" is none of {}", text, there));
+  }
+
   const py::dict& dict_;
   std::string_view of_;
   std::string name_;
@@ -145,6 +163,28 @@ EgressIp to_egress(py::handle given) {
   return ip;
 }
 
+// (name, what its TZif file holds), of mailsbuddy/_zones.py.
+Result<Zone> to_zone(py::handle given) {
+  const auto pair = given.cast<py::tuple>();
+  return Zone::read(to_bytes(pair[1], "zone"), to_bytes(pair[0], "zone"));
+}
+
+// Its threads have no GIL, and may be the last to let go of it.
+std::function<Result<Zone>(std::string_view)> to_zone_finder(py::object find) {
+  auto shared = std::shared_ptr<py::object>(new py::object(std::move(find)), [](py::object* last) {
+    const py::gil_scoped_acquire gil;
+    delete last;
+  });
+  return [shared](std::string_view name) -> Result<Zone> {
+    const py::gil_scoped_acquire gil;
+    try {
+      return to_zone((*shared)(to_str(name)));
+    } catch (py::error_already_set& error) {
+      return Error{ErrorCode::kNotFound, py::str(error.value().attr("detail")).cast<std::string>()};
+    }
+  };
+}
+
 PoolOptions to_pool(const py::dict& given) {
   PoolOptions pool;
   Reader read(given, "pools: ");
@@ -171,10 +211,37 @@ void read_timeouts(Reader& outer, smtp::Timeouts& timeouts) {
   });
 }
 
+smtp::TlsOverride to_override(const py::dict& given) {
+  smtp::TlsOverride made;
+  Reader read(given, "tls_overrides: ");
+  read.word("policy", kTlsPolicies, made.policy);
+  read("names", made.names);
+  read.finish();
+  return made;
+}
+
+TlsReportingOptions to_tls_reporting(const py::dict& given) {
+  TlsReportingOptions made{};
+  Reader read(given, "tls_reporting: ");
+  read("organization", made.reporter.organization);
+  read("contact", made.reporter.contact);
+  read("domain", made.reporter.domain);
+  read.field("sender", [&](const py::object& value) { made.from = read.good(Address::parse(to_bytes(value, "tls_reporting: sender"))); });
+  read("account", made.account);
+  read("pool", made.pool);
+  read.finish();
+  return made;
+}
+
 void read_way(Reader& read, EngineOptions& options) {
   read.word("tls", kTlsPolicies, options.tls);
   read("dane", options.tls_policies.dane);
   read("mta_sts", options.tls_policies.mta_sts);
+  read.field("tls_overrides", [&](const py::object& value) {
+    for (const auto& [domain, word] : value.cast<py::dict>()) {
+      options.tls_policies.overrides[domain.cast<std::string>()] = to_override(word.cast<py::dict>());
+    }
+  });
   read("connections_max", options.connections_max);
   read("port", options.port);
   read("allowed_targets", options.allowed_targets);
@@ -200,7 +267,8 @@ void read_runtime(Reader& read, net::RuntimeOptions& runtime) {
 
 void read_warming(Reader& read, EngineOptions& options) {
   read("adaptive", options.adaptive);
-  read.field("zone", [&](const py::object& value) { options.zone = read.good(Zone::read(to_bytes(value, "zone"), "zone")); });
+  read.field("zone", [&](const py::object& value) { options.zone = read.good(to_zone(value)); });
+  read.field("find_zone", [&](const py::object& value) { options.find_zone = to_zone_finder(value); });
   read.field("limits", [&](const py::object& value) {
     auto settings = std::make_shared<warming::Settings>(warming::Settings::shipped());
     const auto added = settings->add(value.cast<std::string>(), "limits");
@@ -212,11 +280,14 @@ void read_warming(Reader& read, EngineOptions& options) {
   });
 }
 
+constexpr Word<std::uint8_t> kNotifies[] = {{"never", smtp::kNotifyNever}, {"success", smtp::kNotifySuccess},
+                                            {"failure", smtp::kNotifyFailure}, {"delay", smtp::kNotifyDelay}};
+
 Result<RecipientReport> to_report(py::handle given) {
   const auto dict = given.cast<py::dict>();
   RecipientReport report;
   Reader read(dict, "reports: ");
-  read("notify", report.notify);
+  read.words("notify", kNotifies, report.notify);
   read("orcpt", report.orcpt);
   read.finish();
   return report;
@@ -234,7 +305,13 @@ EngineOptions to_engine_options(const py::dict& given) {
   read("max_message_bytes", options.max_message_bytes);
   read("report_age", options.report_age);
   read("verp_key", options.verp_key);
+  read("attempts_max", options.attempts_max);
   read("tls_reports", options.tls_reports);
+  read.field("tls_reporting", [&](const py::object& value) { options.tls_reporting = to_tls_reporting(value.cast<py::dict>()); });
+  read("deliver", options.deliver);
+  read("due_rows_max", options.due_rows_max);
+  read("outbox_events_max", options.outbox_events_max);
+  read("memory_max_bytes", options.memory_max_bytes);
   read("soft_bounces", options.suppression.soft_bounces);
   read.field("log", [&](const py::object& value) { options.log = value.cast<std::shared_ptr<LogSink>>(); });
   read_way(read, options);
@@ -250,9 +327,30 @@ spool::RocksSpoolOptions to_spool_options(const py::dict& given) {
   read("spool_dir", options.directory);
   read.word("durability", kDurabilities, options.durability);
   read("spool_reserve_bytes", options.reserve_bytes);
+  read("spool_cache_bytes", options.cache_bytes);
+  read("suppression_key", options.suppression_key);
   read.finish();
   return options;
 }
+
+namespace {
+
+Schedule to_schedule(const py::dict& given) {
+  Schedule schedule;
+  Reader read(given, "schedule: ");
+  read.field("start_at", [&](const py::object& value) { schedule.start_at = to_time_point(value, "schedule: start_at"); });
+  read.field("not_after", [&](const py::object& value) { schedule.not_after = to_time_point(value, "schedule: not_after"); });
+  read.field("windows", [&](const py::object& value) {
+    const auto text = to_bytes(value, "schedule: windows");
+    if (!text.empty()) schedule.windows = read.good(Schedule::parse_windows(text));
+  });
+  read.field("zone", [&](const py::object& value) { schedule.zone = read.good(to_zone(value)); });
+  read("zone_field", schedule.zone_field);
+  read.finish();
+  return schedule;
+}
+
+}  // namespace
 
 Campaign to_campaign(const py::dict& given) {
   Campaign campaign{};
@@ -276,6 +374,8 @@ Campaign to_campaign(const py::dict& given) {
   read.word("priority", kPriorities, campaign.priority);
   read.word("on_unknown", kOnUnknown, campaign.on_unknown);
   read("address_field", campaign.address_field);
+  read("attempts_max", campaign.attempts_max);
+  read.field("schedule", [&](const py::object& value) { campaign.schedule = to_schedule(value.cast<py::dict>()); });
   read.finish();
   return campaign;
 }
@@ -293,12 +393,34 @@ Message to_message(const py::dict& given) {
   read.word("on_unknown", kOnUnknown, message.on_unknown);
   read("campaign", message.campaign);
   read.field("not_before", [&](const py::object& value) { message.not_before = to_time_point(value, "message: not_before"); });
+  read("attempts_max", message.attempts_max);
   read("require_tls", message.require_tls);
   read.word("ret", kDsnReturns, message.ret);
   read("envid", message.envid);
   read.list("reports", message.reports, [](py::handle each) { return to_report(each); });
   read.finish();
   return message;
+}
+
+QueueFilter to_queue_filter(const py::object& given) {
+  if (PyUnicode_Check(given.ptr())) {
+    auto parsed = QueueFilter::parse(to_bytes(given, "filter"));
+    if (!parsed) raise(parsed.error().code, fmt::format("filter: {}", parsed.error().detail));
+    return *std::move(parsed);
+  }
+  QueueFilter filter;
+  const auto dict = given.cast<py::dict>();
+  Reader read(dict, "filter: ");
+  read("job", filter.job), read("account", filter.account), read("pool", filter.pool), read("domain", filter.domain);
+  read("address", filter.address), read("provider", filter.provider), read("age_min", filter.age_min);
+  read.words("states", kStates, filter.states);
+  read.finish();
+  return filter;
+}
+
+Address to_address(const py::object& given) {
+  if (py::isinstance<Address>(given)) return given.cast<Address>();
+  return value_or_raise(Address::parse(to_bytes(given, "address")));
 }
 
 TraceFilter to_trace_filter(const py::dict& given) {

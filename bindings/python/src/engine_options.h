@@ -15,6 +15,11 @@ EngineOptions to_engine_options(const pybind11::dict& given);   // Not yet with 
 spool::RocksSpoolOptions to_spool_options(const pybind11::dict& given);
 Campaign to_campaign(const pybind11::dict& given);
 Message to_message(const pybind11::dict& given);
+// Or text, as QueueFilter::parse() takes it.
+QueueFilter to_queue_filter(const pybind11::object& given);
 TraceFilter to_trace_filter(const pybind11::dict& given);
+
+// An Address, or the text of one.
+Address to_address(const pybind11::object& given);
 
 }  // namespace mailsbuddy::python

@@ -14,6 +14,8 @@ RECORDS = [  # Of the zone "example".
     'brand TXT "v=spf1 mx include:spf.brand.example -all"',
     "brand MX 10 mx.brand.example.",
     "mx.brand A 127.0.0.1",
+    "strict MX 10 mx.brand.example.",
+    "named MX 10 mx.brand.example.",
     'spf.brand TXT "v=spf1 ip4:192.0.2.0/24 a:gone.brand.example ~all"',
     '_dmarc.brand TXT "v=DMARC1; p=reject; rua=mailto:dmarc@brand.example"',
     'loop TXT "v=spf1 include:loop.example -all"',
