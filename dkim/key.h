@@ -1,12 +1,15 @@
 // key.h - a private key with everything that signing needs fetched beforehand.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 #include "dkim/openssl.h"
+#include "dkim/rsa_lanes.h"
 #include "mailsbuddy/dkim.h"
 
 namespace mailsbuddy::dkim {
@@ -22,11 +25,14 @@ class SigningContexts {
 
   // The signature of `digest` into `out`; how many octets it has; 0: OpenSSL refused.
   std::size_t sign(EVP_PKEY& pkey, const Sha256& digest, std::span<unsigned char, kSignatureBytesMax> out);
+  // Whether it is one, by an RSA key.
+  bool verifies(EVP_PKEY& pkey, const Sha256& digest, std::span<const unsigned char> signature);
 
  private:
   struct Context {
-    OpenSslPtr<EVP_PKEY_CTX> rsa;    // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 6376 3.3.2).
-    OpenSslPtr<EVP_MD_CTX> ed25519;  // PureEdDSA (RFC 8463 3).
+    OpenSslPtr<EVP_PKEY_CTX> rsa;         // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 6376 3.3.2).
+    OpenSslPtr<EVP_PKEY_CTX> rsa_verify;  // Made when it is first needed.
+    OpenSslPtr<EVP_MD_CTX> ed25519;       // PureEdDSA (RFC 8463 3).
   };
   Context take(EVP_PKEY& pkey);
   void give_back(Context context);
@@ -39,9 +45,10 @@ class SigningContexts {
 // Threads: any; signing is all that is done with it.
 struct PrivateKey::Key {
   Key(OpenSslPtr<EVP_PKEY> given, Algorithm type, int size)
-      : pkey(std::move(given)), algorithm(type), bits(size), contexts(type) {}
+      : pkey(std::move(given)), lanes(RsaLanesKey::make(*pkey)), algorithm(type), bits(size), contexts(type) {}
 
   OpenSslPtr<EVP_PKEY> pkey;
+  std::unique_ptr<const RsaLanesKey> lanes;  // Null: OpenSSL alone signs with it.
   Algorithm algorithm;
   int bits;
   mutable SigningContexts contexts;
@@ -51,5 +58,15 @@ struct PrivateKey::Key {
   std::size_t sign(const Sha256& digest, std::span<unsigned char, kSignatureBytesMax> out) const;
   std::string public_key() const;  // As p= has it.
 };
+
+struct DigestToSign {
+  const PrivateKey::Key* key = nullptr;
+  Sha256 digest{};
+  std::array<unsigned char, kSignatureBytesMax> signature;
+  std::size_t size = 0;  // Of the signature; 0: OpenSSL refused.
+};
+
+// Signs all of them, several at once where that takes less time than one after the other (rsa_lanes.h).
+void sign_digests(std::span<DigestToSign> digests);
 
 }  // namespace mailsbuddy::dkim

@@ -41,7 +41,14 @@ class Digits {
   std::size_t size_;
 };
 
-// What a thread works with while it signs one message, kept for its next: a message takes nothing from the heap unless
+// A field on its way: up to "b=", or all of it if libopendkim made it.
+struct Unsigned {
+  SignTask* task = nullptr;
+  std::string field;
+  bool complete = false;
+};
+
+// What a thread works with while it signs messages, kept for its next: a message takes nothing from the heap unless
 // it is larger than all before. Of the thread and not of the signer: an engine has few threads and may have many
 // thousand signers. Nothing in it is secret.
 struct Workspace {
@@ -52,6 +59,17 @@ struct Workspace {
   std::vector<std::string_view> names;  // The names that go with them.
   std::string text;                     // Base 64 and quoted text on their way.
   std::vector<BodyHash> bodies;
+  std::vector<Unsigned> fields;         // Those before `fields_used` are of this batch, the rest is kept for its memory.
+  std::size_t fields_used = 0;
+  std::string unsigned_field;           // The one of sign_header().
+  std::vector<DigestToSign> digests;    // Of those that are not complete, in their order.
+
+  Unsigned& add_field() {
+    if (fields_used == fields.size()) fields.emplace_back();
+    Unsigned& added = fields[fields_used++];
+    added.field.clear();
+    return added;
+  }
 
   static Workspace& of_this_thread() {
     thread_local Workspace workspace;
@@ -64,28 +82,15 @@ class Signing {
  public:
   Signing(const Signer::Identity& identity, Workspace& work) : identity_(identity), work_(work) {}
 
-  Result<void> append_field(const BodyHash& body, TimePoint now, std::string& out) {
+  // The field up to "b=" into `field`, which is empty. False: OpenSSL refused.
+  bool begin(const BodyHash& body, TimePoint now, std::string& field, Sha256& digest) {
     select();
-    const std::size_t start = out.size();
-    append_unsigned(body, now, out);
-    const SignOptions& options = identity_.options;
-    const std::string_view field = std::string_view(out).substr(start);
-    append_canonical_header(work_.canonical, options.header,
-                            {.name = kName, .value = field.substr(kName.size() + 1), .whole = field});
+    append_unsigned(body, now, field);
+    append_canonical_header(work_.canonical, identity_.options.header,
+                            {.name = kName, .value = std::string_view(field).substr(kName.size() + 1), .whole = field});
     work_.hash.begin();
     work_.hash.update(work_.canonical);
-    Sha256 digest;
-    std::array<unsigned char, kSignatureBytesMax> signature;
-    const std::size_t size = work_.hash.finish(digest) ? identity_.key->sign(digest, signature) : 0;
-    if (size == 0) {
-      out.resize(start);
-      return openssl_refused();
-    }
-    work_.text.clear();
-    append_base64(work_.text, {reinterpret_cast<const char*>(signature.data()), size});
-    Folder(out, start).stretch(work_.text);
-    out += "\r\n";
-    return {};
+    return work_.hash.finish(digest);
   }
 
  private:
@@ -162,6 +167,15 @@ class Signing {
   Workspace& work_;
 };
 
+void append_signed(std::string_view field, std::span<const unsigned char> signature, Workspace& work, std::string& out) {
+  const std::size_t start = out.size();
+  out += field;
+  work.text.clear();
+  append_base64(work.text, {reinterpret_cast<const char*>(signature.data()), signature.size()});
+  Folder(out, start).stretch(work.text);
+  out += "\r\n";
+}
+
 Result<void> check_from(const std::vector<Field>& fields) {
   const auto is_from = [](const Field& field) { return ascii::iequals(field.name, "From"); };
   const auto froms = std::ranges::count_if(fields, is_from);
@@ -169,39 +183,102 @@ Result<void> check_from(const std::vector<Field>& fields) {
   return {};
 }
 
+// One task's fields up to their signatures.
+class Beginning {
+ public:
+  Beginning(SignTask& task, TimePoint now, Workspace& work) : task_(task), now_(now), work_(work) { work.bodies.clear(); }
+
+  Result<void> add(const Signer::Identity& identity) {
+    if (identity.opendkim) {
+      Unsigned& whole = work_.add_field();
+      whole.task = &task_;
+      whole.complete = true;
+      return identity.opendkim->sign(task_.message, now_, whole.field);
+    }
+    auto body = hash_body(identity.options);
+    if (!body) return std::move(body).error();
+    Unsigned& begun = work_.add_field();
+    begun.task = &task_;
+    begun.complete = false;
+    DigestToSign& digest = work_.digests.emplace_back();
+    digest.key = identity.key.get();
+    if (!Signing(identity, work_).begin(**body, now_, begun.field, digest.digest)) return openssl_refused();
+    return {};
+  }
+
+ private:
+  // Once for each canonicalisation.
+  Result<const BodyHash*> hash_body(const SignOptions& options) {
+    if (!cut_) {
+      if (auto done = cut_message(task_.message, work_.cut); !done) return std::move(done).error();
+      if (auto good = check_from(work_.cut.fields); !good) return std::move(good).error();
+      cut_ = true;
+    }
+    const auto same = std::ranges::find_if(work_.bodies, [&](const BodyHash& done) {
+      return done.form == options.body && !done.length && !options.body_length;
+    });
+    if (same != work_.bodies.end()) return &*same;
+    auto hashed = dkim::hash_body(work_.cut.body, options.body, options.body_length, work_.hash);
+    if (!hashed) return std::move(hashed).error();
+    return &work_.bodies.emplace_back(*hashed);
+  }
+
+  SignTask& task_;
+  const TimePoint now_;
+  Workspace& work_;
+  bool cut_ = false;
+};
+
+// A task that fails leaves its `out` as it was.
+void finish(Workspace& work) {
+  std::size_t next = 0, start = 0;
+  const SignTask* of = nullptr;
+  for (const Unsigned& each : std::span(work.fields).first(work.fields_used)) {
+    SignTask& task = *each.task;
+    if (of != &task) {
+      of = &task;
+      start = task.out->size();
+    }
+    const DigestToSign* const digest = each.complete ? nullptr : &work.digests[next++];
+    if (!task.result) continue;
+    if (digest == nullptr) {
+      *task.out += each.field;
+    } else if (digest->size > 0) {
+      append_signed(each.field, std::span(digest->signature).first(digest->size), work, *task.out);
+    } else {
+      task.out->resize(start);
+      task.result = openssl_refused();
+    }
+  }
+}
+
 }  // namespace
+
+void sign_batch(std::span<SignTask> tasks, TimePoint now) {
+  Workspace& work = Workspace::of_this_thread();
+  work.fields_used = 0;
+  work.digests.clear();
+  for (SignTask& task : tasks) {
+    const std::size_t fields = work.fields_used, digests = work.digests.size();
+    Beginning beginning(task, now, work);
+    task.result = {};
+    for (const Signer* signer : task.signers) {
+      task.result = beginning.add(*signer->identity_);
+      if (task.result) continue;
+      work.fields_used = fields;
+      work.digests.resize(digests);
+      break;
+    }
+  }
+  sign_digests(work.digests);
+  finish(work);
+}
 
 Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,
                       std::string& out) {
-  Workspace& work = Workspace::of_this_thread();
-  const std::size_t start = out.size();
-  bool cut = false;
-  work.bodies.clear();
-  const auto sign = [&](const Signer::Identity& identity) -> Result<void> {
-    if (identity.opendkim) return identity.opendkim->sign(message, now, out);
-    if (!cut) {
-      if (auto done = cut_message(message, work.cut); !done) return done;
-      if (auto good = check_from(work.cut.fields); !good) return good;
-      cut = true;
-    }
-    const SignOptions& options = identity.options;
-    auto body = std::ranges::find_if(work.bodies, [&](const BodyHash& done) {
-      return done.form == options.body && !done.length && !options.body_length;
-    });
-    if (body == work.bodies.end()) {
-      auto hashed = hash_body(work.cut.body, options.body, options.body_length, work.hash);
-      if (!hashed) return std::move(hashed).error();
-      body = work.bodies.insert(work.bodies.end(), *hashed);
-    }
-    return Signing(identity, work).append_field(*body, now, out);
-  };
-  for (const Signer* signer : signers) {
-    if (auto done = sign(*signer->identity_); !done) {
-      out.resize(start);
-      return done;
-    }
-  }
-  return {};
+  SignTask task{.signers = signers, .message = message, .out = &out};
+  sign_batch({&task, 1}, now);
+  return std::move(task.result);
 }
 
 Result<void> Signer::sign(std::string_view message, TimePoint now, std::string& out) const {
@@ -228,7 +305,14 @@ Result<void> Signer::sign_header(std::string_view header, const BodyHash& body, 
   Workspace& work = Workspace::of_this_thread();
   if (auto done = cut_message(header, work.cut); !done) return done;
   if (auto good = check_from(work.cut.fields); !good) return good;
-  return Signing(*identity_, work).append_field(body, now, out);
+  DigestToSign digest;
+  digest.key = identity_->key.get();
+  work.unsigned_field.clear();
+  if (!Signing(*identity_, work).begin(body, now, work.unsigned_field, digest.digest)) return openssl_refused();
+  sign_digests({&digest, 1});
+  if (digest.size == 0) return openssl_refused();
+  append_signed(work.unsigned_field, std::span(digest.signature).first(digest.size), work, out);
+  return {};
 }
 
 }  // namespace mailsbuddy::dkim

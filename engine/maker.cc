@@ -50,15 +50,22 @@ Result<void> Maker::check_signers(std::string_view from_domain, TimePoint now) c
   return {};
 }
 
-// Never unsigned for want of a key: a ring that was swapped in may no longer have one for a campaign that has begun.
-Result<void> Maker::sign(std::string_view from_domain, std::string_view message, TimePoint now,
-                         std::string& out) const {
-  const auto ring = keys();
-  if (ring == nullptr) return {};
-  auto signers = signers_for(*ring, from_domain, now);
-  if (!signers) return std::move(signers).error();
-  return dkim::sign_all(signers->view(), message, now, out);
+namespace {
+
+Outcome failure(Cause cause, std::string detail) {
+  return {.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = std::move(detail)};
 }
+
+}  // namespace
+
+// A message before it is signed: `octets` are of one of those above it.
+struct Maker::Draft {
+  std::string rendered;
+  std::shared_ptr<const std::string> data;
+  std::string seven_bit;
+  std::string_view octets;
+  dkim::Signers signers;
+};
 
 // Writes a campaign's message for one row.
 Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& message) const {
@@ -84,46 +91,76 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
   return job.content.render({.names = names, .values = values}, leading_headers(prepared, now), message);
 }
 
-void Maker::make(Prepared& prepared, TimePoint now) const {
+// The octets to sign, or why there are none.
+void Maker::write(Prepared& prepared, TimePoint now, Draft& draft) const {
   const Job& job = *prepared.job;
-  const auto fail = [&prepared](Cause cause, std::string detail) {
-    prepared.failure = Outcome{.stage = Stage::kMake, .cause = cause, .reply = {}, .detail = std::move(detail)};
-  };
-  std::string rendered;
-  std::shared_ptr<const std::string> data;
   if (job.campaign) {
-    if (auto made = render(prepared, now, rendered); !made) return fail(Cause::kRenderFailed, made.error().detail);
+    if (auto made = render(prepared, now, draft.rendered); !made) {
+      prepared.failure = failure(Cause::kRenderFailed, made.error().detail);
+      return;
+    }
+    draft.octets = draft.rendered;
   } else {
-    data = job.data.get();
-    if (data == nullptr) data = load_(job);
-    if (data == nullptr) {
+    draft.data = job.data.get();
+    if (draft.data == nullptr) draft.data = load_(job);
+    if (draft.data == nullptr) {
       prepared.unread = true;
       return;
     }
     prepared.mail_from = job.sender;
     each_recipient(prepared, [](Prepared& each) { each.dsn = unpack_report(each.row.fields); });
+    draft.octets = *draft.data;
   }
-  std::string_view message = job.campaign ? std::string_view(rendered) : std::string_view(*data);
-  std::string seven_bit;
-  if (prepared.seven_bit && !is_ascii(message)) {  // Before it is signed: what comes after breaks a signature.
-    if (auto made = to_seven_bit(message)) {
-      message = seven_bit = *std::move(made);
+  if (prepared.seven_bit && !is_ascii(draft.octets)) {  // Before it is signed: what comes after breaks a signature.
+    if (auto made = to_seven_bit(draft.octets)) {
+      draft.octets = draft.seven_bit = *std::move(made);
     } else {
       prepared.stays_eight_bit = std::move(made).error().detail;
     }
   }
-  if (message.size() > max_message_bytes_) {
-    return fail(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", message.size(), max_message_bytes_));
+  if (draft.octets.size() > max_message_bytes_) {
+    prepared.failure = failure(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", draft.octets.size(), max_message_bytes_));
   }
+}
 
-  // A signature takes about a thousand octets; it is folded by us: CRLF lines, none begins with a dot.
-  prepared.wire.reserve(message.size() + 2048);
-  if (auto signed_ = sign(job.from_domain, message, now, prepared.wire); !signed_) {
-    return fail(Cause::kSignFailed, signed_.error().detail);
+// Never unsigned for want of a key: a ring that was swapped in may no longer have one for a campaign that has begun.
+void Maker::make(std::span<const PreparedPtr> some, TimePoint now) const {
+  const auto ring = keys();
+  std::vector<Draft> drafts(some.size());
+  std::vector<dkim::SignTask> tasks;
+  std::vector<std::size_t> made;  // Their indices.
+  tasks.reserve(some.size());
+  made.reserve(some.size());
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    Prepared& prepared = *some[i];
+    Draft& draft = drafts[i];
+    write(prepared, now, draft);
+    if (prepared.failure || prepared.unread) continue;
+    if (ring != nullptr) {
+      auto signers = signers_for(*ring, prepared.job->from_domain, now);
+      if (!signers) {
+        prepared.failure = failure(Cause::kSignFailed, std::move(signers).error().detail);
+        continue;
+      }
+      draft.signers = *signers;
+    }
+    // A signature takes about a thousand octets; it is folded by us: CRLF lines, none begins with a dot.
+    prepared.wire.reserve(draft.octets.size() + 2048);
+    tasks.push_back({.signers = draft.signers.view(), .message = draft.octets, .out = &prepared.wire});
+    made.push_back(i);
   }
-  prepared.message_bytes = prepared.wire.size() + message.size();
-  prepared.eight_bit = smtp::dot_stuff(message, prepared.wire);
-  prepared.smtputf8 = job.smtputf8 || !is_ascii(prepared.recipient);
+  if (ring != nullptr) dkim::sign_batch(tasks, now);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    Prepared& prepared = *some[made[i]];
+    const std::string_view octets = drafts[made[i]].octets;
+    if (!tasks[i].result) {
+      prepared.failure = failure(Cause::kSignFailed, tasks[i].result.error().detail);
+      continue;
+    }
+    prepared.message_bytes = prepared.wire.size() + octets.size();
+    prepared.eight_bit = smtp::dot_stuff(octets, prepared.wire);
+    prepared.smtputf8 = prepared.job->smtputf8 || !is_ascii(prepared.recipient);
+  }
 }
 
 }  // namespace mailsbuddy::engine

@@ -280,13 +280,17 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
 
 void Worker::make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part) {
   const Clock& clock = shared_.runtime.clock();
-  TimePoint begun = clock.now();
-  const TimePoint made_at = begun;
-  for (const PreparedPtr& each : part) {
+  const TimePoint made_at = clock.now();
+  TimePoint begun = made_at;
+  for (std::size_t from = 0; from < part.size(); from += dkim::kSignedAtOnce) {
     if (shared_.stopping) return;
-    shared_.maker.make(*each, made_at);
+    const auto few = std::span<const PreparedPtr>(part).subspan(from, std::min(dkim::kSignedAtOnce, part.size() - from));
+    shared_.maker.make(few, made_at);
     const TimePoint ended = clock.now();
-    each->job->make_cost.count(ended - begun);
+    const Duration each_took = (ended - begun) / static_cast<int>(few.size());
+    for (std::size_t i = 0; i < few.size(); ++i) {  // Once for a job: one pause of the thread is not several.
+      if (i == 0 || few[i]->job != few[i - 1]->job) few[i]->job->make_cost.count(each_took);
+    }
     begun = ended;
   }
   auto give_back = [this, site, number, part = std::move(part)]() mutable {

@@ -19,9 +19,13 @@ class Contender {
   virtual ~Contender() = default;
   // The DKIM-Signature field of `message`; of a floor, whatever it makes. Ends the program when it cannot.
   virtual std::string_view sign(const std::string& message) = 0;
+  // How often each call does it.
+  virtual std::uint64_t times() const { return 1; }
 };
 
 std::unique_ptr<Contender> make_mailsbuddy(const dkim::PrivateKey& key, dkim::Backend backend);
+// dkim::sign_batch() of as many messages as it signs at once.
+std::unique_ptr<Contender> make_mailsbuddy_batch(const dkim::PrivateKey& key);
 // The floor of a signer, EVP_DigestSign with a context prepared once. RSA: of the whole message. Ed25519: of a digest
 // of 32 octets, which is what DKIM signs (RFC 8463 3).
 std::unique_ptr<Contender> make_raw_digest_sign(const dkim::PrivateKey& key);

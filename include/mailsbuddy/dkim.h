@@ -123,6 +123,8 @@ struct BodyHash {
   std::array<unsigned char, 32> sha256{};
 };
 
+struct SignTask;
+
 // Signs for one (domain, selector). Threads: immutable, signing from any number at once. A cheap value (shared).
 class Signer {
  public:
@@ -152,14 +154,24 @@ class Signer {
 
  private:
   friend class ArcSealer;
-  friend Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,
-                               std::string& out);
+  friend void sign_batch(std::span<SignTask> tasks, TimePoint now);
   std::shared_ptr<const Identity> identity_;
 };
 
 // Several signatures over one message, the body read once for each canonicalisation among them: every signer's field, in
 // their order, appended to `out`. Errors: as Signer::sign(); one that cannot sign leaves `out` as it was.
 Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now, std::string& out);
+
+struct SignTask {
+  std::span<const Signer* const> signers;
+  std::string_view message;
+  std::string* out;       // The fields are appended to it. Each task's own.
+  Result<void> result{};  // As sign_all() gives it.
+};
+// The same for several messages. Signatures by RSA-2048 keys, of one domain or of many, are made kSignedAtOnce at a time
+// on a processor with AVX-512 IFMA: each then takes a third of the time (bench/dkim_sign).
+inline constexpr std::size_t kSignedAtOnce = 4;
+void sign_batch(std::span<SignTask> tasks, TimePoint now);
 
 inline constexpr std::size_t kSignersMax = 8;  // On one message. Receivers look at few: chasquid at 5, OpenDKIM at 128.
 

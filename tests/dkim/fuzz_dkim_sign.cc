@@ -50,5 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   std::string out;
   if (sign_all(all, message, kNow, out).has_value() == expected.empty() || out != expected) std::abort();
+  std::string outs[3];
+  mailsbuddy::dkim::SignTask tasks[] = {{all, message, &outs[0]}, {all, "no field", &outs[1]}, {all, message, &outs[2]}};
+  sign_batch(tasks, kNow);
+  if (outs[0] != expected || !outs[1].empty() || outs[2] != expected || tasks[0].result.has_value() == expected.empty()) std::abort();
   return 0;
 }
