@@ -3,41 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <deque>
 #include <utility>
 
 #include "core/base/ascii.h"
+#include "core/base/filter_text.h"
 
 namespace mailsbuddy {
-namespace {
-
-struct FilterField {
-  std::string_view name;
-  std::string TraceFilter::*field;
-};
-constexpr std::array kFields = {
-    FilterField{"domain", &TraceFilter::domain}, FilterField{"job", &TraceFilter::job},
-    FilterField{"egress", &TraceFilter::egress}, FilterField{"provider", &TraceFilter::provider},
-    FilterField{"mx", &TraceFilter::mx_host},
-};
-
-}  // namespace
 
 Result<TraceFilter> TraceFilter::parse(std::string_view text) {
   TraceFilter filter;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find(','));
-    text.remove_prefix(std::min(part.size() + 1, text.size()));
-    const std::size_t equals = part.find('=');
-    const std::string_view name = part.substr(0, equals);
-    const std::string_view value = equals == std::string_view::npos ? "" : part.substr(equals + 1);
-    const auto known = std::ranges::find(kFields, name, &FilterField::name);
-    if (known == kFields.end() || value.empty() || !(filter.*known->field).empty()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("\"{}\": each of domain=, job=, egress=, provider= and mx= once, or none", part)};
-    }
-    filter.*known->field = known->field == &TraceFilter::job ? std::string(value) : ascii::to_lower(value);
-  }
+  const FilterField fields[] = {{"domain", filter.domain},
+                                {"job", filter.job},
+                                {"egress", filter.egress},
+                                {"provider", filter.provider},
+                                {"mx", filter.mx_host}};
+  if (auto parsed = parse_filter(text, fields); !parsed) return std::move(parsed).error();
+  for (std::string* const each : {&filter.domain, &filter.egress, &filter.provider, &filter.mx_host})
+    *each = ascii::to_lower(*each);
   return filter;
 }
 
@@ -57,76 +40,8 @@ bool fits_message(const TraceFilter& filter, const TracedMessage& message) {
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Feeds
-
-void TraceFeed::push(const TraceRecord& record) {
-  if (closed_) return;
-  {
-    const std::lock_guard lock(mutex_);
-    if (records_.size() >= kTraceRecordsMax) {
-      ++dropped_;
-      return;
-    }
-    records_.push_back(record);
-  }
-  came_.notify_one();
-}
-
-std::vector<TraceRecord> TraceFeed::take(std::chrono::milliseconds wait) {
-  std::unique_lock lock(mutex_);
-  if (wait.count() > 0) came_.wait_for(lock, wait, [this] { return !records_.empty(); });
-  return std::exchange(records_, {});
-}
-
-std::uint64_t TraceFeed::dropped() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(dropped_, 0);
-}
-
-void Traces::add(std::shared_ptr<TraceFeed> feed) {
-  const std::lock_guard lock(mutex_);
-  feeds_.push_back(std::move(feed));
-  ++version_;
-  active_ = true;
-}
-
-void Traces::remove(const TraceFeed* feed) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(feeds_, [feed](const auto& each) { return each.get() == feed; });
-  ++version_;
-  active_ = !feeds_.empty();
-}
-
-std::vector<std::shared_ptr<TraceFeed>> Traces::all() const {
-  const std::lock_guard lock(mutex_);
-  return feeds_;
-}
-
-namespace {
-
-class Follower final : public Tracing {
- public:
-  Follower(std::shared_ptr<Traces> traces, TraceFilter filter)
-      : traces_(std::move(traces)), feed_(std::make_shared<TraceFeed>(std::move(filter))) {
-    traces_->add(feed_);
-  }
-  ~Follower() override {
-    feed_->close();
-    traces_->remove(feed_.get());
-  }
-  std::vector<TraceRecord> take(std::chrono::milliseconds wait) override { return feed_->take(wait); }
-  std::uint64_t dropped() override { return feed_->dropped(); }
-
- private:
-  std::shared_ptr<Traces> traces_;
-  std::shared_ptr<TraceFeed> feed_;
-};
-
-}  // namespace
-
 std::unique_ptr<Tracing> follow(std::shared_ptr<Traces> traces, TraceFilter filter) {
-  return std::make_unique<Follower>(std::move(traces), std::move(filter));
+  return std::make_unique<Following<Tracing, Traces>>(std::move(traces), std::move(filter));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -178,7 +93,7 @@ class LaneTracer::Followed final : public smtp::Trace {
 
  private:
   struct Listener {
-    std::shared_ptr<TraceFeed> feed;
+    std::shared_ptr<Traces::One> feed;
     bool by_message = false;
     int messages = 0;  // Under way, that it is about.
     bool has_opening = false;
@@ -217,8 +132,8 @@ class LaneTracer::Followed final : public smtp::Trace {
 
 LaneTracer::~LaneTracer() = default;
 
-std::vector<std::shared_ptr<TraceFeed>> LaneTracer::feeds_of(std::string_view mx_host) const {
-  std::vector<std::shared_ptr<TraceFeed>> feeds = traces_.all();
+std::vector<std::shared_ptr<Traces::One>> LaneTracer::feeds_of(std::string_view mx_host) const {
+  std::vector<std::shared_ptr<Traces::One>> feeds = traces_.all();
   std::erase_if(feeds, [&](const auto& each) {
     const TraceFilter& filter = each->filter();
     return !fits(filter.egress, egress_) || !fits(filter.provider, provider_) || !fits(filter.mx_host, mx_host);
@@ -229,10 +144,10 @@ std::vector<std::shared_ptr<TraceFeed>> LaneTracer::feeds_of(std::string_view mx
 std::unique_ptr<smtp::Trace> LaneTracer::trace(const smtp::TraceConnection& connection) {
   if (!active() || feeds_of(connection.mx_host).empty()) return nullptr;
   TraceRecord tags{.connection = traces_.next_connection(),
+                   .remote = connection.remote.str(),
                    .egress = egress_,
                    .provider = provider_,
-                   .mx_host = std::string(connection.mx_host),
-                   .remote = connection.remote.str()};
+                   .mx_host = std::string(connection.mx_host)};
   auto followed = std::make_unique<Followed>(*this, connection.id, std::move(tags));
   followed_[connection.id] = followed.get();
   return followed;

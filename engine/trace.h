@@ -5,59 +5,21 @@
 // a transcript begins at its beginning, and has nothing of others' messages in it but what overlaps.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/followers.h"
 #include "mailsbuddy/engine.h"
 
 namespace mailsbuddy::engine {
 
-// Of one trace. Threads: any. Invariants: never more than kTraceRecordsMax lines wait; what comes then is counted.
-class TraceFeed {
- public:
-  explicit TraceFeed(TraceFilter filter) : filter_(std::move(filter)) {}
-  const TraceFilter& filter() const noexcept { return filter_; }
-  void push(const TraceRecord& record);
-  std::vector<TraceRecord> take(std::chrono::milliseconds wait);
-  std::uint64_t dropped();
-  void close() noexcept { closed_ = true; }  // Nobody takes any more.
+using Traces = Followers<TraceFilter, TraceRecord, kTraceRecordsMax>;
 
- private:
-  const TraceFilter filter_;
-  std::atomic<bool> closed_{false};
-  std::mutex mutex_;
-  std::condition_variable came_;
-  std::vector<TraceRecord> records_;
-  std::uint64_t dropped_ = 0;
-};
-
-// All of an engine's. Threads: any.
-class Traces {
- public:
-  bool active() const noexcept { return active_.load(std::memory_order_relaxed); }  // Somebody follows something.
-  void add(std::shared_ptr<TraceFeed> feed);
-  void remove(const TraceFeed* feed);
-  std::vector<std::shared_ptr<TraceFeed>> all() const;
-  std::uint64_t version() const noexcept { return version_; }  // Changes with every add() and remove().
-  std::uint64_t next_connection() noexcept { return ++connections_; }
-
- private:
-  std::atomic<bool> active_{false};
-  std::atomic<std::uint64_t> version_{0};
-  std::atomic<std::uint64_t> connections_{0};
-  mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<TraceFeed>> feeds_;
-};
-
-// Begins a trace. Ownership: the feeds are the Tracing's too, which may outlive the engine.
+// Begins a trace. Ownership: it may outlive the engine.
 std::unique_ptr<Tracing> follow(std::shared_ptr<Traces> traces, TraceFilter filter);
 
 struct TracedMessage {
@@ -83,7 +45,7 @@ class LaneTracer final : public smtp::Tracer {
  private:
   class Followed;
 
-  std::vector<std::shared_ptr<TraceFeed>> feeds_of(std::string_view mx_host) const;
+  std::vector<std::shared_ptr<Traces::One>> feeds_of(std::string_view mx_host) const;
 
   Traces& traces_;
   std::string provider_;

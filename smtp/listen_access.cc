@@ -59,6 +59,7 @@ void ListenSession::authenticated(std::uint64_t question, AuthResult result) {
     answer("454 4.7.0 Cannot judge now, try again later");
   } else if (result.identity) {
     identity_ = *std::move(result.identity);
+    if (trace_) trace_->user(identity_.user);
     ListenCounters::add(shared_.counters.authenticated);
     answer("235 2.7.0 Authenticated");
   } else {
@@ -84,7 +85,9 @@ void ListenSession::on_xclient() {
       return answer("421 4.7.0 Too many connections, try again later");
     exempt_ = exempt_ && client == client_;
     client_ = client;
+    if (trace_) trace_->client(now_, {client, 0}, "XCLIENT");
   }
+  if (trace_) trace_->user({});
   identity_ = {};
   xclient_hello_ = xclient.helo;
   answer(fmt::format("220 {} ESMTP", shared_.options.host));

@@ -54,7 +54,7 @@ void ListenConnection::on_input(std::string_view bytes) {
 }
 
 void ListenConnection::on_tls_started() {
-  session_->tls_started(now());
+  session_->tls_started(now(), session_->traced() ? socket_.tls_words() : std::string());
   pump();
 }
 

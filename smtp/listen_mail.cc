@@ -35,6 +35,7 @@ bool Identity::may_send_as(const Address& address) const noexcept {
 void ListenSession::on_mail(std::string_view mail_from) {
   drop_message();
   message_.envelope = {};
+  if (trace_) trace_->sender(mail_from);
   const std::string refusal = refuse_mail(mail_from);
   if (!refusal.empty()) return answer(refusal);
   const MailParameters& parameters = session_.mail_parameters();

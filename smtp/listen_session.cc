@@ -18,6 +18,8 @@ ListenSession::ListenSession(ListenShared& shared, Connection connection, Random
       client_(unmapped(connection_.peer.address)) {}
 
 ListenSession::~ListenSession() {
+  now_ = trace_ ? connection_.now() : now_;
+  step(phase_ == Phase::kOver ? "closed" : "closed by the client");
   drop_message();
   if (admitted_) shared_.clients.release_connection(client_, exempt_);
 }
@@ -27,6 +29,8 @@ ListenSession::~ListenSession() {
 
 void ListenSession::begin(TimePoint now) {
   now_ = begun_ = last_input_ = asked_at_ = now;
+  look_who_follows();
+  step("connected");
   exempt_ = contains(shared_.trusted, client_);
   const Verdict verdict = shared_.clients.take_connection(client_, exempt_, now);
   admitted_ = verdict == Verdict::kTaken;
@@ -70,6 +74,7 @@ void ListenSession::known(const net::Endpoint& client) {
     verdict = shared_.clients.rename_connection(client_, exempt_, address, now_);
     if (verdict == Verdict::kTaken) exempt_ = false;
     if (verdict == Verdict::kTaken) client_ = address;
+    if (trace_) trace_->client(now_, client, "PROXY");
   }
   if (endpoint().tls == ListenTls::kImplicit) {
     if (verdict != Verdict::kTaken) return end_silently();
@@ -106,8 +111,10 @@ std::optional<std::string> ListenSession::take_tls() {
   return std::exchange(early_, {});
 }
 
-void ListenSession::tls_started(TimePoint now) {
+void ListenSession::tls_started(TimePoint now, std::string_view words) {
   now_ = last_input_ = now;
+  if (trace_) trace_->user({});
+  step(words.empty() ? "TLS" : words);
   ListenCounters::add(shared_.counters.tls_handshakes);
   phase_ = Phase::kSession;
   session_.tls_started();
@@ -117,6 +124,7 @@ void ListenSession::tls_started(TimePoint now) {
 }
 
 void ListenSession::tls_failed() {
+  step("TLS failed");
   ListenCounters::add(shared_.counters.protocol_errors);
   end_silently();
 }
@@ -130,6 +138,7 @@ void ListenSession::feed(std::string_view bytes, TimePoint now) {
     case Phase::kHeader:
       return take_header(bytes);
     case Phase::kSession:
+      if (session_.at_command() && between_messages()) look_who_follows();
       if (!session_.in_content() && bytes.find('\n') != std::string_view::npos) line_begun_.reset();
       session_.feed(bytes);
       return run();
@@ -231,6 +240,7 @@ void ListenSession::on_timeout(TimePoint now) {
   now_ = now;
   if (phase_ == Phase::kSession && !delayed_reply_.empty()) return answer_delayed();
   ListenCounters::add(shared_.counters.timeouts);
+  step("time-out");
   if (phase_ != Phase::kSession) return end_silently();
   if (session_.answer_owed()) {
     ++question_;  // What comes yet comes too late.
@@ -251,6 +261,50 @@ void ListenSession::answer_delayed() {
   last_input_ = now_;
   answer(std::exchange(delayed_reply_, {}));
   run();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// For people
+
+void ListenSession::consume(std::size_t count) {
+  show_said();
+  session_.consume(count);
+  shown_ -= std::min(shown_, count);
+}
+
+void ListenSession::look_who_follows() {
+  const std::uint64_t version = shared_.followers->version();
+  if (std::exchange(followers_seen_, version) == version) return;
+  if (trace_) {
+    trace_->look();
+  } else if (shared_.followers->active()) {
+    const bool own = unmapped(connection_.peer.address) == client_;
+    trace_ = std::make_unique<ListenTrace>(
+        *shared_.followers, ListenTrace::Connection{.local = endpoint().endpoint,
+                                                    .client = own ? connection_.peer : net::Endpoint{client_, 0},
+                                                    .may_change = endpoint().proxy || contains(shared_.trusted, client_),
+                                                    .user = identity_.user});
+    shown_ = session_.output().size();
+  }
+  if (trace_ && !trace_->wanted()) trace_.reset();
+  session_.tap(trace_ ? this : nullptr);
+}
+
+void ListenSession::on_heard(std::string_view bytes) {
+  show_said();
+  if (!session_.in_transaction()) trace_->between_messages();
+  trace_->heard(now_, bytes);
+}
+
+void ListenSession::show_said() {
+  if (!trace_) return;
+  trace_->said(now_, session_.output().substr(shown_));
+  shown_ = session_.output().size();
+}
+
+void ListenSession::step(std::string_view text) {
+  show_said();
+  if (trace_) trace_->step(now_, text);
 }
 
 void ListenSession::log(LogLevel level, std::string_view line) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "smtp/listen_shared.h"
+#include "smtp/listen_trace.h"
 #include "smtp/proto/server_session.h"
 
 namespace mailsbuddy::smtp {
@@ -19,7 +20,7 @@ inline constexpr std::string_view kShuttingDown = "421 4.3.2 Shutting down, try 
 // deadline(). Feed nothing while waiting(): that is the back-pressure, and what bounds the memory.
 // Threads: its loop's. Ownership: `shared`, `random` and `home`'s loop outlive it; answers that come when it is gone
 // are dropped. Invariants: each message has exactly one reply; 250 only after the handler's.
-class ListenSession {
+class ListenSession final : private ServerTap {
  public:
   struct Connection {
     std::size_t endpoint = 0;  // Index into ListenOptions::endpoints.
@@ -36,13 +37,13 @@ class ListenSession {
 
   void begin(TimePoint now);
   void feed(std::string_view bytes, TimePoint now);
-  void tls_started(TimePoint now);
+  void tls_started(TimePoint now, std::string_view words = {});  // What was agreed, for a trace().
   void tls_failed();
   void drain(TimePoint now);       // ListenShared::draining is set since the last call.
   void on_timeout(TimePoint now);  // Call when now >= deadline(); too early: nothing happens.
 
   std::string_view output() const noexcept { return session_.output(); }  // Valid until the next non-const call.
-  void consume(std::size_t count) { session_.consume(count); }
+  void consume(std::size_t count);
   // TLS begins now, behind output(): with these octets, which came already. Empty: it does not. Asked once.
   std::optional<std::string> take_tls();
   bool over() const noexcept { return phase_ == Phase::kOver; }  // Send output(), then close.
@@ -50,6 +51,7 @@ class ListenSession {
   TimePoint deadline() const noexcept;
 
   const net::IpAddress& client() const noexcept { return client_; }
+  bool traced() const noexcept { return trace_ != nullptr; }
 
  private:
   enum class Phase : std::uint8_t { kHeader, kHandshake, kSession, kOver };
@@ -89,6 +91,11 @@ class ListenSession {
   void answer(std::string_view reply);
   void log(LogLevel level, std::string_view line) const;
 
+  void look_who_follows();  // Between messages.
+  void on_heard(std::string_view bytes) override;
+  void show_said();
+  void step(std::string_view text);
+
   ListenShared& shared_;
   Connection connection_;
   Random& random_;
@@ -101,6 +108,10 @@ class ListenSession {
   bool exempt_ = false;    // Likewise, but for the number in all alone.
   bool tls_wanted_ = false;
   std::string early_;  // What has come of a PROXY header; then, of the handshake behind it.
+
+  std::unique_ptr<ListenTrace> trace_;  // Null: nobody follows.
+  std::uint64_t followers_seen_ = 0;    // Their version.
+  std::size_t shown_ = 0;               // Octets of output() that it has been given.
 
   Identity identity_;
   std::string xclient_hello_;

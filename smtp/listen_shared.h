@@ -12,6 +12,7 @@
 #include "mailsbuddy/smtp.h"
 #include "smtp/client_table.h"
 #include "smtp/ip_range.h"
+#include "smtp/listen_trace.h"
 #include "smtp/proto/server_session.h"
 #include "smtp/quota.h"
 #include "smtp/server_tls.h"
@@ -80,6 +81,7 @@ struct ListenShared {
   const std::shared_ptr<Quota> held;    // Octets of messages, until the handler has let go of them.
   const std::shared_ptr<Quota> checks;  // Passwords that the handler is judging.
   ListenCounters counters;
+  const std::shared_ptr<ListenFollowers> followers = std::make_shared<ListenFollowers>();
   std::atomic<bool> draining{false};  // Between messages it is 421.
   Presence presence;                  // Of connections, from accept() to their end.
 

@@ -34,9 +34,10 @@ struct Listener::State {
 };
 
 Result<void> Listener::State::listen() {
-  for (const ListenEndpoint& endpoint : shared->options.endpoints) {
+  for (ListenEndpoint& endpoint : shared->options.endpoints) {
     auto acceptor = Acceptor::bind(endpoint.endpoint);
     if (!acceptor) return acceptor.error();
+    endpoint.endpoint = (*acceptor)->endpoint();
     acceptors.push_back(std::move(*acceptor));
   }
   return {};
@@ -94,6 +95,13 @@ bool Listener::drain(std::chrono::milliseconds limit) {
   const auto until = std::chrono::steady_clock::now() + limit;
   state_->begin_to_drain();
   return state_->shared->presence.wait_for_none(until);
+}
+
+Result<std::unique_ptr<Tracing>> Listener::trace(ListenTraceFilter filter) {
+  auto wanted = ListenWanted::make(std::move(filter));
+  if (!wanted) return wanted.error();
+  return std::unique_ptr<Tracing>(
+      std::make_unique<Following<Tracing, ListenFollowers>>(state_->shared->followers, *std::move(wanted)));
 }
 
 ListenCounts Listener::counts() const {

@@ -54,6 +54,8 @@ class ServerSocket final : private net::HandleOwner {
   // What was said before goes out in clear. `early`: what has come already of the client's handshake.
   void start_tls(SSL_CTX* context, std::string_view early = {});
 
+  std::string tls_words() const { return tls_ ? tls_->words() : std::string(); }
+
   void say(std::string_view bytes);  // Goes out with flush().
   void flush();
   bool unsent() const noexcept { return !wire_.empty() || !writing_.empty(); }

@@ -133,6 +133,10 @@ void TlsServer::shut_down() {
   SSL_shutdown(ssl_.get());  // 0: the peer's is not there yet. It is not waited for.
 }
 
+std::string TlsServer::words() const {
+  return std::string(SSL_get_version(ssl_.get())) + " " + SSL_get_cipher_name(ssl_.get());
+}
+
 void TlsServer::take_output(std::string& ciphertext) {
   char* data = nullptr;
   const long size = out_ == nullptr ? 0 : BIO_get_mem_data(out_, &data);

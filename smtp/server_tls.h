@@ -28,6 +28,7 @@ class TlsServer {
   std::size_t read(std::span<char> plaintext);  // 0: no more now.
   void write(std::string_view plaintext);       // Only in kOpen.
   void shut_down();                             // close_notify.
+  std::string words() const;                    // "TLSv1.3 TLS_AES_256_GCM_SHA384".
   void take_output(std::string& ciphertext);    // Appends what is to be sent.
 
  private:

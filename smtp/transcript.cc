@@ -3,30 +3,40 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 
 #include "core/base/ascii.h"
+#include "smtp/proto/command_parser.h"
 
 namespace mailsbuddy::smtp {
 namespace {
 
 constexpr std::string_view kMasked = "(masked)";
 
-// The number in "BDAT 1234 LAST"; 0: none.
-std::uint64_t chunk_size(std::string_view command) noexcept {
-  std::uint64_t size = 0;
-  const std::size_t space = command.find(' ');
-  if (space == std::string_view::npos) return 0;
-  std::from_chars(command.data() + space + 1, command.data() + command.size(), size);
-  return size;
+// Of "BDAT 1234 LAST"; 0: none.
+std::uint64_t chunk_size(std::string_view line) noexcept {
+  const Command command = parse_command(line);
+  if (command.verb != Verb::kBdat) return 0;
+  return parse_size(command.argument.substr(0, command.argument.find(' '))).value_or(0);
 }
+
+// RFC 4422 3.1: up to 20 upper-case letters, digits, hyphens and underscores. Of what comes instead nothing is shown.
+bool is_mechanism(std::string_view word) noexcept {
+  return !word.empty() && word.size() <= 20 && std::all_of(word.begin(), word.end(), [](char c) {
+    return ascii::is_alnum(c) || c == '-' || c == '_';
+  });
+}
+
+bool is_command(std::string_view verb) noexcept { return parse_command(verb).verb != Verb::kUnknown; }
 
 }  // namespace
 
 bool Transcript::Line::add(std::string_view& bytes) {
   const std::size_t end = bytes.find('\n');
   const std::string_view part = bytes.substr(0, end == std::string_view::npos ? end : end + 1);
+  const char before = part.size() > 1 ? part[part.size() - 2] : last;
+  crlf = end != std::string_view::npos && before == '\r';
+  last = part.back();
   octets += part.size();
   // Two octets more than are shown, so that the end of one that just fits is seen.
   text.append(part.substr(0, kTraceLineMax + 2 - std::min(text.size(), kTraceLineMax + 2)));
@@ -45,6 +55,8 @@ std::string_view Transcript::Line::content() const {
 void Transcript::Line::clear() {
   text.clear();
   octets = 0;
+  crlf = false;
+  last = 0;
 }
 
 void Transcript::step(TimePoint now, std::string_view text) { say(now, TraceLine::Kind::kStep, text); }
@@ -71,44 +83,56 @@ void Transcript::sent(TimePoint now, std::string_view bytes) {
 
 void Transcript::on_command(TimePoint now) {
   const std::string_view line = sent_.content();
-  if (auth_) {  // An answer to 334.
-    say(now, TraceLine::Kind::kSent, kMasked);
-  } else if (ascii::istarts_with(line, "AUTH ")) {
-    auth_ = true;
-    const std::size_t initial = line.find(' ', 5);
-    const std::string_view shown = line.substr(0, initial);
-    say(now, TraceLine::Kind::kSent,
-        initial == std::string_view::npos ? std::string(shown) : fmt::format("{} {}", shown, kMasked));
-  } else {
+  if (!on_credentials(now, line)) {
     show(now, TraceLine::Kind::kSent, sent_);
-    if (ascii::istarts_with(line, "BDAT ")) {
-      chunk_left_ = chunk_size(line);
-      if (chunk_left_ > 0) begin_message(Sending::kChunk);
-    }
+    chunk_left_ = chunk_size(line);
+    if (chunk_left_ > 0) begin_message(Sending::kChunk);
   }
   sent_.clear();
+}
+
+bool Transcript::on_credentials(TimePoint now, std::string_view line) {
+  line = ascii::trim(line);  // What is no command because of a space before it has a password all the same.
+  const std::string_view verb = line.substr(0, line.find_first_of(" \t"));
+  if (auth_ || (auth_failed_ && !is_command(verb))) {  // An answer to 334.
+    say(now, TraceLine::Kind::kSent, kMasked);
+    return true;
+  }
+  if (!ascii::iequals(verb, "AUTH")) return false;
+  auth_ = true;
+  const std::string_view rest = ascii::trim(line.substr(verb.size()));
+  const std::string_view mechanism = rest.substr(0, rest.find_first_of(" \t"));
+  const bool initial = mechanism.size() < rest.size();
+  say(now, TraceLine::Kind::kSent,
+      is_mechanism(mechanism) ? fmt::format("{} {}{}{}", verb, mechanism, initial ? " " : "", initial ? kMasked : "")
+                              : fmt::format("{} {}", verb, kMasked));
+  return true;
 }
 
 void Transcript::begin_message(Sending how) {
   sending_ = how;
   bodies_ = to_->bodies();
-  in_header_ = true;
-  hidden_ = 0;
+  in_header_ = line_begins_ = true;
+  shown_ = hidden_ = 0;
 }
 
 // A line of the message, or the end of data.
 void Transcript::on_message_line(TimePoint now) {
   const std::string_view line = sent_.content();
-  if (sending_ == Sending::kData && line == "." && sent_.octets <= 3) {
+  if (sending_ == Sending::kData && line_begins_ && line == "." && sent_.crlf) {
     end_message(now);
     say(now, TraceLine::Kind::kSent, line);
   } else {
     in_header_ = in_header_ && !line.empty();
-    if (bodies_ == TraceBodies::kFull || (bodies_ == TraceBodies::kHeaders && in_header_)) {
+    const bool wanted = bodies_ == TraceBodies::kFull || (bodies_ == TraceBodies::kHeaders && in_header_);
+    if (wanted && shown_ + sent_.octets <= kTraceMessageMax) {
+      shown_ += sent_.octets;
       show(now, TraceLine::Kind::kSent, sent_);
     } else {
+      shown_ = kTraceMessageMax;  // What follows what was left out is left out.
       hidden_ += sent_.octets;
     }
+    line_begins_ = sent_.crlf;
   }
   sent_.clear();
 }
@@ -133,7 +157,10 @@ void Transcript::on_reply(TimePoint now) {
   show(now, TraceLine::Kind::kReceived, received_);
   const bool last = line.size() == 3 || (line.size() > 3 && line[3] == ' ');
   if (last && line.starts_with("354")) begin_message(Sending::kData);
-  if (last && !line.starts_with("334")) auth_ = false;
+  if (last && !line.starts_with("334")) {
+    auth_failed_ = auth_ ? !line.starts_with('2') : auth_failed_;
+    auth_ = false;
+  }
   received_.clear();
 }
 

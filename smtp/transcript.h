@@ -12,7 +12,8 @@
 namespace mailsbuddy::smtp {
 
 // Sees the octets of both directions in clear, in pieces of any size, and finds by the client's commands and the
-// server's 354 and 334 what of them are messages and credentials. Begun between transactions.
+// server's 354 and 334 what of them are messages and credentials. `sent` is the client's, on a server too; there each
+// command must come before the reply to it, and the next after that. Begun between transactions.
 // Threads: one owner. Invariants: holds no more than two lines of kTraceLineMax.
 class Transcript {
  public:
@@ -27,12 +28,15 @@ class Transcript {
   struct Line {
     std::string text;                   // Its beginning.
     std::uint64_t octets = 0;           // All of it, with its end.
+    char last = 0;                      // The octet that came last.
+    bool crlf = false;                  // Its end is CR LF.
     bool add(std::string_view& bytes);  // True: it is complete, and `bytes` is what follows it.
     std::string_view content() const;   // Without its end.
     void clear();
   };
 
   void on_command(TimePoint now);
+  bool on_credentials(TimePoint now, std::string_view line);  // True: it has some, and was shown without.
   void on_message_line(TimePoint now);
   void on_reply(TimePoint now);
   void begin_message(Sending how);
@@ -45,10 +49,13 @@ class Transcript {
   Line received_;
   std::string words_;  // Scratch.
   Sending sending_ = Sending::kCommands;
-  bool auth_ = false;  // Between AUTH and its last reply: what we send are credentials.
+  bool auth_ = false;         // Between AUTH and its last reply: what we send are credentials.
+  bool auth_failed_ = false;  // A client that does not wait for replies goes on with credentials.
+  bool line_begins_ = true;   // The message's line before ended in CRLF.
   bool in_header_ = false;
   TraceBodies bodies_ = TraceBodies::kHeaders;
   std::uint64_t chunk_left_ = 0;  // Octets of a BDAT.
+  std::uint64_t shown_ = 0;       // Octets of the message.
   std::uint64_t hidden_ = 0;      // Octets of the message that were not shown.
 };
 

@@ -551,6 +551,8 @@ enum class TraceBodies : std::uint8_t {
   kHeaders,  // Its header, then that.
   kFull,
 };
+// Octets of one message that are shown; the rest is counted, whatever TraceBodies says.
+inline constexpr std::size_t kTraceMessageMax = 64 << 10;
 
 // Gets one connection's lines. Threads: its loop's. It must not call back into the Pool.
 class Trace {
@@ -573,6 +575,32 @@ class Tracer {
  public:
   virtual ~Tracer() = default;
   virtual std::unique_ptr<Trace> trace(const TraceConnection& connection) = 0;  // Null: nobody wants this one.
+};
+
+// One line of some connection: a TraceLine, and whose it is.
+struct TraceRecord {
+  TimePoint time{};
+  TraceLine::Kind kind = TraceLine::Kind::kStep;
+  std::string text{};
+  std::uint64_t connection = 0;  // Unique in an engine, and in a Listener: lines of several are mixed.
+  std::string remote{};          // "192.0.2.1:25". Behind a proxy that a Listener trusts: the client's.
+  std::string egress{};          // Of an engine's connections, as are the next two.
+  std::string provider{};
+  std::string mx_host{};
+  std::string local{};           // Of a Listener's: where it came in,
+  std::string user{};            // and who has logged in.
+};
+
+inline constexpr std::size_t kTraceRecordsMax = 10'000;  // Of one trace, not taken yet: some 3 MB. Beyond: dropped, and counted.
+
+// A trace while it is taken; destroying it ends it. Nothing waits for who takes it: mail goes on, and what is too much is
+// dropped. Threads: any. Ownership: the engine, or the Listener, may go first; then nothing more comes.
+class Tracing {
+ public:
+  virtual ~Tracing() = default;
+  // What has come since the last call; when there is nothing, it waits for it so long.
+  virtual std::vector<TraceRecord> take(std::chrono::milliseconds wait) = 0;
+  virtual std::uint64_t dropped() = 0;  // Lines that were dropped since the last call.
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -925,6 +953,18 @@ struct ListenCounts {
   std::uint64_t open = 0;                 // Now.
 };
 
+// Which of a Listener's connections to follow; empty fields: any. All that are not must fit.
+struct ListenTraceFilter {
+  std::string client{};  // An address, or a range: "192.0.2.0/24".
+  std::string user{};    // Who has logged in. From then on, with what was said before.
+  std::string sender{};  // The domain of MAIL FROM. Its transactions alone, each connection's first with what was said before.
+  // Connections that somebody wants more of are shown with more to all who follow them.
+  TraceBodies bodies = TraceBodies::kHeaders;
+
+  // "client=192.0.2.1,user=app": names client, user, sender. Empty: everything. Errors: kInvalidArgument.
+  static Result<ListenTraceFilter> parse(std::string_view text);
+};
+
 // Threads: the methods from any thread. Ownership: destroying it closes every connection at once; what the handler was
 // given and did not answer is unknown to its client. `handler` is kept until the last call into it has returned.
 class Listener {
@@ -938,6 +978,10 @@ class Listener {
   // others finish their message, get its reply and are told then. True: all connections are gone. False: some were left after
   // `limit`; call it again, or let the destructor close them. Waits; not on a thread of the listener or from a handler's call.
   bool drain(std::chrono::milliseconds limit);
+  // Follows connections from now on, open ones from their next command between messages. Passwords are masked, messages shortened.
+  // Costs a look at an atomic number for each read when nobody does it, or no connection's client fits; else some 0.4
+  // microseconds a line on the listener's threads (docs/trace.md). Errors: kInvalidArgument: `client` is no address and no range.
+  Result<std::unique_ptr<Tracing>> trace(ListenTraceFilter filter);
 
  private:
   struct State;

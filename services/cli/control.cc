@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -74,8 +75,12 @@ std::string line_of(const ControlJson& json) {
 
 class ControlServer::Loop {
  public:
-  Loop(std::string path, Descriptor listener, Descriptor wake, ControlCommands commands)
-      : path_(std::move(path)), listener_(std::move(listener)), wake_(std::move(wake)), commands_(std::move(commands)) {
+  Loop(std::string path, Descriptor listener, Descriptor wake, ControlCommands commands, ControlStreams streams)
+      : path_(std::move(path)),
+        listener_(std::move(listener)),
+        wake_(std::move(wake)),
+        commands_(std::move(commands)),
+        streams_(std::move(streams)) {
     thread_ = std::thread([this] { run(); });
   }
   ~Loop() {
@@ -90,6 +95,7 @@ class ControlServer::Loop {
     Descriptor socket;
     std::string in, out;
     steady_clock::time_point heard = steady_clock::now();  // Or something was taken by it.
+    std::unique_ptr<ControlStream> stream{};               // Begun.
     bool ended = false;                                    // Nothing more is read; what is to be said is still said.
   };
 
@@ -99,17 +105,31 @@ class ControlServer::Loop {
                                   {listener_.get(), static_cast<short>(clients_.size() < kClientsMax ? POLLIN : 0), 0}};
       for (const Client& each : clients_)
         watched.push_back({each.socket.get(), static_cast<short>(each.out.empty() ? POLLIN : POLLOUT), 0});
-      if (::poll(watched.data(), watched.size(), clients_.empty() ? -1 : 1'000) < 0 && errno != EINTR) return;
+      if (::poll(watched.data(), watched.size(), patience()) < 0 && errno != EINTR) return;
       if (watched[0].revents != 0) return;
       const auto now = steady_clock::now();  // Of the poll: what came while a command took its time is not read yet.
       for (std::size_t i = 0; i < clients_.size(); ++i) {
         if (watched[i + 2].revents != 0) serve(clients_[i]);
+        if (clients_[i].stream) go_on(clients_[i]);
       }
       std::erase_if(clients_, [now](const Client& each) {
         return (each.ended && each.out.empty()) || now - each.heard > std::chrono::seconds(kIdleSeconds);
       });
       if ((watched[1].revents & POLLIN) != 0) accept();
     }
+  }
+
+  int patience() const {  // Milliseconds.
+    constexpr int kStreamTick = 100;
+    const bool streams = std::any_of(clients_.begin(), clients_.end(), [](const Client& each) { return each.stream != nullptr; });
+    return streams ? kStreamTick : clients_.empty() ? -1 : 1'000;
+  }
+
+  static void go_on(Client& client) {
+    if (!client.out.empty()) return;
+    client.heard = steady_clock::now();
+    for (const ControlJson& each : client.stream->take()) client.out += line_of(each);
+    if (!client.out.empty()) write(client);
   }
 
   void accept() {
@@ -124,10 +144,10 @@ class ControlServer::Loop {
       read(client);
     else
       write(client);
-    while (client.out.empty()) {
+    while (client.out.empty() && !client.stream) {
       const std::size_t end = client.in.find('\n');
       if (end == std::string::npos) break;
-      client.out = line_of(answer(std::string_view(client.in).substr(0, end)));
+      client.out = line_of(answer(std::string_view(client.in).substr(0, end), client.stream));
       client.heard = steady_clock::now();
       client.in.erase(0, end + 1);
       write(client);
@@ -159,16 +179,24 @@ class ControlServer::Loop {
     }
   }
 
-  ControlJson answer(std::string_view line) const {
+  ControlJson answer(std::string_view line, std::unique_ptr<ControlStream>& stream) const {
     const ControlJson request = ControlJson::parse(line, nullptr, false);
     if (!request.is_object() || !request.contains("command") || !request["command"].is_string())
       return json_of({ErrorCode::kInvalidArgument, "a request is a JSON object with \"command\" and \"arguments\""});
     const auto& name = request["command"].get_ref<const std::string&>();
+    const ControlJson arguments = request.value("arguments", ControlJson::object());
     const auto command = commands_.find(name);
-    if (command == commands_.end())
+    const auto begins = streams_.find(name);
+    if (command == commands_.end() && begins == streams_.end())
       return json_of({ErrorCode::kNotFound, fmt::format("this process knows no command \"{}\"", name)});
     try {
-      const auto result = command->second(request.value("arguments", ControlJson::object()));
+      if (begins != streams_.end()) {
+        auto begun = begins->second(arguments);
+        if (!begun) return json_of(begun.error());
+        stream = *std::move(begun);
+        return {{"result", nullptr}};
+      }
+      const auto result = command->second(arguments);
       return result ? ControlJson{{"result", *result}} : json_of(result.error());
     } catch (const ControlJson::exception& error) {
       return json_of({ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, error.what())});
@@ -179,6 +207,7 @@ class ControlServer::Loop {
   const Descriptor listener_;
   const Descriptor wake_;
   const ControlCommands commands_;
+  const ControlStreams streams_;
   std::vector<Client> clients_;
   std::thread thread_;
 };
@@ -204,7 +233,7 @@ Result<void> clear(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string path, ControlCommands commands) {
+Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string path, ControlCommands commands, ControlStreams streams) {
   const auto address = address_of(path);
   if (!address) return address.error();
   if (auto cleared = clear(path, *address); !cleared) return cleared.error();
@@ -218,7 +247,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string path, Co
     ::unlink(path.c_str());
     return error;
   }
-  auto loop = std::make_unique<Loop>(std::move(path), std::move(listener), std::move(wake), std::move(commands));
+  auto loop = std::make_unique<Loop>(std::move(path), std::move(listener), std::move(wake), std::move(commands), std::move(streams));
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(loop)));
 }
 
@@ -237,28 +266,70 @@ Result<ControlJson> result_of(const std::string& path, std::string_view line) {
 
 }  // namespace
 
-Result<ControlJson> ask_control(const std::string& path, std::string_view command, const ControlJson& arguments) {
+namespace {
+
+// A connection that has said its request.
+Result<Descriptor> request(const std::string& path, std::string_view command, const ControlJson& arguments) {
   const auto address = address_of(path);
   if (!address) return address.error();
-  const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return io(path);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return Error{ErrorCode::kUnavailable, fmt::format("{}: {}; is the process running?", path, std::strerror(errno))};
-  const std::string request = line_of({{"command", command}, {"arguments", arguments}});
-  for (std::size_t at = 0; at < request.size();) {
-    const ssize_t sent = ::send(socket.get(), request.data() + at, request.size() - at, MSG_NOSIGNAL);
+  const std::string line = line_of({{"command", command}, {"arguments", arguments}});
+  for (std::size_t at = 0; at < line.size();) {
+    const ssize_t sent = ::send(socket.get(), line.data() + at, line.size() - at, MSG_NOSIGNAL);
     if (sent < 0 && errno != EINTR) return io(path);
     if (sent > 0) at += static_cast<std::size_t>(sent);
   }
-  std::string line;
+  return socket;
+}
+
+// The next line, off what has come and comes yet. Empty: the process has ended.
+Result<std::string> next_line(const std::string& path, const Descriptor& socket, std::string& come) {
   char buffer[16 * 1024];
-  while (line.find('\n') == std::string::npos) {
+  std::size_t end = come.find('\n');
+  while (end == std::string::npos) {
     const ssize_t got = ::recv(socket.get(), buffer, sizeof buffer, 0);
-    if (got == 0) return Error{ErrorCode::kUnavailable, fmt::format("{}: the process ended before it answered", path)};
+    if (got == 0) return std::string();
     if (got < 0 && errno != EINTR) return io(path);
-    if (got > 0) line.append(buffer, static_cast<std::size_t>(got));
+    const std::size_t before = come.size();
+    if (got > 0) come.append(buffer, static_cast<std::size_t>(got));
+    end = come.find('\n', before);
   }
-  return result_of(path, line);
+  std::string line = come.substr(0, end + 1);
+  come.erase(0, end + 1);
+  return line;
+}
+
+Result<ControlJson> next_result(const std::string& path, const Descriptor& socket, std::string& come) {
+  const auto line = next_line(path, socket, come);
+  if (!line) return line.error();
+  if (line->empty()) return Error{ErrorCode::kUnavailable, fmt::format("{}: the process ended before it answered", path)};
+  return result_of(path, *line);
+}
+
+}  // namespace
+
+Result<ControlJson> ask_control(const std::string& path, std::string_view command, const ControlJson& arguments) {
+  const auto socket = request(path, command, arguments);
+  if (!socket) return socket.error();
+  std::string come;
+  return next_result(path, *socket, come);
+}
+
+Result<void> follow_control(const std::string& path, std::string_view command, const ControlJson& arguments,
+                            const std::function<void(const ControlJson&)>& line) {
+  const auto socket = request(path, command, arguments);
+  if (!socket) return socket.error();
+  std::string come;
+  if (const auto begun = next_result(path, *socket, come); !begun) return begun.error();
+  while (true) {
+    const auto text = next_line(path, *socket, come);
+    if (!text) return text.error();
+    if (text->empty()) return {};
+    line(ControlJson::parse(*text, nullptr, false));
+  }
 }
 
 Result<std::string> text_argument(const ControlJson& arguments, const char* name) {
@@ -273,7 +344,7 @@ std::string text_or(const ControlJson& arguments, const char* name, std::string_
 }
 
 void add_control_server_option(CLI::App& app, std::string& path) {
-  app.add_option("--control", path, "Answer other commands (mailsbuddy warm, queue, campaign, suppress) on this Unix-domain socket, its owner's alone")
+  app.add_option("--control", path, "Answer other commands (mailsbuddy warm, queue, campaign, suppress, trace) on this Unix-domain socket, its owner's alone")
       ->type_name("SOCKET");
 }
 

@@ -7,10 +7,12 @@
 #include "mailsbuddy/engine.h"
 #include "services/cli/control.h"
 #include "services/cli/engine_options.h"
+#include "services/cli/trace_lines.h"
 
 namespace mailsbuddy::cli {
 
 // `read_settings`: settings_reader() of the engine's options. Null if `path` is empty. The server ends before the engine.
-Result<std::unique_ptr<ControlServer>> serve_engine(const std::string& path, Engine& engine, ReadSettings read_settings);
+Result<std::unique_ptr<ControlServer>> serve_engine(const std::string& path, Engine& engine, ReadSettings read_settings,
+                                                    TraceSources traces);
 
 }  // namespace mailsbuddy::cli

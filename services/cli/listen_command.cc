@@ -19,6 +19,7 @@
 #include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
 #include "services/cli/tls_options.h"
+#include "services/cli/trace_lines.h"
 #include "services/cli/users_file.h"
 #include "services/cli/way_options.h"
 #include "services/cli/zone.h"
@@ -39,7 +40,7 @@ struct ListenArguments {
   std::string bare_line_ends = "refuse";
   TlsArguments tls;
   PaceOptions pace;
-  std::string control;
+  std::string control, trace;
   std::uint16_t port = 25;
   std::int64_t first_retry_seconds = 600;
   std::int64_t max_age_seconds = 5 * 86'400;
@@ -137,6 +138,7 @@ class Listen {
     }
     end_connections(signals);
     const auto counts = listener_->counts();
+    door_->open(nullptr);
     listener_.reset();  // What was answered 250 is with the engine; what was not, its client sends again.
     return report(counts, signals);
   }
@@ -144,6 +146,8 @@ class Listen {
  private:
   Result<void> start() {
     if (auto gathered = gather(arguments_); !gathered) return gathered;
+    const auto traced = TraceWish::parse(arguments_.trace, true);
+    if (!traced) return about("--trace", traced.error());
     if (!arguments_.duration.empty()) {
       const auto duration = parse_duration(arguments_.duration);
       if (!duration) return about("--duration", duration.error());
@@ -155,6 +159,9 @@ class Listen {
     auto listener = smtp::Listener::start(arguments_.options, *std::move(handler));
     if (!listener) return listener.error();
     listener_ = *std::move(listener);
+    door_->open(listener_.get());
+    if (!arguments_.trace.empty())
+      trace_ = std::make_unique<TracePrinter>(begin_traces(*traced, {engine_.get(), door_}), arguments_.json);
     return announce();
   }
 
@@ -187,7 +194,7 @@ class Listen {
     auto engine = Engine::open(std::move(engine_options));
     if (!engine) return engine.error();
     engine_ = *std::move(engine);
-    auto control = serve_engine(arguments_.control, *engine_, std::move(read_settings));
+    auto control = serve_engine(arguments_.control, *engine_, std::move(read_settings), {engine_.get(), door_});
     if (!control) return control.error();
     control_ = *std::move(control);
     pace_report_ = PaceReport(arguments_.pace.report_file);
@@ -296,7 +303,9 @@ class Listen {
   std::shared_ptr<net::Runtime> runtime_;
   PaceReport pace_report_{""};
   std::unique_ptr<Engine> engine_;
+  std::shared_ptr<ListenerDoor> door_ = std::make_shared<ListenerDoor>();
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<TracePrinter> trace_;
   std::unique_ptr<smtp::Listener> listener_;  // Last: it goes first.
 };
 
@@ -434,6 +443,11 @@ void add_listen_command(CLI::App& app, std::function<int()>& run) {
   listen->add_option("--port-file", arguments->port_file, "Write each bound address and its words there, one a line")
       ->group("Output");
   listen->add_option("--duration", arguments->duration, "Stop after this time, as 30s [at Ctrl-C]")->group("Output");
+  listen->add_option("--trace", arguments->trace,
+                     "Print what connections say to standard error: all; of those that come in client=, user=, sender= with commas; of "
+                     "those that go out domain=, job=, egress=, provider=, mx=")
+      ->type_name("FILTER")
+      ->group("Output");
   listen->add_flag("--json", arguments->json, "End with one JSON object")->group("Output");
   listen->add_flag("--verbose", arguments->verbose, "Say on standard error what was taken and refused")
       ->group("Output");

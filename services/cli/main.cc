@@ -12,6 +12,7 @@
 #include "services/cli/sink_command.h"
 #include "services/cli/small_commands.h"
 #include "services/cli/tls_command.h"
+#include "services/cli/trace_command.h"
 #include "services/cli/warm_command.h"
 
 int main(int argc, char** argv) {
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   mailsbuddy::cli::add_queue_command(app, run);
   mailsbuddy::cli::add_campaign_command(app, run);
   mailsbuddy::cli::add_suppress_command(app, run);
+  mailsbuddy::cli::add_trace_command(app, run);
   mailsbuddy::cli::add_sink_command(app, run);
   mailsbuddy::cli::add_warm_command(app, run);
   mailsbuddy::cli::add_dkim_command(app, run);

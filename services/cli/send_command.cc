@@ -18,6 +18,7 @@
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
+#include "services/cli/trace_lines.h"
 #include "services/cli/way_options.h"
 #include "services/cli/progress.h"
 #include "services/cli/tls_options.h"
@@ -277,8 +278,8 @@ class Send {
     if (auto paced = apply_pace(options_.pace, limits_said(options_), how); !paced) return paced;
     if (auto set = set_policies(options_.tls, how); !set) return set;
     if (auto applied = apply(options_.ways, how); !applied) return applied;
-    auto filter = TraceFilter::parse(options_.trace == "all" ? "" : options_.trace);
-    if (!filter) return about("--trace", filter.error());
+    const auto traced = TraceWish::parse(options_.trace, false);
+    if (!traced) return about("--trace", traced.error());
     if (options_.spool.directory.empty()) {
       auto made = TemporaryDirectory::make();
       if (!made) return std::move(made).error();
@@ -294,10 +295,10 @@ class Send {
     auto engine = Engine::open(std::move(how));
     if (!engine) return std::move(engine).error();
     engine_ = *std::move(engine);
-    auto control = serve_engine(options_.control, *engine_, std::move(read_settings));
+    auto control = serve_engine(options_.control, *engine_, std::move(read_settings), {engine_.get()});
     if (!control) return std::move(control).error();
     control_ = *std::move(control);
-    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(engine_->trace(*std::move(filter)), options_.json);
+    if (!options_.trace.empty()) trace_ = std::make_unique<TracePrinter>(begin_traces(*traced, {engine_.get()}), options_.json);
     if (auto done = suppress_from(options_.suppress_file, options_.account, *engine_); !done) return done;
     if (!options_.inbound_maildir.empty()) {
       auto inbound = ReturnWatch::start(options_.inbound_maildir, *engine_);

@@ -1,12 +1,9 @@
 #include "services/cli/way_options.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/Option.hpp>
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "services/cli/engine_options.h"
@@ -23,30 +20,6 @@ std::pair<std::string, std::string> split(const std::string& text) {
 
 Error bad(std::string_view option, std::string_view why) {
   return {ErrorCode::kInvalidArgument, fmt::format("{}: {}", option, why)};
-}
-
-constexpr std::string_view kArrows[] = {"* ", "> ", "< "};
-constexpr std::string_view kColours[] = {"\x1b[33m", "\x1b[36m", "\x1b[32m"};
-constexpr std::string_view kKinds[] = {"step", "sent", "received"};
-
-std::string clock_time(TimePoint time) {
-  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  return fmt::format("{:%H:%M:%S}.{:03}", fmt::gmtime(static_cast<std::time_t>(milliseconds / 1000)),
-                     milliseconds % 1000);
-}
-
-std::string line_of(const TraceRecord& record, bool json, bool colours) {
-  const auto kind = static_cast<std::size_t>(record.kind);
-  if (json) {
-    const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(record.time.time_since_epoch()).count();
-    return nlohmann::json{{"trace", kKinds[kind]},   {"time_ms", milliseconds},     {"connection", record.connection},
-                          {"egress", record.egress}, {"provider", record.provider}, {"mx_host", record.mx_host},
-                          {"remote", record.remote}, {"text", record.text}}
-        .dump();
-  }
-  return fmt::format("{} #{} {} {} {}{}{}{}", clock_time(record.time), record.connection, record.egress,
-                     record.mx_host.empty() ? record.remote : record.mx_host, colours ? kColours[kind] : "",
-                     kArrows[kind], record.text, colours ? "\x1b[0m" : "");
 }
 
 }  // namespace
@@ -83,29 +56,6 @@ Result<void> apply(const WayOptions& options, EngineOptions& engine) {
   }
   engine.allowed_targets = options.allowed_targets;
   return {};
-}
-
-TracePrinter::TracePrinter(std::unique_ptr<Tracing> tracing, bool json)
-    : tracing_(std::move(tracing)), json_(json), colours_(!json && isatty(STDERR_FILENO) == 1), thread_([this] {
-        while (!ending_) print();
-      }) {}
-
-TracePrinter::~TracePrinter() {
-  ending_ = true;
-  thread_.join();
-  print();
-}
-
-void TracePrinter::print() {
-  constexpr std::chrono::milliseconds kWait(100);
-  for (const TraceRecord& record : tracing_->take(ending_ ? std::chrono::milliseconds(0) : kWait)) {
-    fmt::print(stderr, "{}\n", line_of(record, json_, colours_));
-  }
-  if (const std::uint64_t dropped = tracing_->dropped(); dropped > 0) {
-    fmt::print(stderr, "{}\n",
-               json_ ? nlohmann::json{{"trace", "dropped"}, {"lines", dropped}}.dump()
-                     : fmt::format("({} lines were dropped: they came faster than they could be written)", dropped));
-  }
 }
 
 }  // namespace mailsbuddy::cli

@@ -110,6 +110,7 @@ ServerSession::Event ServerSession::read_line() {
   const std::size_t lf = input_.find('\n');
   std::string_view line = input_.substr(0, lf == std::string_view::npos ? lf : lf + 1);
   input_.remove_prefix(line.size());
+  heard(line);
   line_too_long_ = line_too_long_ || line_.size() + line.size() > options_->command_line_max;
   if (line_too_long_) {
     wipe(line_);

@@ -61,6 +61,15 @@ struct ServerEvent {
   std::string_view text{};
 };
 
+// Is shown what is read, as it is read: each command before what is said to it. For transcripts.
+class ServerTap {
+ public:
+  virtual void on_heard(std::string_view bytes) = 0;  // Must not call the session but for its output().
+
+ protected:
+  ~ServerTap() = default;
+};
+
 // Use: after feed(), answer(), greet(), refuse(): poll() until empty, then send output(). The replies to all commands
 // of one feed() are in one output() (RFC 2920 3.2). The caller stops feeding while output() is not sent or an answer()
 // is owed: that is what bounds the memory. Threads: one owner. Ownership: `options` outlives it. Invariants: after
@@ -73,6 +82,7 @@ class ServerSession {
 
   void greet();                                               // The connection is up: 220.
   void refuse(std::string_view reply);                        // Say this and close: kClose follows. At any time.
+  void tap(ServerTap* tap) noexcept { tap_ = tap; }           // Null: nobody. While at_command().
   void trust_xclient() noexcept { xclient_trusted_ = true; }  // Before greet().
   // Takes what the client sent. `bytes` must live until poll() is empty; what an owed answer() keeps from being read
   // then is copied.
@@ -93,6 +103,7 @@ class ServerSession {
   bool in_transaction() const noexcept { return in_mail_; }
   bool in_content() const noexcept { return reading_ == Reading::kData || reading_ == Reading::kChunk; }
   bool message_begun() const noexcept { return in_content() || chunked_; }         // And not ended.
+  bool at_command() const noexcept { return reading_ == Reading::kCommands && !line_pending() && input_.empty(); }
   bool line_pending() const noexcept { return !line_.empty() || line_too_long_; }  // A line has come in part.
   // Of the event in hand, until its answer().
   const MailParameters& mail_parameters() const noexcept { return mail_parameters_; }
@@ -153,7 +164,12 @@ class ServerSession {
   }
   bool oversized() const noexcept { return options_->size_max != 0 && message_bytes_ > options_->size_max; }
 
+  void heard(std::string_view bytes) const {
+    if (tap_ != nullptr) tap_->on_heard(bytes);
+  }
+
   const ServerOptions* options_;
+  ServerTap* tap_ = nullptr;
   std::string_view input_;  // Not read yet: in the bytes of feed(), or in kept_.
   std::string kept_;        // Input that had to wait for an answer.
   std::string line_;        // The beginning of a command line whose end has not come yet.

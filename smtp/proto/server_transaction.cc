@@ -77,7 +77,9 @@ ServerSession::Event ServerSession::data(std::string_view argument) {
 }
 
 ServerSession::Event ServerSession::read_data() {
+  const std::string_view raw = input_;
   const std::string_view piece = dots_.read(input_);
+  heard(raw.substr(0, raw.size() - input_.size()));
   if (!dots_.done()) return content(piece);
   reading_ = Reading::kCommands;
   return end_of_message();
@@ -106,6 +108,7 @@ ServerSession::Event ServerSession::bdat(std::string_view argument) {
 ServerSession::Event ServerSession::read_chunk() {
   const std::string_view piece = input_.substr(0, chunk_left_);
   input_.remove_prefix(piece.size());
+  heard(piece);
   chunk_left_ -= piece.size();
   return chunk_void_ ? Event{} : content(piece);
 }

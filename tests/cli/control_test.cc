@@ -206,6 +206,47 @@ BOOST_AUTO_TEST_CASE(silent_clients_hold_up_nobody) {
   waits.join();
 }
 
+// Counts up; the server is told when it goes.
+class Numbers final : public ControlStream {
+ public:
+  explicit Numbers(std::atomic<int>& alive) : alive_(alive) { ++alive_; }
+  ~Numbers() override { --alive_; }
+  std::vector<ControlJson> take() override { return {next_++, next_++}; }
+
+ private:
+  std::atomic<int>& alive_;
+  int next_ = 0;
+};
+
+BOOST_AUTO_TEST_CASE(lines_behind_a_result_until_the_client_goes) {
+  const Folder folder;
+  std::atomic<int> alive = 0;
+  auto server = ControlServer::start(folder.socket(), commands(), {{"numbers", [&](const ControlJson& arguments) -> Result<std::unique_ptr<ControlStream>> {
+                                       if (arguments.contains("bad")) return Error{ErrorCode::kInvalidArgument, "bad"};
+                                       return std::unique_ptr<ControlStream>(std::make_unique<Numbers>(alive));
+                                     }}});
+  BOOST_REQUIRE_MESSAGE(server, (server ? "" : server.error().detail));
+  {
+    Raw client(folder.socket());
+    client.say("{\"command\": \"numbers\"}\n");
+    BOOST_TEST(client.line() == "{\"result\":null}");
+    for (const char* number : {"0", "1", "2", "3"}) BOOST_TEST(client.line() == number);
+    BOOST_TEST(alive == 1);
+    BOOST_TEST(ask_control(folder.socket(), "echo", {}).has_value());  // Others are served meanwhile.
+  }
+  while (alive > 0) std::this_thread::yield();
+  const auto refused = follow_control(folder.socket(), "numbers", {{"bad", true}}, [](const ControlJson&) {});
+  BOOST_REQUIRE(!refused);
+  BOOST_TEST(refused.error().detail == "bad");
+  std::vector<int> numbers;
+  const auto ended = follow_control(folder.socket(), "numbers", {}, [&](const ControlJson& number) {
+    numbers.push_back(number);
+    server->reset();  // The process ends.
+  });
+  BOOST_TEST(ended.has_value());
+  BOOST_TEST((numbers == std::vector{0, 1}));
+}
+
 BOOST_AUTO_TEST_CASE(a_client_that_ends_its_side_has_its_answer) {
   const Folder folder;
   const auto server = serve(folder);

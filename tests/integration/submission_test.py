@@ -1,5 +1,6 @@
 """Applications and servers submit to `mailsbuddy listen`, which sends on to a receiver that keeps what it takes."""
 
+import base64
 import collections
 import json
 import os
@@ -27,10 +28,11 @@ class Listener:
     """`mailsbuddy listen` with one user of each kind; `ports` in the order of `endpoints`."""
 
     def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s"):
-        self.events_file = world.folder / "events.jsonl"
+        name = f"listen{len(list(world.folder.glob('listen*.ports')))}"
+        self.events_file = world.folder / f"{name}.jsonl"
         self.inbound = world.folder / "inbound"
-        self.log = world.folder / "listen.log"
-        ports = world.folder / "listen.ports"
+        self.log = world.folder / f"{name}.log"
+        ports = world.folder / f"{name}.ports"
         password = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True).stdout.strip()
         users = world.write("users", f"# user:hash:account:rights\napp:{password}:acme:route\n"
                                      f"limited:{password}:acme:from={support.SENDER}\n")
@@ -213,6 +215,79 @@ class Smtplib(SubmissionTest):
         self.assertTrue(text.endswith("Subject: returned\r\n\r\n"), text)
         self.assertEqual(self.listener.stop()["messages"], 1)
         self.assertEqual(self.world.mail(), [])
+
+
+class Trace(SubmissionTest):
+    """What comes in and goes out, followed by the process itself and by others while it runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.control = self.world.folder / "control"
+        self.other = Listener(self.world, ("starttls",), "--trace", "all", "--control", self.control, port=self.sinks.port)
+
+    def follow(self, name, *words):
+        """`mailsbuddy trace`, and where it writes; once it is followed."""
+        out = self.world.folder / name
+        with open(out, "wb") as file:
+            process = self.world.children.start([str(word) for word in (support.PROGRAM, "trace", "--control", self.control, *words)],
+                                                stdout=file, stderr=subprocess.STDOUT)
+        return process, out
+
+    def send(self, sender="news@brand.example", recipient="ann@away.example"):
+        client = self.client(self.other.ports[0])
+        client.sendmail(sender, [recipient], MESSAGE)
+        client.quit()
+
+    def test_all(self):
+        _, out = self.follow("all", "all")
+        # Until somebody is seen to follow: whoever comes before is not shown.
+        support.loopback.wait_until(lambda: self.send() or "MAIL FROM" in out.read_text(), "a trace", self.other.process, out)
+        self.other.stop()
+        by_itself = self.other.log.read_text()
+        for words in (" * connected", "> 220 mail.brand.example ESMTP", "< STARTTLS", "* TLSv1.3 TLS_", "AUTH PLAIN (masked)",
+                      f"to 127.0.0.1:{self.other.ports[0]} app < mail FROM:<news@brand.example>", "< Subject: Hello", "octets)",
+                      "< .", "> 250 2.0.0"):
+            self.assertIn(words, out.read_text())
+        for words in ('"text":"connected"', '"text":"AUTH PLAIN (masked)"', '"user":"app","text":"mail FROM:<news@brand.example>',
+                      '"text":"MAIL FROM:<news@brand.example>'):  # The last one goes out.
+            self.assertIn(words, by_itself)
+        for transcript in (out.read_text(), by_itself):
+            self.assertNotIn(base64.b64encode(b"\0app\0secret").decode(), transcript)
+            self.assertNotIn("Hello.", transcript)
+
+    def test_filters(self):
+        _, sender = self.follow("sender", "sender=brand.example", "--bodies", "full", "--json")
+        _, domain = self.follow("domain", "domain=away.example")
+        _, nobody = self.follow("nobody", "client=192.0.2.1")
+
+        def followed():
+            self.send()
+            self.send("x@unseen.example")
+            return "RCPT TO" in domain.read_text() and "MAIL FROM" in sender.read_text().upper()
+        support.loopback.wait_until(followed, "a trace", self.other.process, sender)
+        self.other.stop()
+        lines = [json.loads(line) for line in sender.read_text().splitlines()]
+        self.assertEqual({line["local"] for line in lines}, {f"127.0.0.1:{self.other.ports[0]}"})
+        self.assertIn("Hello.", [line["text"] for line in lines if line["trace"] == "received"])
+        self.assertNotIn("unseen", sender.read_text())
+        self.assertIn("connecting to", domain.read_text())
+        self.assertNotIn(" in#", domain.read_text())
+        self.assertEqual(nobody.read_text(), "")
+
+    def test_mistakes(self):
+        for words, said in ((["--control", self.world.folder / "none"], "is the process running?"),
+                            (["--control", self.control, "colour=red"], "client="),
+                            (["--control", self.control, "client=here"], "client: "),
+                            (["--control", self.control, "--bodies", "some"], "--bodies")):
+            run = subprocess.run([str(word) for word in (support.PROGRAM, "trace", *words)], capture_output=True, text=True, timeout=30)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(said, run.stderr)
+
+    def test_a_filter_that_is_none(self):
+        run = subprocess.run([support.PROGRAM, "listen", "--host", "h.example", "--no-auth", "--egress", "127.0.0.2=mx1.brand.example",
+                              "--listen", "127.0.0.1:0", "--trace", "user"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("--trace", run.stderr)
 
 
 class Kept(SubmissionTest):
