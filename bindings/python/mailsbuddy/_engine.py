@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from mailsbuddy import _core, _plot
-from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, LogSink, TlsReport, Tracing
+from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, TlsReport, Tracing
 from mailsbuddy._errors import Closed, InvalidArgument
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
@@ -21,6 +22,7 @@ from mailsbuddy._options import (
     without_none)
 from mailsbuddy._queue import QueueVerbs
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
+from mailsbuddy.logging import LogBridge
 from mailsbuddy._suppressions import SuppressionVerbs
 from mailsbuddy._zones import zone_file
 
@@ -33,6 +35,7 @@ OnError = Callable[[BaseException], object]
 Command = Literal["pin", "unpin", "pause", "resume", "skip_day", "repeat_day"]
 
 _open: weakref.WeakSet[_core.engine.Engine] = weakref.WeakSet()  # A stream keeps one whose Engine is gone.
+_logs: weakref.WeakSet[LogBridge] = weakref.WeakSet()
 _exiting = False
 
 
@@ -44,6 +47,8 @@ def _close_all() -> None:
     for engine in list(_open):
         engine.close()
     _core.engine.join_reapers()
+    for log in list(_logs):
+        log.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +120,12 @@ class Engine(QueueVerbs, SuppressionVerbs):
     Threads: all methods from any. Nothing waits for the network but drain() and iterating over events.
     """
 
-    def __init__(self, native: _core.engine.Engine) -> None:
-        self._native = native
+    def __init__(self, native: _core.engine.Engine, log: LogBridge | None = None) -> None:
+        self._native, self._log = native, log
         _open.add(native)
+        if log is not None:  # Also of an engine that is let go of.
+            weakref.finalize(native, log.queue.close).atexit = False
+            _logs.add(log)
 
     @classmethod
     def open(
@@ -164,7 +172,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
         cpu_threads: int | None = None,
         dns: Sequence[str] | None = None,
         seed: int | None = None,
-        log: LogSink | None = None,
+        log: logging.Logger | None = None,
         on_events: OnEvents | None = None,
         on_decisions: OnDecisions | None = None,
         on_error: OnError | None = None,
@@ -175,14 +183,14 @@ class Engine(QueueVerbs, SuppressionVerbs):
         lines as in docs/limits.md, beside the shipped ones. ``zone``: "Europe/Berlin", where days of warm-up begin.
         ``tls_overrides``: {"example.net": "verified", ".inner.example": "none"}, before what domains publish. ``deliver``: False:
         to look at a spool and to command it while nothing is sent; ``egress`` may then be empty.
-        ``on_events``: as by subscribe(), and also for what the engine before did not hand over.
+        ``log``: a logger for what the engine says of itself. ``on_events``: as by subscribe(), and also for what the engine before did not hand over.
         """
         given = without_none({
             "keys": keys, "max_age": max_age, "first_retry": first_retry, "max_message_bytes": max_message_bytes, "tls": tls,
             "dane": dane, "mta_sts": mta_sts, "tls_ca": tls_ca, "tls_reports": tls_reports, "connections_max": connections_max,
             "port": port, "refuse_loops": refuse_loops, "limits": limits, "adaptive": adaptive,
             "soft_bounces": soft_bounces, "report_age": report_age, "verp_key": verp_key, "workers": workers,
-            "cpu_threads": cpu_threads, "seed": seed, "log": log, "allowed_targets": allowed_targets, "own_names": own_names,
+            "cpu_threads": cpu_threads, "seed": seed, "allowed_targets": allowed_targets, "own_names": own_names,
             "own_addresses": own_addresses, "dns": dns, "deliver": deliver, "attempts_max": attempts_max,
             "due_rows_max": due_rows_max, "outbox_events_max": outbox_events_max, "memory_max_bytes": memory_max_bytes,
         })
@@ -207,12 +215,22 @@ class Engine(QueueVerbs, SuppressionVerbs):
         })
         if _exiting:
             raise Closed("the interpreter is ending: no engine can be opened any more")
-        return cls(_core.engine.Engine.open(given, spool, on_events, on_decisions, on_error))
+        bridge = None if log is None else LogBridge(log)
+        if bridge is not None:
+            given["log"] = bridge.queue
+        try:
+            return cls(_core.engine.Engine.open(given, spool, on_events, on_decisions, on_error), bridge)
+        except BaseException:
+            if bridge is not None:
+                bridge.close()
+            raise
 
     def close(self) -> None:
         """Stops at once; what is on the wire and unanswered is unknown. A second call does nothing."""
         self._native.close()
         _open.discard(self._native)
+        if self._log is not None:
+            self._log.close()
 
     @property
     def closed(self) -> bool:

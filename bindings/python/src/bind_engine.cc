@@ -10,6 +10,7 @@
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/engine_handle.h"
 #include "bindings/python/src/engine_options.h"
+#include "bindings/python/src/log_queue.h"
 #include "bindings/python/src/python_rows.h"
 #include "bindings/python/src/wait.h"
 
@@ -167,6 +168,35 @@ warming::Command to_command(const std::string& word) {
   raise(ErrorCode::kInvalidArgument, fmt::format("command: \"{}\" is none of pin, unpin, pause, resume, skip_day, repeat_day", word));
 }
 
+LogLevel to_level(const std::string& word) {
+  using enum LogLevel;
+  for (const auto& [name, level] : {std::pair("debug", kDebug), std::pair("info", kInfo), std::pair("warning", kWarning)}) {
+    if (word == name) return level;
+  }
+  return kError;
+}
+
+void bind_log(py::module_& module) {
+  static constexpr const char* kLevels[] = {"debug", "info", "warning", "error"};
+  py::class_<LogQueue, std::shared_ptr<LogQueue>>(module, "LogQueue", "Log lines on their way to a logger.")
+      .def(py::init<>())
+      .def("set_level", [](LogQueue& self, const std::string& level) { self.set_level(to_level(level)); }, py::arg("level"))
+      .def("take", [](LogQueue& self, py::object wait) {
+        const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(wait, "wait"));
+        if (Wait::interpreter_ends()) raise(ErrorCode::kClosed, "the interpreter is ending");
+        const Wait waiting;
+        py::list list;
+        for (const auto& line : without_gil([&] { return self.take(limit); })) {
+          const double when = std::chrono::duration<double>(line.time.time_since_epoch()).count();
+          list.append(py::make_tuple(kLevels[static_cast<std::size_t>(line.level)], when, to_str(line.room), to_str(line.text)));
+        }
+        return list;
+      }, py::arg("wait"))
+      .def("dropped", &LogQueue::dropped)
+      .def("close", &LogQueue::close)
+      .def("closed", &LogQueue::closed);
+}
+
 template <class Class>
 void bind_control(Class& engine) {
   engine
@@ -284,7 +314,7 @@ void bind_reporting(Class& engine) {
 
 void bind_engine(py::module_& core) {
   auto module = core.def_submodule("engine", "The engine.");
-  py::class_<LogSink, std::shared_ptr<LogSink>>(module, "LogSink", "Where the library's log lines go.");
+  bind_log(module);
   py::class_<EngineHandle, Handle> engine(module, "Engine", "An open engine.");
   engine.def_static("open", &open, py::arg("options"), py::arg("spool_options"), py::arg("on_events"), py::arg("on_decisions"),
                     py::arg("on_error"))

@@ -8,6 +8,7 @@
 
 #include "bindings/python/src/convert.h"
 #include "bindings/python/src/errors.h"
+#include "bindings/python/src/log_queue.h"
 
 namespace mailsbuddy::python {
 namespace {
@@ -313,7 +314,7 @@ EngineOptions to_engine_options(const py::dict& given) {
   read("outbox_events_max", options.outbox_events_max);
   read("memory_max_bytes", options.memory_max_bytes);
   read("soft_bounces", options.suppression.soft_bounces);
-  read.field("log", [&](const py::object& value) { options.log = value.cast<std::shared_ptr<LogSink>>(); });
+  read.field("log", [&](const py::object& value) { options.log = value.cast<std::shared_ptr<LogQueue>>(); });
   read_way(read, options);
   read_runtime(read, options.runtime_options);
   read_warming(read, options);

@@ -20,11 +20,14 @@ def sanitizers():
 
 
 def main():
-    python = ROOT / ".venv/bin/python"
+    installed = os.environ.get("MAILSBUDDY_PYTHON_UNDER_TEST")  # Has a package of its own: see scripts/check_package.
+    python = pathlib.Path(installed or ROOT / ".venv/bin/python")
     if not python.exists():
         print("skipped: no .venv; scripts/setup test makes it")
         return 77
-    environment = dict(os.environ, PYTHONPATH=os.environ["MAILSBUDDY_PACKAGE"], PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", MYPY_CACHE_DIR=os.devnull)
+    if not installed:
+        environment["PYTHONPATH"] = os.environ["MAILSBUDDY_PACKAGE"]
     if libraries := sanitizers():
         environment["LD_PRELOAD"] = ":".join(libraries)
         # The interpreter and its extension modules free little at their end: leaks are what the tests of memory are for.

@@ -18,6 +18,14 @@ def test_version_is_that_of_the_library():
     assert str(info["openssl"]).startswith("OpenSSL 3")
 
 
+def test_the_module_says_what_it_was_built_with():
+    run = subprocess.run([sys.executable, "-m", "mailsbuddy"], capture_output=True, text=True, check=False, timeout=60)
+    lines = dict(line.split(": ", 1) for line in run.stdout.splitlines())
+    assert lines["mailsbuddy"] == mb.__version__ and lines["rocksdb"] and "Python 3." in lines["runs on"], run.stderr
+    wrong = subprocess.run([sys.executable, "-m", "mailsbuddy", "send"], capture_output=True, text=True, check=False, timeout=60)
+    assert wrong.returncode == 2 and "unrecognized arguments: send" in wrong.stderr
+
+
 def test_errors_are_one_tree():
     with pytest.raises(mb.InvalidArgument) as raised:
         mb.Address("ann..lee@example.net")
