@@ -6,9 +6,10 @@ namespace mailsbuddy::python {
 
 void Wait::end_all() {
   ends_ = true;
-  without_gil([] {
-    for (int left = under_way_; left > 0; left = under_way_) under_way_.wait(left);  // For a slice at most.
-  });
+  while (const int left = under_way_) {  // Asked with the GIL: none begins meanwhile.
+    const pybind11::gil_scoped_release released;
+    under_way_.wait(left);  // For a slice at most.
+  }
 }
 
 void check_slice() {

@@ -42,6 +42,7 @@ void check_slice();
 // the caller, `mutex` is not. Throws as check_slice().
 template <class Done>
 void wait_until(std::mutex& mutex, std::condition_variable& changed, Done done) {
+  if (Wait::interpreter_ends()) check_slice();
   const Wait wait;
   while (true) {
     {
