@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <filesystem>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
+
+#include "core/base/fair_slots.h"
 
 namespace mailsbuddy::net {
 namespace {
@@ -30,6 +32,8 @@ using ListPtr = std::unique_ptr<curl_slist, ListDeleter>;
 
 struct Transfer {
   CurlThread::Job job;
+  std::string server;
+  std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   EasyPtr easy{};
   ListPtr resolve{}, headers{};
   std::string body{};
@@ -53,6 +57,13 @@ std::size_t on_header(char*, std::size_t one, std::size_t count, void* argument)
   transfer.header_bytes += one * count;
   transfer.too_large = transfer.header_bytes > kHeaderBytesMax;
   return transfer.too_large ? 0 : one * count;
+}
+
+// Whose request it is. An IPv6 server has addresses enough to be many.
+std::string server_of(const CurlThread::Job& job) {
+  const IpAddress& address = job.addresses.front();
+  const auto octets = address.bytes();
+  return {reinterpret_cast<const char*>(octets.data()), address.is_v4() ? 4U : 8U};
 }
 
 std::string bracketed(const IpAddress& address) {
@@ -175,13 +186,16 @@ struct CurlThread::State {
   void run() noexcept;
   bool take_jobs();
   void start(Job job);
+  void end(CURL* easy, const HttpsReply& reply);
   void reap();
+  bool hurry();
 
   const HttpsOptions& options;
   CURLM* multi;
-  std::unordered_map<CURL*, std::unique_ptr<Transfer>> transfers;  // The thread's.
+  std::unordered_map<CURL*, std::unique_ptr<Transfer>> transfers;       // The thread's, as is the next.
+  FairSlots<Job> slots{kHttpsRequestsMax, kServerRequestsMax};
   std::mutex mutex;
-  std::deque<Job> jobs;
+  std::vector<Job> jobs;  // Not looked at yet.
   bool stopping = false;
   std::thread thread;
 };
@@ -222,12 +236,13 @@ void CurlThread::State::run() noexcept {
   sigset_t all;  // As the loops: OpenSSL writes to sockets that may be closed, and SIGPIPE is the process's to set.
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  constexpr int kWaitMs = 60'000;  // Woken for everything that happens.
+  constexpr int kWaitMs = 60'000;  // Woken for everything that happens,
+  constexpr int kHurryMs = 250;    // but for time that passes.
   while (take_jobs()) {
     int running = 0;
     curl_multi_perform(multi, &running);
     reap();
-    curl_multi_poll(multi, nullptr, 0, kWaitMs, nullptr);
+    curl_multi_poll(multi, nullptr, 0, hurry() ? kHurryMs : kWaitMs, nullptr);
   }
   for (auto& [easy, transfer] : transfers) curl_multi_remove_handle(multi, easy);
   transfers.clear();
@@ -236,23 +251,33 @@ void CurlThread::State::run() noexcept {
 // False: the thread is to end.
 bool CurlThread::State::take_jobs() {
   std::unique_lock lock(mutex);
-  while (!stopping && !jobs.empty() && transfers.size() < kHttpsRequestsMax) {
-    Job job = std::move(jobs.front());
-    jobs.pop_front();
-    lock.unlock();
-    start(std::move(job));
-    lock.lock();
+  if (stopping) return false;
+  std::vector<Job> come = std::exchange(jobs, {});
+  lock.unlock();
+  for (Job& job : come) {
+    const std::string server = server_of(job);
+    slots.wait(server, std::move(job));
   }
-  return !stopping;
+  while (auto job = slots.next()) start(*std::move(job));
+  return true;
 }
 
 void CurlThread::State::start(Job job) {
-  auto transfer = std::make_unique<Transfer>(Transfer{.job = std::move(job)});
+  const std::string server = server_of(job);
+  auto transfer = std::make_unique<Transfer>(Transfer{.job = std::move(job), .server = server});
   if (!prepare(*transfer, options) || curl_multi_add_handle(multi, transfer->easy.get()) != CURLM_OK) {
+    slots.leave(server);
     return transfer->job.done({.failure = HttpsFailure::kProtocol, .detail = "libcurl cannot begin"});
   }
   CURL* const easy = transfer->easy.get();
   transfers.emplace(easy, std::move(transfer));
+}
+
+void CurlThread::State::end(CURL* easy, const HttpsReply& reply) {
+  auto transfer = std::move(transfers.extract(easy).mapped());
+  curl_multi_remove_handle(multi, easy);
+  slots.leave(transfer->server);
+  transfer->job.done(reply);
 }
 
 void CurlThread::State::reap() {
@@ -260,13 +285,25 @@ void CurlThread::State::reap() {
   bool any = false;
   while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
     if (message->msg != CURLMSG_DONE) continue;
-    const CURLcode code = message->data.result;
-    auto transfer = std::move(transfers.extract(message->easy_handle).mapped());
-    curl_multi_remove_handle(multi, transfer->easy.get());
-    transfer->job.done(reply_of(*transfer, code));
+    CURL* const easy = message->easy_handle;
+    end(easy, reply_of(*transfers.at(easy), message->data.result));
     any = true;
   }
   if (any) curl_multi_wakeup(multi);  // There is room for one that waits.
+}
+
+// Ends what takes long while others wait for a place. True: somebody does.
+bool CurlThread::State::hurry() {
+  if (!slots.starved()) return false;
+  const auto before = std::chrono::steady_clock::now() - kHttpsHurried;
+  std::vector<CURL*> slow;
+  for (const auto& [easy, transfer] : transfers)
+    if (transfer->begun <= before) slow.push_back(easy);
+  for (CURL* const easy : slow)
+    end(easy, {.failure = HttpsFailure::kTimeout,
+               .detail = fmt::format("not done after {} s, while others wait", kHttpsHurried.count())});
+  if (!slow.empty()) curl_multi_wakeup(multi);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // curl_client.h - HttpsClient on libcurl.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "mailsbuddy/net.h"
@@ -9,6 +10,10 @@ namespace mailsbuddy::net {
 
 // Requests under way at once, of all workers; more wait their turn. Policies are fetched once a day for a domain.
 inline constexpr std::size_t kHttpsRequestsMax = 64;
+// Of them, to one server (by its address): one that is slow holds up its own alone.
+inline constexpr std::size_t kServerRequestsMax = 8;
+// So long one may take while others have to wait, who wait ten seconds for a policy; else HttpsRequest::timeout.
+inline constexpr std::chrono::seconds kHttpsHurried{3};
 
 // The thread that libcurl's transfers run on: they are few, and apart from the loops that carry mail.
 // Threads: any. Ownership: outlives the UvHttps made with it.

@@ -7,6 +7,7 @@
 #include <unbound.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/base/ascii.h"
@@ -40,22 +41,46 @@ std::string without_dot(std::string_view name) {
   return ascii::to_lower(name);
 }
 
+// So many sockets; it has 16 by itself, which as many servers that are silent would hold up all.
+const std::string kSockets = std::to_string(2 * kSecureQuestionsMax);
+
 struct ContextDeleter {
   void operator()(ub_ctx* context) const noexcept { ub_ctx_delete(context); }
 };
 
 }  // namespace
 
+std::string zone_of(std::string_view name) {
+  const std::string whole = without_dot(name);
+  const auto label_before = [&](std::size_t end) {  // Where it begins.
+    const std::size_t dot = end == 0 ? std::string::npos : whole.rfind('.', end - 1);
+    return dot == std::string::npos ? 0 : dot + 1;
+  };
+  static constexpr std::array<std::string_view, 12> kRegistries = {"ac", "co",  "com", "edu", "go",  "gob",
+                                                                   "gov", "gv", "ne",  "net", "or", "org"};
+  const std::size_t top = label_before(whole.size());
+  if (top == 0) return whole;
+  const std::size_t second = label_before(top - 1);
+  const std::string_view label = std::string_view(whole).substr(second, top - 1 - second);
+  const bool registry = whole.size() - top == 2 && std::ranges::find(kRegistries, label) != kRegistries.end();
+  return whole.substr(registry && second > 0 ? label_before(second - 1) : second);
+}
+
 struct UnboundResolver::Question {
   Question(UnboundResolver& its_resolver, std::string_view its_name, int its_type, Answered its_done)
-      : resolver(its_resolver), name(its_name), type(its_type), done(std::move(its_done)), timer([this] {
-          resolver.finish(*this, UB_NOERROR, nullptr);
-        }) {}
+      : resolver(its_resolver),
+        name(its_name),
+        zone(zone_of(its_name)),
+        type(its_type),
+        done(std::move(its_done)),
+        timer([this] { resolver.tick(*this); }) {}
   UnboundResolver& resolver;
   std::string name;
+  std::string zone;
   int type;
   Answered done;
   int id = -1;  // libunbound's; -1: it has none.
+  TimePoint asked{};
   Timer timer;
 };
 
@@ -90,7 +115,7 @@ struct UnboundResolver::Pair {
 // Opening
 
 UnboundResolver::UnboundResolver(UvLoop& loop, SecureResolverOptions options)
-    : loop_(loop), options_(std::move(options)) {}
+    : loop_(loop), options_(std::move(options)), slots_(kSecureQuestionsMax, kZoneQuestionsMax) {}
 
 Result<std::unique_ptr<UnboundResolver>> UnboundResolver::make(UvLoop& loop, const SecureResolverOptions& options) {
   if (options.timeout < std::chrono::milliseconds(1) || options.timeout > std::chrono::hours(1))
@@ -118,6 +143,9 @@ Result<ub_ctx*> UnboundResolver::make_context(const SecureResolverOptions& optio
   ub_ctx_set_option(context.get(), "do-not-query-localhost:", "no");
   ub_ctx_set_option(context.get(), "module-config:", "validator iterator");
   ub_ctx_set_option(context.get(), "qname-minimisation:", "no");  // Forwarders are asked for all of it anyway.
+  ub_ctx_set_option(context.get(), "outgoing-range:", kSockets.c_str());
+  // What it learns of a server's times, it does not keep: a forwarder that is silent about some zones would be given up for all.
+  ub_ctx_set_option(context.get(), "infra-host-ttl:", "0");
   for (const Endpoint& server : options.servers)
     if (const int why = ub_ctx_set_fwd(context.get(), forward_of(server).c_str()); why != UB_NOERROR)
       return refused(server.str(), why);
@@ -176,16 +204,23 @@ UnboundResolver::~UnboundResolver() {
 // Questions
 
 void UnboundResolver::ask(std::string_view name, int type, Answered done) {
-  waiting_.push_back(std::make_unique<Question>(*this, name, type, std::move(done)));
+  auto question = std::make_unique<Question>(*this, name, type, std::move(done));
+  const std::string zone = question->zone;
+  slots_.wait(zone, std::move(question));
   pump();
 }
 
 void UnboundResolver::pump() {
-  while (!waiting_.empty() && asked_.size() < kSecureQuestionsMax) {
-    std::unique_ptr<Question> question = std::move(waiting_.front());
-    waiting_.pop_front();
-    start(std::move(question));
-  }
+  while (auto question = slots_.next()) start(*std::move(question));
+}
+
+// Looks at a question from time to time, so that it ends early if others come to wait for its place.
+void UnboundResolver::tick(Question& question) {
+  const TimePoint now = loop_.now();
+  const TimePoint end = question.asked + options_.timeout;
+  if (now >= end || (slots_.starved() && now >= question.asked + kSecureHurried))
+    return finish(question, UB_NOERROR, nullptr);
+  loop_.timers().arm(question.timer, std::min<TimePoint>(end, now + kSecureHurried));
 }
 
 void UnboundResolver::start(std::unique_ptr<Question> owned) {
@@ -201,7 +236,8 @@ void UnboundResolver::start(std::unique_ptr<Question> owned) {
       },
       &question.id);
   if (error != UB_NOERROR) return post_finish(question, error);
-  loop_.timers().arm(question.timer, loop_.now() + options_.timeout);
+  question.asked = loop_.now();
+  tick(question);
 }
 
 void UnboundResolver::post_finish(Question& question, int error) {
@@ -217,6 +253,7 @@ void UnboundResolver::finish(Question& question, int error, ub_result* result) {
   auto owned = std::move(asked_.extract(&question).mapped());
   loop_.timers().cancel(owned->timer);
   if (owned->id >= 0) ub_cancel(context_, owned->id);
+  slots_.leave(owned->zone);
   std::shared_ptr<ub_result> kept(result, ub_resolve_free);
   loop_.post([this, alive = std::weak_ptr(alive_), asked = std::move(owned), error, kept] {
     if (alive.expired()) return;

@@ -1,12 +1,14 @@
 // unbound_resolver.h - SecureResolver on libunbound, which validates on a thread of its own and caches.
 #pragma once
 
-#include <deque>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
+#include "core/base/fair_slots.h"
 #include "core/base/timer_wheel.h"
 #include "core/net/uv_loop.h"
 
@@ -17,6 +19,14 @@ namespace mailsbuddy::net {
 
 // Questions under way at once; more wait their turn. libunbound has room for 1024, and needs some for its own.
 inline constexpr std::size_t kSecureQuestionsMax = 256;
+// Of them, about one zone: servers that do not answer hold up their own zone's names alone.
+inline constexpr std::size_t kZoneQuestionsMax = 32;
+// So long one may take while others have to wait; else SecureResolverOptions::timeout.
+inline constexpr std::chrono::milliseconds kSecureHurried{1'000};
+
+// Whose question about `name` is: the last two labels, or three under the likes of "co.uk". A rule of thumb for who has
+// the name servers; where it is wrong some share their share.
+std::string zone_of(std::string_view name);
 
 // Nothing is set up before the first question: who asks none pays nothing. Names are asked for as they are; no hosts
 // file. Threads: its loop's, or with the loop stopped. Ownership: `loop` outlives it.
@@ -45,6 +55,7 @@ class UnboundResolver final : public SecureResolver {
   void ask(std::string_view name, int type, Answered done);
   void pump();
   void start(std::unique_ptr<Question> question);
+  void tick(Question& question);
   void finish(Question& question, int error, ub_result* result);
   void post_finish(Question& question, int error);
   template <class Record>
@@ -57,7 +68,7 @@ class UnboundResolver final : public SecureResolver {
   Watcher* watcher_ = nullptr;  // Deletes itself once its handle is closed.
   std::string cannot_open_;     // Why not, once open() has failed.
   std::unordered_map<Question*, std::unique_ptr<Question>> asked_;
-  std::deque<std::unique_ptr<Question>> waiting_;
+  FairSlots<std::unique_ptr<Question>> slots_;
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

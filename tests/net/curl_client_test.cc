@@ -1,8 +1,15 @@
 #include "core/net/curl_client.h"
 
+#include <fmt/format.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
+#include <poll.h>
+#include <sys/socket.h>
 
+#include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <vector>
 
 #include "tests/net/certificates.h"
 #include "tests/net/support.h"
@@ -182,6 +189,60 @@ BOOST_AUTO_TEST_CASE(stopped_under_way_nobody_is_called) {
   curl.stop();
   ended.open();
   thread.loop->stop();
+}
+
+// Servers that take connections and say nothing, at 127.0.0.2 and up, beside one at 127.0.0.1 that hangs up.
+struct SlowServers {
+  SlowServers(int servers, int requests) {
+    for (int i = 0; i < servers; ++i) {
+      sockaddr_in own{};
+      own.sin_family = AF_INET;
+      own.sin_port = htons(fast.endpoint().port);
+      own.sin_addr.s_addr = htonl(0x7f000002U + static_cast<unsigned>(i));
+      Fd& made = silent.emplace_back(::socket(AF_INET, SOCK_STREAM, 0));
+      BOOST_REQUIRE(::bind(made.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+      BOOST_REQUIRE(::listen(made.get(), 128) == 0);
+      for (int k = 0; k < requests; ++k) ask(fmt::format("127.0.0.{}", i + 2), [this](const HttpsReply& reply) {
+        BOOST_TEST(to_string(reply.failure) == "timeout");
+        ++ended;
+      });
+    }
+    // Until all that may be are under way.
+    const auto most = std::min(kHttpsRequestsMax, static_cast<std::size_t>(servers) * kServerRequestsMax);
+    for (std::size_t i = 0; taken.size() < most; ++i) {
+      pollfd ready{silent[i % silent.size()].get(), POLLIN, 0};
+      if (::poll(&ready, 1, 10) == 1) taken.emplace_back(::accept(ready.fd, nullptr, nullptr));
+    }
+  }
+  void ask(const std::string& address, UniqueFunction<void(HttpsReply)> done) {
+    curl.add({.request = {.host = "mta-sts.example.net", .path = "/", .timeout = std::chrono::hours(1)},
+              .addresses = {ip(address)},
+              .done = std::move(done)});
+  }
+  void ask_the_fast_one() {
+    std::promise<HttpsReply> got;
+    auto future = got.get_future();
+    ask("127.0.0.1", [&](HttpsReply reply) { got.set_value(std::move(reply)); });
+    wait_for(future);
+    BOOST_TEST(to_string(future.get().failure) == "tls");
+  }
+
+  std::vector<Fd> silent, taken;
+  std::atomic<int> ended = 0;
+  Server fast{[](Fd) {}};
+  CurlThread curl{{.port = fast.endpoint().port, .allow_private = true}};
+};
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_slow_holds_up_itself_alone) {
+  SlowServers slow(1, 2 * kHttpsRequestsMax);
+  slow.ask_the_fast_one();
+  BOOST_TEST(slow.ended == 0);
+}
+
+BOOST_AUTO_TEST_CASE(more_slow_servers_than_may_be_asked_at_once_give_way) {
+  SlowServers slow(kHttpsRequestsMax / kServerRequestsMax + 2, kServerRequestsMax);
+  slow.ask_the_fast_one();
+  BOOST_TEST(slow.ended > 0);
 }
 
 struct Place {

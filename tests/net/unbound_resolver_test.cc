@@ -2,7 +2,15 @@
 
 #include <fmt/ranges.h>
 
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <map>
+#include <thread>
 
 #include "tests/net/signed_zones.h"
 
@@ -117,6 +125,117 @@ BOOST_AUTO_TEST_CASE(without_anchors_that_fit_nothing_validates) {
   const SignedZones zones({kZones[1]});
   Dns dns({.servers = {zones.endpoint()}});  // The root's, of which this server knows nothing.
   BOOST_TEST(!dns.validates());
+}
+
+// Forwards what it is asked, but for names with "slow" in them: those it never answers.
+class Tarpit {
+ public:
+  explicit Tarpit(const Endpoint& server) : socket_(udp("127.0.0.1", 0)), up_(udp("127.0.0.1", 0)) {
+    sockaddr_in to = address("127.0.0.1", server.port);
+    connect(up_, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~Tarpit() {
+    stopping_ = true;
+    thread_.join();
+    close(socket_);
+    close(up_);
+  }
+  Endpoint endpoint() const {
+    sockaddr_in own{};
+    socklen_t size = sizeof own;
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&own), &size);
+    return {*IpAddress::parse("127.0.0.1"), ntohs(own.sin_port)};
+  }
+  int slow() const { return slow_; }  // Questions that it kept.
+
+ private:
+  static sockaddr_in address(const char* ip, std::uint16_t port) {
+    sockaddr_in made{};
+    made.sin_family = AF_INET;
+    made.sin_port = htons(port);
+    inet_pton(AF_INET, ip, &made.sin_addr);
+    return made;
+  }
+  static int udp(const char* ip, std::uint16_t port) {
+    const int made = socket(AF_INET, SOCK_DGRAM, 0);
+    const sockaddr_in own = address(ip, port);
+    BOOST_REQUIRE(bind(made, reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+    return made;
+  }
+  void run() {
+    std::map<std::uint16_t, sockaddr_in> askers;  // By the question's number.
+    while (!stopping_) {
+      pollfd ready[] = {{socket_, POLLIN, 0}, {up_, POLLIN, 0}};
+      poll(ready, 2, 50);
+      char buffer[4096];
+      const auto id = [&] { return static_cast<std::uint16_t>(static_cast<unsigned char>(buffer[0]) << 8 | static_cast<unsigned char>(buffer[1])); };
+      if ((ready[0].revents & POLLIN) != 0) {
+        sockaddr_in from{};
+        socklen_t size = sizeof from;
+        const ssize_t got = recvfrom(socket_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
+        if (got > 12 && std::string_view(buffer, static_cast<std::size_t>(got)).find("slow") != std::string_view::npos) {
+          ++slow_;
+        } else if (got > 12) {
+          askers[id()] = from;
+          send(up_, buffer, static_cast<std::size_t>(got), 0);
+        }
+      }
+      if ((ready[1].revents & POLLIN) != 0) {
+        const ssize_t got = recv(up_, buffer, sizeof buffer, 0);
+        const sockaddr_in& to = askers[id()];
+        if (got > 12) sendto(socket_, buffer, static_cast<std::size_t>(got), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+      }
+    }
+  }
+
+  const int socket_, up_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> slow_ = 0;
+  std::thread thread_;
+};
+
+// They would wait an hour.
+struct SlowZones {
+  SlowZones(int count, int names) {
+    dns.run([&] {
+      for (int zone = 0; zone < count; ++zone)
+        for (int name = 0; name < names; ++name)
+          dns.resolver->mx(fmt::format("n{}.slow{}.example", name, zone), [this](const SecureAnswer<MxRecord>& answer) {
+            ended += answer.answer.detail.ends_with("took too long") ? 1 : 0;  // By us: libunbound gives up, too, in time.
+          });
+    });
+    while (tarpit.slow() < std::min(count * names, 10)) std::this_thread::yield();
+  }
+  const SignedZones zones{{kZones[0]}};
+  const Tarpit tarpit{zones.endpoint()};
+  std::atomic<int> ended = 0;
+  Dns dns{{.servers = {tarpit.endpoint()}, .trust_anchors = zones.anchors(), .timeout = std::chrono::hours(1)}};
+};
+constexpr const char* kHealthy = "secure: 10 mx.secure.example of secure.example";
+
+BOOST_AUTO_TEST_CASE(a_zone_that_is_slow_holds_up_itself_alone) {
+  if (!SignedZones::can()) return;
+  SlowZones slow(1, 2 * kSecureQuestionsMax);
+  BOOST_TEST(slow.dns.mx("secure.example") == kHealthy);
+  BOOST_TEST(slow.dns.tlsa("_25._tcp.none.secure.example") == "secure, no name");
+  BOOST_TEST(slow.ended == 0);
+}
+
+BOOST_AUTO_TEST_CASE(more_slow_zones_than_may_be_asked_at_once_give_way) {
+  if (!SignedZones::can()) return;
+  SlowZones slow(kSecureQuestionsMax + 100, 1);
+  BOOST_TEST(slow.dns.mx("secure.example") == kHealthy);
+  BOOST_TEST(slow.ended > 0);
+}
+
+BOOST_AUTO_TEST_CASE(whose_a_name_is) {
+  constexpr std::pair<const char*, const char*> kNames[] = {
+      {"example.net", "example.net"},      {"_25._tcp.mx1.Example.NET.", "example.net"}, {"net", "net"},
+      {"a.b.example.co.uk", "example.co.uk"}, {"example.co.uk", "example.co.uk"},        {"co.uk", "co.uk"},
+      {"mx00.gmx.de", "gmx.de"},           {"a.co.example", "co.example"},               {".", ""},
+  };
+  for (const auto& [name, zone] : kNames) BOOST_TEST(zone_of(name) == zone);
 }
 
 BOOST_AUTO_TEST_CASE(more_questions_than_are_asked_at_once) {
