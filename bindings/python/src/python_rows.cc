@@ -40,7 +40,7 @@ std::vector<std::string> names_of(const py::object& mapping) {
 }  // namespace
 
 std::size_t find_address_column(const std::vector<std::string>& columns, const std::string& wanted) {
-  auto found = std::find(columns.begin(), columns.end(), wanted);
+  auto found = wanted.empty() ? columns.end() : std::find(columns.begin(), columns.end(), wanted);  // A column may have no name.
   for (const std::string_view candidate : kAddressColumns) {
     if (!wanted.empty() || found != columns.end()) break;
     found = std::find_if(columns.begin(), columns.end(), [&](const std::string& name) { return lower(name) == candidate; });

@@ -143,6 +143,38 @@ def test_a_capsule_without_a_name_is_no_stream(engine):
         engine.start(campaign(), Nameless())
 
 
+def test_a_column_without_a_name(engine):
+    """The C interface lets a name be NULL, which no library makes: the stream's schema is changed on its way."""
+    address, pointer = ctypes.c_void_p, ctypes.POINTER
+    schema = type("Schema", (ctypes.Structure,), {})
+    schema._fields_ = [("format", ctypes.c_char_p), ("name", ctypes.c_char_p), ("metadata", ctypes.c_char_p), ("flags", ctypes.c_int64),
+                       ("n_children", ctypes.c_int64), ("children", pointer(pointer(schema))), ("dictionary", address), ("release", address),
+                       ("private", address)]
+    get_schema = ctypes.CFUNCTYPE(ctypes.c_int, address, pointer(schema))
+    stream = (address * 5)()  # get_schema, get_next, get_last_error, release, private_data.
+    table = pyarrow.table({"email": ["ann@a.example"], "name": ["Ann"], "city": ["Rome"]})
+    table.to_reader()._export_to_c(ctypes.addressof(stream))
+    theirs = get_schema(stream[0])
+
+    @get_schema
+    def without_a_name(given, made):
+        code = theirs(given, made)
+        made.contents.children[2].contents.name = None
+        return code
+
+    stream[0] = ctypes.cast(without_a_name, address)
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+    class Changed:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return new(ctypes.addressof(stream), b"arrow_array_stream", None)
+
+    handle = engine.start(campaign(), Changed())
+    assert handle.report.accepted == 1, [bad.reason for bad in handle.report.bad_rows]
+    assert [event.kind for event in handle.events()] == ["delivered"]
+
+
 def test_a_row_whose_length_raises_ends_the_import(engine):
     class Odd(collections.UserDict):
         def __len__(self):

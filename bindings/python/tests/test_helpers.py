@@ -1,5 +1,6 @@
 """What stands beside other people's software: Django, matplotlib, rich."""
 
+import email.policy
 import io
 import os
 
@@ -49,25 +50,31 @@ def test_django_sends_no_password_in_clear(receivers_of):
         assert mail.send_mail("Hello", "x", None, ["ann@example.net"], fail_silently=True) == 0
 
 
-submitted = []
-
-
-class Recorder:
-    """The one method of an Engine that the backend calls."""
-
-    def submit(self, message, *, sender, recipients):
-        submitted.append((message, sender, recipients))
+opened = []
 
 
 def an_engine():
-    return Recorder()
+    return opened[-1]
 
 
 @override_settings(MAILSBUDDY_ENGINE=f"{__name__}.an_engine")
-def test_django_submits_to_an_engine():
-    assert mail.send_mail("Hello", "x", None, ["ann@example.net"]) == 1
-    [(message, sender, recipients)] = submitted
-    assert (sender, recipients) == ("news@brand.example", ["ann@example.net"]) and message["Subject"] == "Hello"
+def test_django_submits_to_an_engine(sinks, engines, tmp_path):
+    opened.append(engines(sinks(options=["--maildir", str(tmp_path / "mail")]), spool_dir=tmp_path / "spool"))
+    with opened[-1].events() as stream:
+        message = mail.EmailMultiAlternatives("Grüße", "Schön\n", "News <news@brand.example>", ["Ann <ann@example.net>"], bcc=["eve@example.net"])
+        message.attach_alternative("<p>Schön</p>", "text/html")
+        assert mail.get_connection().send_messages([message, mail.EmailMessage("Nobody", "x")]) == 1  # Submitted, not yet delivered.
+        events = iter(stream)
+        assert {next(events).recipient for _ in range(2)} == {"ann@example.net", "eve@example.net"}
+    (file,) = (tmp_path / "mail/new").iterdir()  # Of one transaction.
+    arrived = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert arrived.get_all("Delivered-To") == ["ann@example.net", "eve@example.net"] and arrived["Bcc"] is None
+    assert arrived["Subject"] == "Grüße" and arrived["To"] == "Ann <ann@example.net>"
+    assert [part.get_content() for part in arrived.iter_parts()] == ["Schön\r\n", "<p>Schön</p>"]
+    opened[-1].close()
+    with pytest.raises(mb.Closed):
+        mail.send_mail("Hello", "x", None, ["ann@example.net"])
+    assert mail.send_mail("Hello", "x", None, ["ann@example.net"], fail_silently=True) == 0
 
 
 # Pictures
