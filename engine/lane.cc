@@ -79,7 +79,7 @@ TimePoint Lane::wakes_at(TimePoint now, bool above_cap) const {
   const TimePoint permit = ready_at(now, above_cap);
   if (permit == warming::kNever || open_connections() > 0) return permit;
   const TimePoint connection =
-      std::max({site_.provider().pacer.next_connection(egress_.number, now), set_aside_until_, rests_until_});
+      std::max({site_.provider().pacer.next_connection(egress_.number, site_.name(), now), set_aside_until_, rests_until_});
   if (permit > now + kOpenAhead) return std::max(permit - kOpenAhead, connection);
   return connection > now ? connection : permit;
 }
@@ -106,6 +106,11 @@ bool Lane::reachable(TimePoint now) const {
   return !draining() && set_aside_until_ <= now && site_.provider().pacer.connections(egress_.number, now) > 0;
 }
 
+void Lane::change() {
+  if (pool_ != nullptr)
+    pool_->set_messages_per_connection(site_.provider().pacer.messages_per_connection(egress_.number, site_.name()));
+}
+
 void Lane::quit_idle() {
   if (pool_ != nullptr) pool_->quit_idle();
 }
@@ -118,13 +123,13 @@ bool Lane::may_open(TimePoint now, bool above_cap) {
   warming::Pacer& pacer = site_.provider().pacer;
   const int most = pacer.connections(egress_.number, now);
   if (most == 0 || ready_at(now, above_cap) > now + (open_connections() > 0 ? Duration(0) : kOpenAhead)) return false;
-  if (pacer.next_connection(egress_.number, now) > now) return false;
+  if (pacer.next_connection(egress_.number, site_.name(), now) > now) return false;
   if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(most);
   return pool_ == nullptr || pool_->can_open();
 }
 
 void Lane::open() {
-  site_.provider().pacer.take_connection(egress_.number, worker_.now());
+  site_.provider().pacer.take_connection(egress_.number, site_.name(), worker_.now());
   if (pool_ == nullptr) {
     pool_ = worker_.make_pool(egress_, site_, *this, tracer_, [this](const smtp::TlsResult& result) { on_tls(result); });
   }
@@ -147,7 +152,7 @@ void Lane::take_permits(smtp::ConnectionId id, Prepared& message, TimePoint now)
   take(message);
   if (message.others.empty()) return;
   const auto most = std::min<std::size_t>(
-      static_cast<std::size_t>(pacer.limits(egress_.number).recipients_per_transaction), pool_->recipients_max(id));
+      static_cast<std::size_t>(pacer.recipients_per_transaction(egress_.number, site_.draw(message))), pool_->recipients_max(id));
   std::size_t taken = 1;
   for (; taken < message.recipients() && taken < most && site_.may_join(*this, message.at(taken), now); ++taken) {
     take(message.at(taken));
@@ -372,6 +377,8 @@ void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) {
   }
   const auto again = [](const Prepared& each) { return each.part == Part::kAgain; };
   if (keep_recipients(*message, again)) site_.put_back(std::move(message));
+  message.reset();
+  worker_.place_free(site_.provider());
 }
 
 void Lane::released() {

@@ -30,6 +30,8 @@ struct Prepared {
   bool holds = false;     // A place at the pacer, as Pacer::hold() has it.
   Part part = Part::kOpen;
 
+  warming::Pacer::Places places{};  // At the pacer: of a whole message.
+
   // Further recipients, of single messages alone. Of these counts what is a recipient's: the above and `dsn`.
   std::vector<std::unique_ptr<Prepared>> others;
 

@@ -28,6 +28,7 @@ struct Provider {
   warming::Pacer pacer;          // Permits, budgets and what replies make of them.
   bool curves = false;           // Some IP has one.
   bool snapshot_staged = false;  // Under way to the spool.
+  bool wakes = false;            // Its sites are about to be woken.
   TimePoint one_by_one_until{};  // It does not like messages that overlap.
   std::deque<Site*> waiting{};   // Sites that found every connection of an egress IP taken, first come first.
   std::vector<Site*> sites{};

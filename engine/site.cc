@@ -37,13 +37,9 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
       queue_(worker.spool()),
       engaged_(worker.spool()),
       rest_(worker.spool()),
-      gate_([this](const Job& job) {
-        const TimePoint now = worker_.now();
-        const TimePoint at = provider_.pacer.next_named(draw_of(job, hosts_, 0), now);
-        const TimePoint opens = job.opens(now);
-        const TimePoint made = at > now + kMakeAhead ? at - kMakeAhead : TimePoint{};
-        return opens > now ? std::max(opens, made) : made;
-      }),
+      gate_([this](const Job& job) { return opens(job, provider_.pacer.next_named(draw(job, 0), worker_.now())); }),
+      joining_gate_(
+          [this](const Job& job) { return opens(job, provider_.pacer.next_joining(draw(job, 0), worker_.now())); }),
       reroute_at_(worker.now() + kRouteAgeMax),
       timer_([this] { pump(); }) {
   provider_.sites.push_back(this);
@@ -76,10 +72,19 @@ void Site::push(FeedPtr feed, std::chrono::seconds ttl) {
 }
 
 void Site::change() {
-  connections_max_ = provider_.pacer.connections_max(warming::Subject::kSite, hosts_.front().host);
+  connections_max_ = provider_.pacer.connections_max(warming::Subject::kSite, name());
+  for (const auto& lane : lanes_) lane->change();
   queue_.ask_again();
   engaged_.ask_again();
   rest_.ask_again();
+}
+
+// When its rows are pulled that get a permit then. TimePoint{}: now.
+TimePoint Site::opens(const Job& job, TimePoint permit) const {
+  const TimePoint now = worker_.now();
+  const TimePoint opens = job.opens(now);
+  const TimePoint made = permit > now + kMakeAhead ? permit - kMakeAhead : TimePoint{};
+  return opens > now ? std::max(opens, made) : made;
 }
 
 warming::Draw Site::draw(const Prepared& prepared) const {

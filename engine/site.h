@@ -53,6 +53,7 @@ class Lane final : public smtp::PoolHandler {
   int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
   int ready_connections() const noexcept { return static_cast<int>(connections_.size()); }
   std::size_t appetite(TimePoint now) const;  // Messages that its connections will soon carry.
+  void change();  // Settings have changed.
   void quit_idle();
   void quit_draining() {
     if (draining()) quit_idle();
@@ -150,6 +151,7 @@ class Site {
   void quit_spare();                                // Others wait for connections: quit those that have no work here.
 
   const std::string& key() const noexcept { return key_; }
+  const std::string& name() const noexcept { return hosts_.front().host; }  // Of limits: its most preferred host.
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   const smtp::RouteTls& tls() const noexcept { return tls_; }
   const smtp::Relay* relay() const noexcept { return relay_.get(); }  // Null: its hosts are MX hosts.
@@ -217,14 +219,16 @@ class Site {
   std::size_t rest_target(TimePoint now) const;
   PreparedPtr prepare(Pulled pulled, TimePoint now);
   void join(Prepared& first, TimePoint now);
-  std::size_t recipients_max() const;
+  std::size_t recipients_max(const Job& job) const;
   bool stopped_alone(Prepared& recipient, const std::optional<Outcome>& failure, TimePoint now);
   TimePoint oldest(TimePoint now) const;
 
   const FairQueue::Gate& gate() const;
+  TimePoint opens(const Job& job, TimePoint permit) const;
   bool gated(TimePoint now) const { return windows_ || provider_.pacer.any_names(now); }
   std::optional<Pulled> pull(Priority priority, std::size_t& rest_wanted, TimePoint now);
   void give_back_blocked(TimePoint now);
+  bool take_places(Prepared& message, TimePoint now);
   PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
   bool misplaced(const Job& job) const { return job.current_pool() != pool_; }  // It was moved to another pool.
@@ -264,6 +268,7 @@ class Site {
   FairQueue rest_;
   std::uint64_t sifted_ = 0;        // Rows that went to `rest_` and were not pulled yet, about.
   FairQueue::Gate gate_;
+  FairQueue::Gate joining_gate_;    // For a further recipient of a message that is made.
   bool windows_ = false;            // Some of its campaigns have, or had: their rows are looked at before they are pulled.
   bool again_ = false;              // The last refill() found many rows whose windows are closed, and stopped.
   bool mixed_ = false;              // There are cold IPs, or were: not every lane may carry everything.

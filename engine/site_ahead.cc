@@ -51,7 +51,7 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
       const TimePoint octets = pacer.next_bytes(lane.egress().number, each.wire.size(), now);
       const TimePoint open = names ? std::max(octets, pacer.blocked_until(draw(each), now)) : octets;
       if (open > now) ready_opens_ = std::min(ready_opens_, open);
-      if (open > now || (mixed_ && !may_carry(lane, each, left, now))) {
+      if (open > now || (mixed_ && !may_carry(lane, each, left, now)) || (names && !take_places(*ahead.ready[i], now))) {
         ++i;
         continue;
       }
@@ -65,6 +65,15 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
     }
   }
   return nullptr;
+}
+
+// It has them since it was made, unless the settings were others or it was a part of another one.
+bool Site::take_places(Prepared& message, TimePoint now) {
+  if (!message.places.empty()) return true;
+  auto places = provider_.pacer.places(draw(message), now);
+  if (!places) ready_opens_ = std::min(ready_opens_, now + kHeldBackMax);
+  if (places) message.places = *std::move(places);
+  return places.has_value();
 }
 
 bool Site::may_join(const Lane& lane, const Prepared& recipient, TimePoint now) const {
@@ -145,6 +154,7 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
     if (!pulled) break;
     const bool more = pulled->more;
     PreparedPtr prepared = prepare(*std::move(pulled), now);
+    if (auto places = provider_.pacer.places(draw(*prepared), now)) prepared->places = *std::move(places);
     if (more) join(*prepared, now);
     if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
   }
@@ -166,10 +176,10 @@ PreparedPtr Site::prepare(Pulled pulled, TimePoint now) {
 }
 
 // As many as one of the lanes may name at once. What its limits are, which may be others, is seen when it sends.
-std::size_t Site::recipients_max() const {
+std::size_t Site::recipients_max(const Job& job) const {
   int most = 1;
   for (const auto& lane : lanes_) {
-    most = std::max(most, provider_.pacer.limits(lane->egress().number).recipients_per_transaction);
+    most = std::max(most, provider_.pacer.recipients_per_transaction(lane->egress().number, draw(job, 0)));
   }
   return static_cast<std::size_t>(most);
 }
@@ -181,9 +191,9 @@ std::size_t Site::recipients_max() const {
 void Site::join(Prepared& first, TimePoint now) {
   if (rules_.engaged_only) return;
   const bool any_domain = relay_ != nullptr;
-  const std::size_t most = recipients_max();
+  const std::size_t most = recipients_max(*first.job);
   while (first.recipients() < most) {
-    auto next = queue_.pull_more(first.job, first.row.key.domain, any_domain, now, gate());
+    auto next = queue_.pull_more(first.job, first.row.key.domain, any_domain, now, gated(now) ? joining_gate_ : gate());
     if (!next) return;
     const bool alike =
         (next->row.attempts > 0) == (first.row.attempts > 0) && is_ascii(next->row.local) == is_ascii(first.row.local);

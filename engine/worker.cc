@@ -232,7 +232,7 @@ std::unique_ptr<smtp::Pool> Worker::make_pool(const Egress& egress, Site& site, 
                                         .recipients_max = SIZE_MAX},  // The lane sees to it, by limits that may change.
                             .port = shared_.options.port,
                             .connections_max = std::max(1, pacer.connections(egress.number, now())),
-                            .messages_per_connection = pacer.limits(egress.number).messages_per_connection,
+                            .messages_per_connection = pacer.messages_per_connection(egress.number, site.name()),
                             .tls = site.tls(),
                             .secure = tls_.secure(),
                             .targets = shared_.targets,

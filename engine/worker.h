@@ -116,6 +116,7 @@ class Worker {
   smtp::TlsReports& tls_reports() noexcept { return tls_.reports; }
   void make(const std::string& site, std::vector<PreparedPtr> prepared, std::size_t batch);  // Claims, makes, gives back.
   void report(Provider& provider);         // The controller's new decisions.
+  void place_free(Provider& provider);     // A message has ended: others of its campaign, account or domain may go.
   void keep_snapshot(Provider& provider);  // If one is due.
   const PoolOptions& pool_options(std::string_view pool) const;
   bool may_carry(std::string_view pool, const EgressIp& ip) const;  // Mail of `pool`: it is in it, or takes its overflow.

@@ -128,6 +128,17 @@ void Worker::stage_snapshot(Provider& provider) {
       });
 }
 
+// Soon: whoever tells is in the midst of something.
+void Worker::place_free(Provider& provider) {
+  if (!provider.pacer.any_places() || std::exchange(provider.wakes, true)) return;
+  loop_.post([this, id = provider.id] {
+    const auto found = providers_.find(id);
+    if (stopped_ || found == providers_.end()) return;
+    found->second->wakes = false;
+    wake(*found->second);
+  });
+}
+
 void Worker::wake(Provider& provider) {
   for (Site* site : std::vector<Site*>(provider.sites)) {
     site->change();
@@ -240,7 +251,7 @@ void Worker::backlog(const Job& job, std::vector<Backlog>& out) {
     if (found.rows == 0) continue;
     found.jobs = std::max<std::size_t>(1, jobs.size());
     for (const Egress& egress : each->egress) {
-      if (egress.ip->pool != job.current_pool()) continue;
+      if (draining(egress.number) || !may_carry(job.current_pool(), *egress.ip)) continue;
       if (auto explained = each->pacer.explain(egress.ip->address, now())) found.paces.push_back(*std::move(explained));
     }
     out.push_back(std::move(found));

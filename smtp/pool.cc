@@ -348,6 +348,8 @@ int Pool::open_connections() const noexcept { return static_cast<int>(state_->sl
 int Pool::busy_connections() const noexcept { return state_->busy; }
 void Pool::set_connections_max(int count) noexcept { state_->options.connections_max = count; }
 
+void Pool::set_messages_per_connection(int count) noexcept { state_->options.messages_per_connection = count; }
+
 void Pool::set_messages_in_flight(int count) noexcept { state_->options.session.messages_in_flight = count; }
 
 void Pool::quit_idle() {

@@ -23,6 +23,17 @@ constexpr std::uint64_t kIpsMax = 100'000;
 constexpr std::size_t kOthersMax = 1'000;  // IPs of a snapshot that are not there, and are remembered.
 constexpr Duration kEventsFor = std::chrono::hours(1);
 constexpr std::uint64_t kDomainEvents = 3;  // Replies in an hour that say the domain is too fast.
+// A place is free when a message ends: whoever is told of that asks again at once, this is for the others.
+constexpr Duration kPlaceAwaited = std::chrono::seconds(1);
+
+std::array<std::pair<Subject, std::string_view>, 4> names_of(const Draw& draw) {
+  return {{{Subject::kSite, draw.site},
+           {Subject::kCampaign, draw.campaign},
+           {Subject::kAccount, draw.account},
+           {Subject::kSenderDomain, draw.sender_domain}}};
+}
+
+constexpr int kLookedAt = 8;  // Of many names, to find some to forget for each new one.
 
 struct TextHash {
   using is_transparent = void;
@@ -31,6 +42,17 @@ struct TextHash {
 template <class Value>
 using ByName = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
 
+// Forgets some that `unused` says nothing would be lost of. It goes round: `hand` is the name that is looked at next.
+template <class Value, class Unused>
+void make_room(ByName<Value>& map, std::string& hand, Unused unused) {
+  auto at = map.find(hand);
+  for (int i = 0; i < kLookedAt && !map.empty(); ++i) {
+    if (at == map.end()) at = map.begin();
+    at = unused(at->second) ? map.erase(at) : std::next(at);
+  }
+  hand = at == map.end() ? std::string() : at->first;
+}
+
 struct Domain {
   TimePoint until{};
   TimePoint events_since{};
@@ -38,10 +60,16 @@ struct Domain {
   std::uint64_t pauses = 0;  // In a row: each longer than the one before.
 };
 
-// The permits of a name, and how many messages are made that will take one.
+// The permits of a name, how many messages are made that will take one, and who has one of its connections: each has a copy
+// of `place`, so that a message that is destroyed anywhere gives its own back.
 struct Named {
   Throttle throttle;
+  int connections = INT_MAX;
   std::uint64_t held = 0;
+  std::shared_ptr<const char> place = std::make_shared<const char>();
+
+  bool taken() const noexcept { return place.use_count() - 1 >= connections; }
+  bool unused(TimePoint now) const noexcept { return held == 0 && place.use_count() == 1 && throttle.at_rest(now); }
 };
 
 }  // namespace
@@ -52,19 +80,24 @@ struct Pacer::State {
   std::vector<Decision> decisions;
   std::vector<std::unique_ptr<Pace>> paces;
   Throttle total;
-  int total_connections = INT_MAX;
+  Limits total_limits = Limits::unlimited();
   std::array<ByName<Named>, kSubjectCount> named;  // By Subject; those with limits of their own.
+  std::array<std::string, kSubjectCount> hands;    // Where make_room() is in them.
+  bool forgot_debts = false;                       // For want of room: a new name may be one that owes something.
   ByName<Domain> domains;                          // Paused, or about to be.
+  std::string domains_hand;
   TimePoint domains_until{};                       // None is paused longer.
   bool any_named = false;
+  bool any_places = false;
   // Of a snapshot: IPs that this one does not have, and their states as they were. They may be given to the next again.
   std::vector<std::pair<std::string, std::string>> others;
 
   void read_settings() {
-    total_connections = settings->limits(options.provider, Subject::kTotal).connections;
-    any_named = false;
-    for (const Subject subject : {Subject::kSite, Subject::kCampaign, Subject::kAccount, Subject::kSenderDomain}) {
+    total_limits = settings->limits(options.provider, Subject::kTotal);
+    any_named = any_places = false;
+    for (const auto& [subject, name] : names_of({})) {
       any_named |= settings->any(subject);
+      any_places |= subject != Subject::kSite && settings->any(subject, "connections");
     }
   }
 
@@ -72,12 +105,17 @@ struct Pacer::State {
     if (name.empty() || !settings->any(subject)) return nullptr;
     auto& map = named[static_cast<std::size_t>(subject)];
     if (const auto found = map.find(name); found != map.end()) return &found->second;
-    if (map.size() >= kSubjectsMax)
-      std::erase_if(map,
-                    [now](const auto& each) { return each.second.held == 0 && each.second.throttle.at_rest(now); });
-    if (map.size() >= kSubjectsMax) map.erase(map.begin());
+    if (map.size() >= kSubjectsMax) {
+      std::string& hand = hands[static_cast<std::size_t>(subject)];
+      make_room(map, hand, [now](const Named& each) { return each.unused(now); });
+      forgot_debts |= map.size() >= kSubjectsMax;
+      if (map.size() >= kSubjectsMax) map.erase(map.begin());
+    }
     const Limits limits = settings->limits(options.provider, subject, name);
-    return &map.emplace(std::string(name), Named{.throttle = Throttle(limits)}).first->second;
+    const int connections = subject == Subject::kSite ? INT_MAX : limits.connections;  // A site counts its own.
+    Named& added = map.emplace(std::string(name), Named{.throttle = Throttle(limits), .connections = connections}).first->second;
+    if (forgot_debts) added.throttle.exhaust(now);
+    return &added;
   }
 
   // Of each throttle besides the IP's that the message comes under.
@@ -89,11 +127,7 @@ struct Pacer::State {
   template <class Visit>
   void visit_named(const Draw& draw, TimePoint now, Visit&& each) {
     if (!any_named) return;
-    const std::pair<Subject, std::string_view> names[] = {{Subject::kSite, draw.site},
-                                                          {Subject::kCampaign, draw.campaign},
-                                                          {Subject::kAccount, draw.account},
-                                                          {Subject::kSenderDomain, draw.sender_domain}};
-    for (const auto& [subject, name] : names) {
+    for (const auto& [subject, name] : names_of(draw)) {
       if (Named* found = find(subject, name, now)) each(*found);
     }
   }
@@ -170,7 +204,29 @@ bool Pacer::exhausted(std::size_t ip, TimePoint now) { return state_->paces[ip]-
 
 bool Pacer::any_names(TimePoint now) const noexcept { return state_->any_named || now < state_->domains_until; }
 
+bool Pacer::any_places() const noexcept { return state_->any_places; }
+
+std::optional<Pacer::Places> Pacer::places(const Draw& draw, TimePoint now) {
+  Places places;
+  bool taken = false;
+  if (!state_->any_places) return places;
+  state_->visit_named(draw, now, [&](Named& each) {
+    taken |= each.taken();
+    if (each.connections != INT_MAX) places.push_back(each.place);
+  });
+  return taken ? std::nullopt : std::optional(std::move(places));
+}
+
 TimePoint Pacer::next_named(const Draw& draw, TimePoint now) {
+  TimePoint at = next_joining(draw, now);
+  if (!state_->any_places) return at;
+  state_->visit_named(draw, now, [&](Named& each) {
+    if (each.taken()) at = std::max(at, now + kPlaceAwaited);
+  });
+  return at;
+}
+
+TimePoint Pacer::next_joining(const Draw& draw, TimePoint now) {
   TimePoint at = std::max(now, domain_paused_until(draw.sender_domain));
   state_->visit_named(draw, now, [&](Named& each) { at = std::max(at, each.throttle.nth(now, each.held + 1)); });
   return at;
@@ -192,7 +248,7 @@ TimePoint Pacer::blocked_until(const Draw& draw, TimePoint now) {
 }
 
 int Pacer::connections_max(Subject subject, std::string_view name) const {
-  if (subject == Subject::kTotal) return state_->total_connections;
+  if (subject == Subject::kTotal) return state_->total_limits.connections;
   return state_->settings->any(subject) ? state_->settings->limits(state_->options.provider, subject, name).connections
                                         : INT_MAX;
 }
@@ -208,13 +264,33 @@ std::uint64_t Pacer::used(TimePoint now) {
 
 int Pacer::connections(std::size_t ip, TimePoint now) { return state_->paces[ip]->connections(now); }
 
-TimePoint Pacer::next_connection(std::size_t ip, TimePoint now) {
-  return std::max(state_->paces[ip]->next_connection(now), state_->total.next_connection(now));
+TimePoint Pacer::next_connection(std::size_t ip, std::string_view site, TimePoint now) {
+  const TimePoint at = std::max(state_->paces[ip]->next_connection(now), state_->total.next_connection(now));
+  const Named* const named = state_->find(Subject::kSite, site, now);
+  return named == nullptr ? at : std::max(at, named->throttle.next_connection(now));
 }
 
-void Pacer::take_connection(std::size_t ip, TimePoint now) {
+void Pacer::take_connection(std::size_t ip, std::string_view site, TimePoint now) {
   state_->paces[ip]->take_connection(now);
   state_->total.take_connection(now);
+  if (Named* const named = state_->find(Subject::kSite, site, now)) named->throttle.take_connection(now);
+}
+
+int Pacer::messages_per_connection(std::size_t ip, std::string_view site) const {
+  const int most = std::min(limits(ip).messages_per_connection, state_->total_limits.messages_per_connection);
+  if (!state_->settings->any(Subject::kSite)) return most;
+  return std::min(most, state_->settings->limits(state_->options.provider, Subject::kSite, site).messages_per_connection);
+}
+
+int Pacer::recipients_per_transaction(std::size_t ip, const Draw& draw) const {
+  const State& s = *state_;
+  int most = std::min(limits(ip).recipients_per_transaction, s.total_limits.recipients_per_transaction);
+  if (!s.any_named) return most;
+  for (const auto& [subject, name] : names_of(draw)) {
+    if (!name.empty() && s.settings->any(subject, "recipients_per_transaction"))
+      most = std::min(most, s.settings->limits(s.options.provider, subject, name).recipients_per_transaction);
+  }
+  return most;
 }
 
 const Limits& Pacer::limits(std::size_t ip) const { return state_->paces[ip]->limits(); }
@@ -239,7 +315,7 @@ void Pacer::State::pause_domain(const Signal& signal, TimePoint now) {
                       signal.kind == SignalKind::kBlocked || signal.needs_operator || signal.slow_restart;
   if (!counts || signal.sender_domain.empty() || signal.count == 0) return;
   if (domains.size() >= kSubjectsMax)
-    std::erase_if(domains, [now](const auto& each) { return each.second.until <= now; });
+    make_room(domains, domains_hand, [now](const Domain& each) { return each.until <= now; });
   if (domains.size() >= kSubjectsMax) return;
   Domain& domain = domains[std::string(signal.sender_domain)];
   if (now < domain.until) return;
@@ -321,7 +397,10 @@ void Pacer::change(std::shared_ptr<const Settings> settings, TimePoint now) {
   s.total.change(s.settings->limits(s.options.provider, Subject::kTotal), now);
   for (std::size_t i = 0; i < kSubjectCount; ++i) {
     for (auto& [name, one] : s.named[i]) {
-      one.throttle.change(s.settings->limits(s.options.provider, static_cast<Subject>(i), name), now);
+      const auto subject = static_cast<Subject>(i);
+      const Limits limits = s.settings->limits(s.options.provider, subject, name);
+      one.throttle.change(limits, now);
+      one.connections = subject == Subject::kSite ? INT_MAX : limits.connections;
     }
   }
   s.read_settings();

@@ -26,19 +26,26 @@ constexpr std::size_t kNameMax = 255;
 using LimitMember = std::variant<int Limits::*, double Limits::*, std::uint64_t Limits::*>;
 using ThresholdMember = std::variant<double Thresholds::*, std::uint64_t Thresholds::*, Duration Thresholds::*>;
 
+constexpr unsigned of(Subject subject) { return 1U << static_cast<unsigned>(subject); }
+
+constexpr unsigned kAll = (1U << kSubjectCount) - 1;
+// A connection is opened for whatever waits for a site, and carries the mail of many campaigns, accounts and domains.
+constexpr unsigned kShared = of(Subject::kIp) | of(Subject::kTotal) | of(Subject::kSite);
+
 template <class Member>
 struct Field {
   std::string_view name;
   Member member;
   double min = 0;
   double max = 0;
+  unsigned subjects = kAll;  // Whose limit it may be, as bits.
 };
 
 using L = Limits;
 constexpr Field<LimitMember> kLimitFields[] = {
     {"connections", &L::connections, 1, 100'000},
-    {"messages_per_connection", &L::messages_per_connection, 1, 1e9},
-    {"messages_in_flight", &L::messages_in_flight, 1, 100},  // smtp/proto has the same cap.
+    {"messages_per_connection", &L::messages_per_connection, 1, 1e9, kShared},
+    {"messages_in_flight", &L::messages_in_flight, 1, 100, of(Subject::kIp)},  // smtp/proto has the same cap.
     {"recipients_per_transaction", &L::recipients_per_transaction, 1, 100'000},
     {"messages_per_second", &L::messages_per_second, 0, 1e6},
     {"burst", &L::burst, 1, 1e6},
@@ -46,7 +53,7 @@ constexpr Field<LimitMember> kLimitFields[] = {
     {"messages_per_hour", &L::messages_per_hour, 0, 1e10},
     {"messages_per_day", &L::messages_per_day, 0, 1e12},
     {"bytes_per_minute", &L::bytes_per_minute, 0, 1e13},
-    {"connections_per_minute", &L::connections_per_minute, 0, 1e6},
+    {"connections_per_minute", &L::connections_per_minute, 0, 1e6, kShared},
 };
 
 using T = Thresholds;
@@ -103,8 +110,16 @@ struct Read {
   double value = 0;
 };
 
+std::string subjects_text(unsigned subjects) {
+  std::string text;
+  for (std::size_t i = 0; i < kSubjectCount; ++i) {
+    if ((subjects & (1U << i)) != 0) text += (text.empty() ? "" : ", ") + std::string(to_string(static_cast<Subject>(i)));
+  }
+  return text;
+}
+
 template <class Member, std::size_t N>
-Result<Read> read_setting(const Field<Member> (&fields)[N], std::string_view setting) {
+Result<Read> read_setting(const Field<Member> (&fields)[N], unsigned subject, std::string_view setting) {
   const std::size_t equals = setting.find('=');
   if (equals == std::string_view::npos) return invalid(fmt::format("\"{}\": NAME=VALUE is expected", setting));
   const std::string_view name = setting.substr(0, equals);
@@ -112,6 +127,8 @@ Result<Read> read_setting(const Field<Member> (&fields)[N], std::string_view set
   const auto found =
       std::find_if(std::begin(fields), std::end(fields), [name](const auto& each) { return each.name == name; });
   if (found == std::end(fields)) return invalid(fmt::format("there is no setting \"{}\" here", name));
+  if ((found->subjects & subject) == 0)
+    return invalid(fmt::format("{} is a setting of {} alone", name, subjects_text(found->subjects)));
   std::optional<double> value;
   bool whole = false;
   if constexpr (std::is_same_v<Member, ThresholdMember>) {
@@ -144,6 +161,8 @@ Result<void> Settings::parse_line(std::string_view text, std::vector<Line>& line
   if (words.size() < 3) return invalid("PROVIDER SUBJECT NAME=VALUE... is expected");
   if (words[0].size() > kNameMax || words[1].size() > kNameMax) return invalid("a name is too long");
   Line line{.provider = ascii::to_lower(words[0])};
+  if (const std::string_view meant = meant_provider(line.provider); !meant.empty())
+    return invalid(fmt::format("there is no provider \"{}\", but \"{}\"", words[0], meant));
   const std::size_t colon = words[1].find(':');
   const std::string_view kind = words[1].substr(0, colon);
   if (colon != std::string_view::npos) {
@@ -159,8 +178,8 @@ Result<void> Settings::parse_line(std::string_view text, std::vector<Line>& line
   if (line.subject == static_cast<std::uint8_t>(Subject::kTotal) && !line.name.empty())
     return invalid("total has no name");
   for (const std::string_view setting : std::span(words).subspan(2)) {
-    const auto read =
-        line.subject == kControl ? read_setting(kThresholdFields, setting) : read_setting(kLimitFields, setting);
+    const auto read = line.subject == kControl ? read_setting(kThresholdFields, kAll, setting)
+                                               : read_setting(kLimitFields, 1U << line.subject, setting);
     if (!read) return read.error();
     line.field = read->field;
     line.value = read->value;
@@ -230,6 +249,12 @@ Thresholds Settings::thresholds(const ProviderId& provider, std::string_view ip)
 bool Settings::any(Subject subject) const noexcept {
   return std::any_of(lines_.begin(), lines_.end(),
                      [subject](const Line& line) { return line.subject == static_cast<std::uint8_t>(subject); });
+}
+
+bool Settings::any(Subject subject, std::string_view setting) const noexcept {
+  return std::any_of(lines_.begin(), lines_.end(), [&](const Line& line) {
+    return line.subject == static_cast<std::uint8_t>(subject) && kLimitFields[line.field].name == setting;
+  });
 }
 
 std::vector<Settings::Origin> Settings::origins(const ProviderId& provider, Subject subject,

@@ -1,5 +1,7 @@
 #include <libpsl.h>
 
+#include <algorithm>
+
 #include "core/base/ascii.h"
 #include "mailsbuddy/mail.h"
 
@@ -127,6 +129,21 @@ constexpr Suffix kSuffixes[] = {
     {"mx.cloudflare.net", "cloudflare"},
 };
 
+constexpr Suffix kBrands[] = {{"gmail", "google"}, {"outlook", "microsoft"}, {"hotmail", "microsoft"},
+                              {"office365", "microsoft365"}, {"icloud", "apple"}, {"aol", "yahoo"}};
+
+// One is missing, too many, another, or changes places with the next. The first is right: a host may be called "mail".
+bool one_letter_apart(std::string_view a, std::string_view b) noexcept {
+  if (a.size() > b.size()) std::swap(a, b);
+  if (a.size() < 4 || b.size() - a.size() > 1 || a.front() != b.front()) return false;
+  const auto differ = static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin());
+  if (differ == a.size()) return a.size() < b.size();
+  if (a.size() < b.size()) return a.substr(differ) == b.substr(differ + 1);
+  if (a.substr(differ + 1) == b.substr(differ + 1)) return true;
+  return differ + 1 < a.size() && a[differ] == b[differ + 1] && a[differ + 1] == b[differ] &&
+         a.substr(differ + 2) == b.substr(differ + 2);
+}
+
 // Whole labels only: "notgoogle.com" is not google.com.
 bool ends_in(std::string_view host, std::string_view suffix) noexcept {
   if (!host.ends_with(suffix)) return false;
@@ -134,6 +151,19 @@ bool ends_in(std::string_view host, std::string_view suffix) noexcept {
 }
 
 }  // namespace
+
+std::string_view meant_provider(std::string_view name) noexcept {
+  const auto is = [name](const auto& each) { return each.provider == name; };
+  if (name.find_first_of(".:") != std::string_view::npos) return {};
+  if (std::any_of(std::begin(kSuffixes), std::end(kSuffixes), is)) return {};
+  for (const Suffix& brand : kBrands) {
+    if (brand.suffix == name || one_letter_apart(brand.suffix, name)) return brand.provider;
+  }
+  for (const Suffix& each : kSuffixes) {
+    if (one_letter_apart(each.provider, name)) return each.provider;
+  }
+  return {};
+}
 
 ProviderId provider_of(std::string_view mx_host) {
   if (mx_host.ends_with('.')) mx_host.remove_suffix(1);

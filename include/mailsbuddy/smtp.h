@@ -642,7 +642,7 @@ struct PoolOptions {
   SessionOptions session;
   std::uint16_t port = 25;
   int connections_max = 10;            // Open or opening at once. May be changed with set_connections_max().
-  int messages_per_connection = 100;   // Then QUIT and a new one.
+  int messages_per_connection = 100;   // Then QUIT and a new one. May be changed with set_messages_per_connection().
   Duration idle_timeout = std::chrono::seconds(5);  // A connection without work is quit after this.
   int addresses_per_open_max = 5;      // RFC 5321 5.1: "at least two addresses"; a cap on one opening's tries.
   std::optional<RouteTls> tls{};       // Instead of session.tls. Empty: that alone.
@@ -709,6 +709,7 @@ class Pool {
   int open_connections() const noexcept;     // Ready, busy or opening.
   int busy_connections() const noexcept;     // With a transaction.
   void set_connections_max(int count) noexcept;
+  void set_messages_per_connection(int count) noexcept;
   void set_messages_in_flight(int count) noexcept;  // Of connections that are opened from now on.
   void quit_idle();                          // QUIT on every connection without work.
 

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -121,10 +122,12 @@ class Settings {
   // All or nothing. Errors: kInvalidArgument, "FILE:LINE: what is wrong".
   Result<void> add(std::string_view text, std::string_view file);
 
-  // `name`: the IP, site, campaign, account or domain. Subjects other than an IP have no limits but those in data.
+  // `name`: the IP, site, campaign, account or domain. Subjects other than an IP have no limits but those in data, and not
+  // each of them: of which subjects a setting is, docs/limits.md says.
   Limits limits(const ProviderId& provider, Subject subject = Subject::kIp, std::string_view name = {}) const;
   Thresholds thresholds(const ProviderId& provider, std::string_view ip = {}) const;
   bool any(Subject subject) const noexcept;  // Some line is about it.
+  bool any(Subject subject, std::string_view setting) const noexcept;
 
   // Which line decided each setting that is not at its default.
   struct Origin {
@@ -532,15 +535,25 @@ class Pacer {
   // sender that makes messages ahead asks here before it does, and holds a place for each until it is sent or given back,
   // so that no more are made than may go. next() has the last word when it is sent.
   bool any_names(TimePoint now) const noexcept;  // False: there are none, and the others have nothing to say.
-  TimePoint next_named(const Draw& draw, TimePoint now);  // For one more than have a place; bytes are not looked at.
+  // For one more than have a place; bytes are not looked at. While connections() of a name are taken, a second later.
+  TimePoint next_named(const Draw& draw, TimePoint now);
+  TimePoint next_joining(const Draw& draw, TimePoint now);  // The same for a further recipient of a message that is made.
   void hold(const Draw& draw, TimePoint now);
   void let_go(const Draw& draw, TimePoint now);
   TimePoint blocked_until(const Draw& draw, TimePoint now);  // By names alone, for one that has a place; with its bytes.
 
   int connections(std::size_t ip, TimePoint now);  // That may be open at once, now.
-  TimePoint next_connection(std::size_t ip, TimePoint now);
-  void take_connection(std::size_t ip, TimePoint now);
+  TimePoint next_connection(std::size_t ip, std::string_view site, TimePoint now);
+  void take_connection(std::size_t ip, std::string_view site, TimePoint now);
   int connections_max(Subject subject, std::string_view name) const;  // Of kTotal and kSite, at once; INT_MAX: no limit.
+  // Of a campaign, account or From domain with a limit of connections no more messages are made or under way than those, so
+  // that no more carry it. Who makes one asks next_named(), and keeps what is given here until it has ended. Empty: all are
+  // taken; without elements: nothing limits it so.
+  using Places = std::vector<std::shared_ptr<const void>>;
+  bool any_places() const noexcept;
+  std::optional<Places> places(const Draw& draw, TimePoint now);
+  int messages_per_connection(std::size_t ip, std::string_view site) const;
+  int recipients_per_transaction(std::size_t ip, const Draw& draw) const;
   const Limits& limits(std::size_t ip) const;  // As resolved; what the controller makes of them is above.
   bool cold(std::size_t ip) const;             // On a curve whose end it has not reached.
   std::uint64_t sending_day(std::size_t ip) const;
@@ -577,7 +590,7 @@ class Pacer {
   void waive_snapshots();  // After restore(): nothing waits for the next one. For who makes none.
 
   static constexpr std::size_t kDecisionsMax = 1'000;   // Waiting to be taken; then the oldest go.
-  static constexpr std::size_t kSubjectsMax = 100'000;  // Named sites, campaigns, ... with limits; then the idle go.
+  static constexpr std::size_t kSubjectsMax = 100'000;  // Of each named subject. Then idle ones go, or busy ones, and new ones have no burst.
 
  private:
   struct State;
@@ -594,6 +607,8 @@ struct PlanIp {
   std::uint64_t cap = kNoCap;  // today's cap, if that is below the curve: the curve is then scaled to begin there. Both
                                // are as explain() has them for one provider: a running campaign's finish is the latest
                                // of a plan for each.
+  std::uint64_t used = 0;      // Of the first day's cap.
+  TimePoint from{};            // It carries nothing before; kNever: it is paused.
 };
 
 struct PlanRequest {
@@ -603,7 +618,10 @@ struct PlanRequest {
   };
   std::vector<Part> audience;          // Required.
   std::vector<PlanIp> ips;             // Required.
-  TimePoint start{};                   // The day that it lies in is the first. Required.
+  TimePoint start{};                   // The day that it lies in is the first, and whole. Required.
+  TimePoint from{};                    // Nothing goes before, if that is in the first day or later.
+  // For how much of the time between two moments mail may go; empty: all of it.
+  std::function<Duration(TimePoint from, TimePoint to)> open{};
   const Settings* settings = nullptr;  // Null: the shipped ones.
   Zone zone{};                         // Where days begin.
   Duration per_message = std::chrono::milliseconds(500);  // On one connection; with the connections, it bounds a day.
@@ -625,7 +643,8 @@ struct Plan {
     std::uint64_t left = 0;  // After days_max.
     std::uint32_t days = 0;  // That it takes.
     TimePoint finish{};      // Its last message; kNever: not within days_max.
-    std::string bound;       // What limited most of the days that were full; "audience": nothing did.
+    std::string bound;       // What limited most of the days that were full; "audience": nothing did. "schedule": they
+                             // were not open; "paused": no IP carried anything.
   };
   std::vector<Row> rows;  // By day, provider, IP; without empty ones.
   std::vector<Outcome> providers;

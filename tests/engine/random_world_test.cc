@@ -107,6 +107,8 @@ EngineOptions random_options(Random& random) {
       1 + random.below(4), 1 + random.below(10));
   if (random.below(2) == 0) limits += fmt::format("* account:a messages_per_minute={}\n", 1 + random.below(40));
   if (random.below(3) == 0) limits += fmt::format("* domain messages_per_second={} burst=2\n", 1 + random.below(3));
+  if (random.below(3) == 0) limits += fmt::format("* {} connections={}\n", random.below(2) == 0 ? "account:a" : "campaign", 1 + random.below(3));
+  if (random.below(3) == 0) limits += "* total recipients_per_transaction=3 messages_per_connection=4\nd2.test site connections_per_minute=6\n";
   if (random.below(3) == 0) limits += "d1.test site:mx.d1.test connections=1\nd2.test total connections=1\n";
   auto settings = std::make_shared<warming::Settings>();
   BOOST_REQUIRE(settings->add(limits, "test").has_value());

@@ -18,16 +18,19 @@ namespace {
 
 class Rows final : public RowSource {
  public:
-  explicit Rows(int count) : count_(count) {}
+  explicit Rows(int count, std::string name = "u", std::vector<std::string> domains = {"d.test"})
+      : count_(count), name_(std::move(name)), domains_(std::move(domains)) {}
   std::span<const std::string> columns() const override { return {}; }
   Result<std::optional<RowView>> next() override {
     if (at_ == count_) return std::optional<RowView>();
-    address_ = fmt::format("u{}@d.test", at_++);
-    return std::optional<RowView>({.number = static_cast<std::uint64_t>(at_), .address = address_, .values = {}});
+    address_ = fmt::format("{}{}@{}", name_, at_, domains_[static_cast<std::size_t>(at_) % domains_.size()]);
+    return std::optional<RowView>({.number = static_cast<std::uint64_t>(++at_), .address = address_, .values = {}});
   }
 
  private:
   int count_;
+  std::string name_;
+  std::vector<std::string> domains_;
   int at_ = 0;
   std::string address_;
 };
@@ -58,13 +61,13 @@ struct World {
     start(source);
   }
 
-  void start(RowSource& source, std::string pool = "default") {
+  void start(RowSource& source, std::string pool = "default", std::string account = "a") {
     const auto content =
         make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
     BOOST_REQUIRE(engine
                       ->start({.id = fmt::format("c{}", ++campaigns),
-                               .account = "a",
+                               .account = std::move(account),
                                .content = *content,
                                .from = *NamedAddress::parse("n@s.test"),
                                .return_path_domain = "b.s.test",
@@ -311,6 +314,39 @@ BOOST_FIXTURE_TEST_CASE(no_complaint_is_borne_by_an_ip_of_another_pool, Complain
   complain(12, kFirst, kThird);
   BOOST_TEST(engine->explain(kThird, "d.test")->why.empty());
   BOOST_TEST(borne_by(kFirst) + borne_by(kSecond) == 12);
+}
+
+// Two sites of one provider, and who is in the midst of a transaction there: between RCPT and the end of data.
+BOOST_FIXTURE_TEST_CASE(connections_of_a_campaign_and_of_an_account, World) {
+  std::map<char, int> open, most;  // By what the recipients' names begin with.
+  world.mx["e.test"] = {{10, "mx2.d.test"}};
+  world.addresses["mx2.d.test"] = {*net::IpAddress::parse("198.51.100.2")};
+  for (const char* host : {"198.51.100.1", "198.51.100.2"}) {
+    world.receivers[host].latency = 1s;
+    world.receivers[host].judge = [&](const std::string&, const std::string& to) {
+      most[to.front()] = std::max(most[to.front()], ++open[to.front()]);
+      return std::string("250 2.1.5 Ok");
+    };
+    world.receivers[host].take = [&](const sim::Receiver::Mail& mail) { --open[mail.to.front()]; };
+  }
+  auto settings = std::make_shared<warming::Settings>();
+  BOOST_REQUIRE(settings->add("* campaign:c1 connections=1\n* account:acme connections=2\n", "test").has_value());
+  engine = *Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}, {.address = "192.0.2.2", .ehlo_name = "b.test"}},
+                          .settings = settings,
+                          .runtime = sim::make_runtime(world, 1)});
+  const std::vector<std::string> both{"d.test", "e.test"};
+  Rows first(10, "x", both), second(40, "y", both), third(40, "z", both);
+  start(first);
+  start(second, "default", "acme");
+  start(third, "default", "other");
+  world.loop.run_until(world.loop.now() + 75s);
+  BOOST_TEST(engine->status("c1")->settled());
+  BOOST_TEST(engine->status("c3")->settled());
+  world.loop.run_until(world.loop.now() + 2min);
+  BOOST_TEST(engine->status("c2")->settled());
+  BOOST_TEST(most['x'] == 1);
+  BOOST_TEST(most['y'] == 2);
+  BOOST_TEST(most['z'] > 4);  // Nobody holds up the third.
 }
 
 BOOST_AUTO_TEST_CASE(any_thread_may_ask_and_tell) {

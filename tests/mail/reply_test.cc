@@ -120,5 +120,15 @@ BOOST_AUTO_TEST_CASE(providers_are_found_from_their_hosts) {
   for (const Case& c : kCases) BOOST_TEST_CONTEXT(c.name) BOOST_TEST(provider_of(c.host).name == c.provider);
 }
 
+BOOST_AUTO_TEST_CASE(providers_that_are_meant) {
+  const std::pair<std::string_view, std::string_view> kCases[] = {
+      {"google", ""},        {"gmail", "google"},   {"gogle", "google"},        {"googel", "google"},
+      {"goggle", "google"},  {"googlle", "google"}, {"gmial", "google"},        {"outlok", "microsoft"},
+      {"aol", "yahoo"},      {"yaho", "yahoo"},     {"micorsoft", "microsoft"}, {"mail", ""},
+      {"example.net", ""},   {"gmail.com", ""},     {"2001:db8::1", ""},        {"localhost", ""},
+      {"relay", ""},         {"", ""},              {"q", ""},                  {"microsoft365", ""}};
+  for (const auto& [name, meant] : kCases) BOOST_TEST(meant_provider(name) == meant, name);
+}
+
 }  // namespace
 }  // namespace mailsbuddy

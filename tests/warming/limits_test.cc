@@ -145,6 +145,11 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_told_with_its_line) {
       {"no unit of time", "google control restart_pause=600", "not a value"},
       {"no share", "google control sent_share=75", "is not from"},
       {"an empty name", "google ip: connections=1", "a name is missing"},
+      {"no such provider", "gogle ip connections=1", "no provider \"gogle\", but \"google\""},
+      {"a brand", "gmail ip connections=1", "no provider \"gmail\", but \"google\""},
+      {"a connection is of no campaign", "* campaign connections_per_minute=1", "a setting of ip, total, site alone"},
+      {"nor of an account", "* account messages_per_connection=1", "a setting of ip, total, site alone"},
+      {"a window is of an IP's connections", "* site messages_in_flight=1", "a setting of ip alone"},
       {"total with a name", "google total:x connections=1", "total has no name"},
   };
   for (const Wrong& c : cases) {

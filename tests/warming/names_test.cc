@@ -50,6 +50,75 @@ BOOST_AUTO_TEST_CASE(no_more_have_a_place_than_may_go) {
   BOOST_TEST((pacer.blocked_until(spring, kMidnight) == kMidnight));
 }
 
+BOOST_AUTO_TEST_CASE(as_many_places_as_connections) {
+  Pacer pacer = pacer_of("* account connections=2\n* campaign:spring connections=1\n");
+  const Draw spring{.campaign = "spring", .account = "acme"};
+  const Draw autumn{.campaign = "autumn", .account = "acme"};
+  BOOST_TEST(pacer.any_places());
+  auto first = pacer.places(spring, kMidnight);
+  BOOST_REQUIRE(first.has_value());
+  BOOST_TEST(!pacer.places(spring, kMidnight).has_value());
+  BOOST_TEST((pacer.next_named(spring, kMidnight) > kMidnight));
+  BOOST_TEST((pacer.next_joining(spring, kMidnight) == kMidnight));  // In the same transaction.
+  BOOST_TEST((pacer.next_named(autumn, kMidnight) == kMidnight));
+  const auto second = pacer.places(autumn, kMidnight);
+  BOOST_REQUIRE(second.has_value());
+  BOOST_TEST(!pacer.places(autumn, kMidnight).has_value());  // Two of the account.
+  BOOST_TEST(pacer.places({.campaign = "autumn", .account = "other"}, kMidnight).has_value());
+  first.reset();
+  BOOST_TEST((pacer.next_named(spring, kMidnight) == kMidnight));
+  BOOST_TEST(pacer.places(spring, kMidnight).has_value());
+  pacer.change(settings_of("* account connections=1\n"), kMidnight);
+  BOOST_TEST(!pacer.places(spring, kMidnight).has_value());  // One has been under way all the time.
+  pacer.change(settings_of("* account messages_per_day=5\n"), kMidnight);
+  BOOST_TEST(!pacer.any_places());
+  BOOST_TEST((pacer.next_named(autumn, kMidnight) == kMidnight));
+}
+
+// Of all subjects that a connection or a transaction comes under the least stands.
+BOOST_AUTO_TEST_CASE(the_least_of_all_subjects_stands) {
+  const Pacer pacer = pacer_of(
+      "* ip messages_per_connection=50 recipients_per_transaction=40\n* total messages_per_connection=20\n"
+      "google site:mx1.example messages_per_connection=5 recipients_per_transaction=30\n"
+      "* account:acme recipients_per_transaction=20\n* campaign:spring recipients_per_transaction=10\n"
+      "* domain:a.example recipients_per_transaction=3\n");
+  BOOST_TEST(pacer.messages_per_connection(0, "mx1.example") == 5);
+  BOOST_TEST(pacer.messages_per_connection(0, "mx2.example") == 20);
+  BOOST_TEST(pacer.recipients_per_transaction(0, {.site = "mx2.example"}) == 40);
+  BOOST_TEST(pacer.recipients_per_transaction(0, {.site = "mx1.example"}) == 30);
+  BOOST_TEST(pacer.recipients_per_transaction(0, {.site = "mx1.example", .account = "acme"}) == 20);
+  BOOST_TEST(pacer.recipients_per_transaction(0, {.campaign = "spring", .account = "acme"}) == 10);
+  BOOST_TEST(pacer.recipients_per_transaction(0, {.campaign = "spring", .sender_domain = "a.example"}) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(new_connections_of_an_ip_of_all_and_of_a_site) {
+  for (const std::string_view subject : {"ip", "total", "site:mx1.example"}) {
+    Pacer pacer = pacer_of(std::string("* ") + std::string(subject) + " connections_per_minute=1\n");
+    BOOST_TEST((pacer.next_connection(0, "mx1.example", kMidnight) == kMidnight), subject);
+    pacer.take_connection(0, "mx1.example", kMidnight);
+    BOOST_TEST((pacer.next_connection(0, "mx1.example", kMidnight) == kMidnight + 1min), subject);
+    BOOST_TEST((pacer.next_connection(0, "mx2.example", kMidnight) > kMidnight) == (subject != "site:mx1.example"), subject);
+  }
+}
+
+// More names than are remembered, all of which owe something: who comes back has no second burst.
+BOOST_AUTO_TEST_CASE(names_without_number) {
+  Pacer pacer = pacer_of("* domain messages_per_day=100\n* ip messages_per_second=0\n");
+  const auto name = [](std::size_t i) { return "d" + std::to_string(i) + ".example"; };
+  const auto spend = [&](const std::string& domain) {
+    int sent = 0;
+    for (; pacer.next(0, {.sender_domain = domain}, kMidnight) <= kMidnight && sent < 100; ++sent)
+      pacer.take(0, {.sender_domain = domain}, kMidnight);
+    return sent;
+  };
+  const auto warm = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) pacer.take(0, {.sender_domain = name(i)}, kMidnight, 10);
+  };
+  BOOST_TEST(spend(name(0)) == 10);
+  warm(1, 2 * Pacer::kSubjectsMax);
+  for (std::size_t i = 0; i < 2 * Pacer::kSubjectsMax; i += 9'973) BOOST_TEST(spend(name(i)) == 0, name(i));
+}
+
 BOOST_AUTO_TEST_CASE(a_paused_domain_is_a_name) {
   Pacer pacer = pacer_of("* ip connections=1\n");
   BOOST_TEST(!pacer.any_names(kMidnight));
