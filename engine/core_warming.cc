@@ -118,28 +118,82 @@ std::uint64_t turns_needed(const Worker::Backlog& at, double scale) {
   return std::min(rows + at.others, rows * at.jobs);
 }
 
-// From the day's beginning on, with what was sent today as a part of it: a plan knows whole days.
-warming::PlanRequest request_for(const Worker::Backlog& at, const EngineOptions& options,
-                                 const warming::Settings* settings, TimePoint now, double scale) {
+// What the campaign's plan at one provider rests on besides.
+struct Terms {
+  const engine::Job& job;
+  const EngineOptions& options;
+  const warming::Settings* settings;
+  TimePoint now;
+  TimePoint from;
+};
+
+bool takes_overflow(const warming::OverflowPolicy& policy, warming::Overflow now, const EgressIp& ip) {
+  return now == warming::Overflow::kNamedPool && ip.pool == policy.pool;
+}
+
+// As the pool's IPs stand, while `overflow` is what happens to what they do not take.
+warming::PlanRequest request_for(const Worker::Backlog& at, const Terms& terms, const warming::OverflowPolicy& policy,
+                                 warming::Overflow overflow, double scale) {
   warming::PlanRequest request{.audience = {{at.provider, turns_needed(at, scale)}},
                                .ips = {},
-                               .start = now,
-                               .settings = settings,
-                               .zone = options.zone};
-  for (const warming::Explanation& each : at.paces) {
-    const auto ip = std::find_if(options.egress.begin(), options.egress.end(),
-                                 [&](const EgressIp& egress) { return egress.address == each.ip; });
-    if (ip == options.egress.end()) continue;
-    request.ips.push_back({.address = each.ip, .curve = ip->curve, .day = each.day, .cap = each.cap});
-    request.audience.front().messages += each.used;
+                               .start = terms.now,
+                               .from = terms.from,
+                               .settings = terms.settings,
+                               .zone = terms.options.zone};
+  if (!terms.job.windows.empty()) {
+    request.open = [&job = terms.job](TimePoint from, TimePoint to) {
+      return engine::open_between(job.windows, job.zone, from, to);
+    };
   }
+  std::uint64_t left = 0;
+  for (const warming::Explanation& each : at.paces) {
+    const auto ip = std::find_if(terms.options.egress.begin(), terms.options.egress.end(),
+                                 [&](const EgressIp& egress) { return egress.address == each.ip; });
+    if (ip == terms.options.egress.end()) continue;
+    if (ip->pool != terms.job.current_pool() && !takes_overflow(policy, overflow, *ip)) continue;
+    const bool pinned = each.state == warming::PaceState::kPinned;
+    warming::PlanIp planned{.address = each.ip, .curve = ip->curve, .day = each.day, .cap = each.cap, .used = each.used,
+                            .from = each.next == warming::kNever ? warming::kNever : each.suspended_until};
+    if (pinned) planned.curve = warming::Curve{.name = "pinned", .daily = {each.cap}};
+    if (overflow == warming::Overflow::kSendAnyway) planned.curve.reset();
+    left += planned.curve ? each.cap - std::min(each.cap, each.used) : warming::kCurveMessagesMax;
+    request.ips.push_back(std::move(planned));
+  }
+  std::uint64_t& messages = request.audience.front().messages;
+  if (overflow == warming::Overflow::kFail) messages = std::min(messages, left);  // The rest fails when they are used up.
+  messages = std::min(messages, warming::kCurveMessagesMax);
   return request;
+}
+
+struct Ends {
+  TimePoint finish;
+  std::string bound;
+};
+
+// Under the pool's overflow policy and, if that is sooner, under the one that follows the longest hold.
+std::optional<Ends> ends_at(const Worker::Backlog& at, Terms terms, double scale) {
+  static const PoolOptions kDefault;
+  const auto pool = terms.options.pools.find(terms.job.current_pool());
+  const warming::OverflowPolicy& policy = pool == terms.options.pools.end() ? kDefault.overflow : pool->second.overflow;
+  const auto first = warming::plan(request_for(at, terms, policy, policy.when, scale));
+  if (!first) return std::nullopt;
+  Ends ends{first->finish, first->bound};
+  const TimePoint held = terms.from + policy.hold_max;
+  if (policy.hold_max <= Duration(0) || ends.finish <= held) return ends;
+  terms.from = held;
+  const auto then = warming::plan(request_for(at, terms, policy, policy.then, scale));
+  if (!then || then->finish >= ends.finish) return ends;
+  return Ends{std::max(then->finish, held), "longest hold"};
 }
 
 }  // namespace
 
 void Engine::Core::plan_finish(const engine::Job& job, std::uint64_t open, CampaignStatus& status) const {
   const TimePoint asked = now();
+  if (job.paused) {
+    status.finish_bound = "paused";
+    return;
+  }
   {
     const std::lock_guard lock(finish_mutex_);
     const auto known = finishes_.find(job.id);
@@ -161,13 +215,19 @@ void Engine::Core::plan_finish(const engine::Job& job, std::uint64_t open, Campa
   std::uint64_t waiting = 0;
   for (const Worker::Backlog& each : backlog) waiting += each.rows;
   const double scale = waiting == 0 ? 0 : static_cast<double>(std::max(open, waiting)) / static_cast<double>(waiting);
+  const Terms terms{job, options_, settings.get(), asked, std::max(asked, job.not_before)};
   Finish latest{.asked = asked, .finish = {}, .bound = {}};
   for (const Worker::Backlog& each : backlog) {
     if (!each.curves) continue;
-    const auto plan = warming::plan(request_for(each, options_, settings.get(), asked, scale));
-    if (!plan || (latest.finish && plan->finish <= *latest.finish)) continue;
-    latest.finish = std::max(plan->finish, asked);
-    latest.bound = plan->bound;
+    auto ends = ends_at(each, terms, scale);
+    if (!ends || (latest.finish && ends->finish <= *latest.finish)) continue;
+    latest.finish = std::max(ends->finish, asked);
+    latest.bound = std::move(ends->bound);
+  }
+  if (waiting == 0 && job.opens(asked) > asked) latest.bound = "schedule";
+  if (latest.finish && *latest.finish > job.expires) {  // The rest is settled then, unsent.
+    latest.finish = job.expires;
+    latest.bound += ", until it expires";
   }
   if (latest.finish == warming::kNever) latest.finish.reset();  // Not within a year.
   status.finish = latest.finish;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/ascii.h"
 
@@ -104,24 +105,54 @@ Result<void> check_windows(std::span<const DeliveryWindow> windows) {
   return {};
 }
 
+namespace {
+
+struct Span {
+  TimePoint from, to;
+};
+
+// Those that begin on that day; empty ones too.
+template <class Visit>
+void each_window(std::span<const DeliveryWindow> windows, const Zone& zone, std::chrono::local_days date, Visit visit) {
+  const unsigned weekday = std::chrono::weekday(date).iso_encoding() - 1;
+  for (const DeliveryWindow& window : windows) {
+    if ((window.weekdays >> weekday & 1U) == 0) continue;
+    visit(Span{zone.at(Zone::Local(date + window.from)),
+               zone.at(Zone::Local(date + window.to + (window.to > window.from ? minutes(0) : kDay)))});
+  }
+}
+
+}  // namespace
+
 TimePoint opens(std::span<const DeliveryWindow> windows, const Zone& zone, TimePoint at) {
   if (windows.empty()) return at;
   const auto today = std::chrono::floor<std::chrono::days>(zone.local(at));
   TimePoint first = TimePoint::max();
   for (int day = -1; day <= 8; ++day) {  // Yesterday's may go on over midnight.
-    const auto date = today + std::chrono::days(day);
-    const unsigned weekday = std::chrono::weekday(date).iso_encoding() - 1;
-    for (const DeliveryWindow& window : windows) {
-      if ((window.weekdays >> weekday & 1U) == 0) continue;
-      const TimePoint from = zone.at(Zone::Local(date + window.from));
-      const TimePoint to = zone.at(Zone::Local(date + window.to + (window.to > window.from ? minutes(0) : kDay)));
-      if (from >= to || to <= at) continue;
-      if (from <= at) return at;
-      first = std::min(first, from);
-    }
-    if (day > 0 && first != TimePoint::max()) break;
+    each_window(windows, zone, today + std::chrono::days(day), [&](const Span& window) {
+      if (window.from < window.to && window.to > at) first = std::min(first, std::max(window.from, at));
+    });
+    if (first == at || (day > 0 && first != TimePoint::max())) break;
   }
   return first;
+}
+
+Duration open_between(std::span<const DeliveryWindow> windows, const Zone& zone, TimePoint from, TimePoint to) {
+  if (windows.empty()) return std::max(Duration(0), to - from);
+  std::vector<Span> spans;
+  const auto last = std::chrono::floor<std::chrono::days>(zone.local(to));
+  for (auto date = std::chrono::floor<std::chrono::days>(zone.local(from)) - std::chrono::days(1); date <= last;
+       date += std::chrono::days(1)) {
+    each_window(windows, zone, date, [&](const Span& window) { spans.push_back(window); });
+  }
+  std::ranges::sort(spans, {}, &Span::from);
+  Duration open{0};
+  for (const Span& each : spans) {  // Those that overlap count once.
+    from = std::max(from, each.from);
+    const TimePoint end = std::min(each.to, to);
+    if (end > from) open += end - std::exchange(from, end);
+  }
+  return open;
 }
 
 Result<Zone> ZoneBook::zone(std::string_view name) const {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -11,7 +12,6 @@ namespace {
 
 constexpr std::uint32_t kDaysMax = 3'660;  // Ten years: who plans longer has mistyped.
 constexpr std::size_t kIpsMax = 100'000;
-constexpr double kDaySeconds = 86'400;
 
 Error invalid(std::string_view detail) { return {ErrorCode::kInvalidArgument, std::string(detail)}; }
 
@@ -27,18 +27,20 @@ struct Bound {
   }
 };
 
-// What limits allow in a day that is used evenly.
-Bound of_limits(const Limits& limits, Duration per_message) {
+// What limits allow in the `open` part of a day, evenly used.
+Bound of_limits(const Limits& limits, Duration per_message, Duration open) {
+  const double seconds = std::chrono::duration<double>(open).count();
   Bound bound;
-  if (limits.messages_per_second > 0) bound.at_most(limits.messages_per_second * kDaySeconds, "messages_per_second");
+  if (limits.messages_per_second > 0) bound.at_most(limits.messages_per_second * seconds, "messages_per_second");
   if (limits.messages_per_minute > 0)
-    bound.at_most(static_cast<double>(limits.messages_per_minute) * 1'440, "messages_per_minute");
+    bound.at_most(static_cast<double>(limits.messages_per_minute) * seconds / 60, "messages_per_minute");
   if (limits.messages_per_hour > 0)
-    bound.at_most(static_cast<double>(limits.messages_per_hour) * 24, "messages_per_hour");
+    bound.at_most(static_cast<double>(limits.messages_per_hour) * seconds / 3'600, "messages_per_hour");
   if (limits.messages_per_day > 0) bound.at_most(static_cast<double>(limits.messages_per_day), "messages_per_day");
   if (per_message > Duration(0) && limits.connections < 1'000'000) {
-    bound.at_most(limits.connections * kDaySeconds / std::chrono::duration<double>(per_message).count(), "connections");
+    bound.at_most(limits.connections * seconds / std::chrono::duration<double>(per_message).count(), "connections");
   }
+  if (open <= Duration(0)) bound.at_most(0, "schedule");
   return bound;
 }
 
@@ -46,15 +48,19 @@ Bound of_limits(const Limits& limits, Duration per_message) {
 struct Lane {
   const PlanIp* ip = nullptr;
   Curve curve;
-  Bound limits;
+  Limits limits;
+  double hour_share = 0;  // Of the day's cap.
+  double hour_floor = 0;
   std::uint64_t day = 0;
 
-  Bound today() const {
-    Bound bound = limits;
+  Bound on(bool first_day, Duration open, Duration per_message) const {
+    Bound bound = of_limits(limits, per_message, open);
     const std::uint64_t cap = curve.at(day);
-    if (cap != kNoCap) bound.at_most(static_cast<double>(cap), fmt::format("curve {}", curve.name));
-    if (cap != kNoCap && curve.hour_share > 0) {
-      bound.at_most(static_cast<double>(cap) * curve.hour_share * 24 + 0.5, "hourly share");  // Of shares below a 24th.
+    if (cap != kNoCap) {
+      const double left = static_cast<double>(cap - std::min(cap, first_day ? ip->used : 0));
+      const double hours = std::chrono::duration<double>(open).count() / 3'600;
+      bound.at_most(left, fmt::format("curve {}", curve.name));
+      bound.at_most(std::max(static_cast<double>(cap) * hour_share, hour_floor) * hours + 0.5, "hourly share");
     }
     return bound;
   }
@@ -65,6 +71,22 @@ struct Planner {
   const Settings& settings;
   std::int64_t first_day;
   Plan plan{};
+
+  Duration open(TimePoint from, TimePoint to) const {
+    return from >= to ? Duration(0) : request.open ? request.open(from, to) : to - from;
+  }
+
+  // The moment at which that share of what is open of a day has passed.
+  TimePoint when(TimePoint begins, TimePoint ends, double share) const {
+    const auto wanted = Duration(static_cast<Duration::rep>(share * static_cast<double>(open(begins, ends).count())));
+    if (!request.open) return begins + wanted;
+    TimePoint low = begins, high = ends;
+    while (high - low > std::chrono::seconds(1)) {
+      const TimePoint middle = low + (high - low) / 2;
+      (open(begins, middle) < wanted ? low : high) = middle;
+    }
+    return high;
+  }
 
   // `left` over the lanes in proportion to what each may.
   void spread(std::uint32_t day, std::string_view provider, std::vector<Lane>& lanes, const std::vector<Bound>& bounds,
@@ -82,22 +104,29 @@ struct Planner {
     }
   }
 
+  // What was sent before makes the first day one that counts.
+  static void go_on(std::vector<Lane>& lanes) {
+    for (Lane& lane : lanes) lane.day = std::max(lane.day, lane.ip->day + (lane.ip->used > 0 ? 1 : 0));
+  }
+
   Plan::Outcome run(const PlanRequest::Part& part) {
     const Thresholds thresholds = settings.thresholds(part.provider);
     std::vector<Lane> lanes;
     for (const PlanIp& ip : request.ips) {
-      const Limits limits = settings.limits(part.provider, Subject::kIp, ip.address);
       lanes.push_back({.ip = &ip,
                        .curve = ip.curve ? ip.curve->times(thresholds.curve_multiplier) : Curve{},
-                       .limits = of_limits(limits, request.per_message),
+                       .limits = settings.limits(part.provider, Subject::kIp, ip.address),
+                       .hour_share = thresholds.smoothing / 24,
+                       .hour_floor = static_cast<double>(thresholds.hour_floor),
                        .day = ip.day});
       Lane& lane = lanes.back();
+      if (lane.curve.hour_share > 0) lane.hour_share = lane.curve.hour_share;
       const std::uint64_t stands = lane.curve.at(lane.day);
       if (ip.cap < stands && stands != kNoCap && stands > 0) {
         lane.curve = lane.curve.times(static_cast<double>(ip.cap) / static_cast<double>(stands));
       }
     }
-    const Bound total = of_limits(settings.limits(part.provider, Subject::kTotal), Duration(0));
+    const Limits total_limits = settings.limits(part.provider, Subject::kTotal);
     Plan::Outcome outcome{.provider = part.provider.name,
                           .messages = part.messages,
                           .left = part.messages,
@@ -105,27 +134,29 @@ struct Planner {
                           .bound = "audience"};
     std::map<std::string, std::uint32_t> bound_days;
     for (std::uint32_t day = 0; day < request.days_max && outcome.left > 0; ++day) {
+      const TimePoint ends = request.zone.day_start(first_day + day + 1);
+      const TimePoint begins = std::min(ends, std::max(request.zone.day_start(first_day + day), request.from));
       std::vector<Bound> bounds;
       double sum = 0;
       for (const Lane& lane : lanes) {
-        bounds.push_back(lane.today());
+        const TimePoint from = std::max(begins, lane.ip->from);
+        bounds.push_back(from < ends ? lane.on(day == 0, open(from, ends), request.per_message) : Bound{0, "paused"});
         sum += static_cast<double>(bounds.back().cap);
       }
+      const Bound total = of_limits(total_limits, Duration(0), open(begins, ends));
       if (total.cap != kNoCap && static_cast<double>(total.cap) < sum) {
         for (Bound& bound : bounds)
           bound = {static_cast<std::uint64_t>(static_cast<double>(bound.cap) * static_cast<double>(total.cap) / sum),
                    "total " + total.name};
         sum = static_cast<double>(total.cap);
       }
-      if (sum < 1) break;  // Nothing ever goes: a curve of zeros.
       const auto wanted = static_cast<double>(outcome.left);
-      if (wanted > sum) ++bound_days[bounds[0].name];
-      spread(day, part.provider.name, lanes, bounds, wanted / sum, outcome.left);
-      if (outcome.left > 0) continue;
+      if (wanted > sum) ++bound_days[std::ranges::max_element(bounds, {}, &Bound::cap)->name];
+      if (sum >= 1) spread(day, part.provider.name, lanes, bounds, wanted / sum, outcome.left);
+      if (day == 0) go_on(lanes);
+      if (sum < 1 || outcome.left > 0) continue;  // A weekend, say.
       outcome.days = day + 1;
-      const TimePoint begins = request.zone.day_start(first_day + day);
-      const auto length = static_cast<double>((request.zone.day_start(first_day + day + 1) - begins).count());
-      outcome.finish = begins + Duration(static_cast<Duration::rep>(std::min(1.0, wanted / sum) * length));
+      outcome.finish = when(begins, ends, std::min(1.0, wanted / sum));
     }
     std::uint32_t most = 0;
     for (const auto& [name, days] : bound_days) {

@@ -285,7 +285,8 @@ struct CampaignStatus {
   std::uint64_t auto_replies = 0;
   double settled_per_second = 0;     // Over the last ten seconds.
   // When it will be settled: at that rate or, while IPs are warming, by warming::plan() with the rows that wait at each
-  // provider. Empty: nothing moves, or all is settled.
+  // provider, its windows, pauses and overflow. What the controller decides from now on is not foreseen. Empty: nothing
+  // moves, it is paused, or all is settled.
   std::optional<TimePoint> finish{};
   std::string finish_bound{};        // What limits it: "google: curve sparkpost". Empty: the rate.
 

@@ -65,6 +65,23 @@ BOOST_AUTO_TEST_CASE(windows_open) {
   BOOST_TEST((opens({}, kBerlin, TimePoint(5s)) == TimePoint(5s)));
 }
 
+// As many minutes as opens() says: at each of them that is in a window it is open then.
+BOOST_AUTO_TEST_CASE(how_long_they_are_open) {
+  for (const char* text : {"", "mon-fri 09:00-17:00", "22:00-02:00", "sat 10:00-12:00,sat 11:00-14:00", "01:30-02:30", "00:00-24:00,sun 10:00-11:00"}) {
+    BOOST_TEST_CONTEXT(text) {
+      const auto windows = *Schedule::parse_windows(text);
+      // Weeks in which the clock is put forward and back, and their middles.
+      for (const TimePoint from : {utc(2027, 3, 25, 12h), utc(2027, 10, 28, 23h), utc(2027, 10, 31, 30min)}) {
+        const TimePoint to = from + 5 * 24h + 90min;
+        std::chrono::minutes open{0};
+        for (TimePoint at = from; at < to; at += 1min) open += opens(windows, kBerlin, at) == at ? 1min : 0min;
+        BOOST_TEST((open_between(windows, kBerlin, from, to) == open));
+        BOOST_TEST((open_between(windows, kBerlin, to, from) == 0s));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(zones_are_found_by_name) {
   int asked = 0;
   const ZoneBook book([&asked](std::string_view name) -> Result<Zone> {

@@ -558,8 +558,9 @@ class Runner {
   void finish(const Words& words, const std::string&) {
     auto given = attributes(words, 2);
     const auto now = engine().status(job(words.at(1)));
-    if (!now || !now->finish) fail("it has no finish date");
-    const Duration left = *now->finish - world_.loop.now();
+    if (!now) fail(now.error().detail);
+    if (now->finish.has_value() == given.contains("none")) fail(now->finish ? "it has a finish date" : "it has no finish date");
+    const Duration left = now->finish ? *now->finish - world_.loop.now() : Duration(0);
     std::string bound = now->finish_bound;
     std::replace(bound.begin(), bound.end(), ' ', '_');
     if (given.contains("after") && left < duration(given["after"])) fail(fmt::format("in {} s", left / std::chrono::seconds(1)));

@@ -104,6 +104,61 @@ BOOST_AUTO_TEST_CASE(goes_on_where_an_ip_stands) {
   BOOST_TEST(held->rows[0].messages == 100U);
 }
 
+BOOST_AUTO_TEST_CASE(a_day_that_has_begun_is_what_is_left_of_it) {
+  PlanRequest made = request(400, "200,400", 1);
+  made.ips[0].used = 150;
+  made.from = kStart;
+  auto found = plan(made);
+  BOOST_TEST(found->rows[0].messages == 50U);
+  BOOST_TEST(found->days == 2U);
+  made.ips[0].used = 200;  // Used up; tomorrow is the next day of the curve nevertheless.
+  found = plan(made);
+  BOOST_TEST(found->rows[0].messages == 400U);
+  BOOST_TEST(found->days == 2U);
+  made.ips[0].used = 0;
+  made.from = kFirstDay + 23h;  // An hour carries two 24ths of the day.
+  found = plan(made);
+  BOOST_TEST(found->rows[0].messages <= 20U);
+  BOOST_TEST(found->days == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(who_is_stopped_carries_nothing) {
+  PlanRequest made = request(600, "200,400", 2);
+  BOOST_TEST(plan(made)->days == 2U);
+  made.ips[0].from = kNever;
+  BOOST_TEST(plan(made)->days == 2U);
+  BOOST_TEST(plan(made)->rows.back().ip == made.ips[1].address);
+  made.ips[1].from = kFirstDay + 36h;  // Half of the second day.
+  BOOST_TEST(plan(made)->rows[0].day == 1U);
+  BOOST_TEST(plan(made)->days == 3U);
+  made.ips[1].from = kNever;
+  BOOST_TEST((plan(made)->finish == kNever));
+  BOOST_TEST(plan(made)->bound == "google: paused");
+}
+
+// Nine to five, but on the second day.
+BOOST_AUTO_TEST_CASE(nothing_goes_while_it_is_not_open) {
+  PlanRequest made = request(500, "200 hour=0.1", 1);
+  made.open = [](TimePoint from, TimePoint to) {
+    Duration open{0};
+    for (const auto day : {0, 2, 3, 4}) {
+      const TimePoint nine = kFirstDay + std::chrono::days(day) + 9h;
+      open += std::max(Duration(0), std::min(to, nine + 8h) - std::max(from, nine));
+    }
+    return open;
+  };
+  const auto found = plan(made);
+  std::map<std::uint32_t, std::uint64_t> days;
+  for (const Plan::Row& row : found->rows) days[row.day] += row.messages;
+  BOOST_TEST(days[0] == 160U);  // Eight hours of a tenth.
+  BOOST_TEST(days[1] == 0U);
+  BOOST_TEST(days[2] == 160U);
+  BOOST_TEST(days[4] == 20U);
+  BOOST_TEST(found->bound == "google: hourly share");
+  const auto until = found->finish - (kFirstDay + std::chrono::days(4));
+  BOOST_TEST((until > 9h && until < 10h + 30min));
+}
+
 BOOST_AUTO_TEST_CASE(what_never_ends_says_so) {
   PlanRequest made = request(1'000, "1", 1);
   made.days_max = 10;
