@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 
 namespace mailsbuddy::cli {
 namespace {
@@ -62,6 +64,44 @@ struct Scale {
   }
 };
 
+// Heights of a line's points; none where it has a gap.
+using Heights = std::vector<std::optional<double>>;
+
+Heights heights_of(const Chart::Line& line, const Scale& scale) {
+  Heights heights;
+  for (const double value : line.values) {
+    heights.push_back(scale.logarithmic && value < scale.low ? std::nullopt : std::optional(scale.at(value)));
+  }
+  return heights;
+}
+
+// One would hide the other there.
+bool overlap(const Heights& a, const Heights& b) {
+  const auto close = [&](std::size_t at) { return a[at] && b[at] && std::abs(*a[at] - *b[at]) < 1; };
+  for (std::size_t at = 1; at < std::min(a.size(), b.size()); ++at) {
+    if (close(at - 1) && close(at)) return true;
+  }
+  return a.size() == 1 && b.size() == 1 && close(0);
+}
+
+// A line for each run of points, a dot for each that stands alone.
+std::string drawn(const Heights& heights, const std::function<double(std::size_t)>& x_at, double width, std::string_view colour) {
+  std::string out;
+  for (std::size_t at = 0; at < heights.size(); ++at) {
+    if (!heights[at]) continue;
+    std::string points;
+    const std::size_t first = at;
+    for (; at < heights.size() && heights[at]; ++at)
+      points += fmt::format("{}{:.1f},{:.1f}", at == first ? "" : " ", x_at(at), *heights[at]);
+    if (at == first + 1) {
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\" fill=\"{}\"/>\n", x_at(first), *heights[first], width + 1, colour);
+    } else {
+      out += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{:g}\"/>\n", points, colour, width);
+    }
+  }
+  return out;
+}
+
 std::string text(double x, double y, std::string_view anchor, std::string_view words, std::string_view more = "") {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y, anchor, more,
                      escaped(words));
@@ -71,7 +111,7 @@ std::string text(double x, double y, std::string_view anchor, std::string_view w
 
 std::string svg(const Chart& chart) {
   const std::size_t lines = std::min(chart.lines.size(), kChartLinesMax);
-  std::size_t steps = 2;
+  std::size_t steps = 1;
   double high = 1;
   for (std::size_t i = 0; i < lines; ++i) {
     steps = std::max(steps, chart.lines[i].values.size());
@@ -82,7 +122,7 @@ std::string svg(const Chart& chart) {
   scale.high =
       chart.logarithmic ? std::max(10.0, std::pow(10, std::ceil(std::log10(high)))) : std::ceil(high / step) * step;
   const auto x_at = [&](std::size_t i) {
-    return kLeft + kPlotWidth * static_cast<double>(i) / static_cast<double>(steps - 1);
+    return kLeft + (steps == 1 ? kPlotWidth / 2 : kPlotWidth * static_cast<double>(i) / static_cast<double>(steps - 1));
   };
 
   std::string out = fmt::format(
@@ -104,13 +144,12 @@ std::string svg(const Chart& chart) {
   out += text(kLeft + kPlotWidth / 2, kHeight - 10, "middle", chart.x_label);
   out += text(16, kTop + kPlotHeight / 2, "middle", chart.y_label,
               fmt::format(" transform=\"rotate(-90 16 {:.1f})\"", kTop + kPlotHeight / 2));
+  std::vector<Heights> heights;
+  for (std::size_t i = 0; i < lines; ++i) heights.push_back(heights_of(chart.lines[i], scale));
   for (std::size_t i = 0; i < lines; ++i) {
-    std::string points;
-    for (std::size_t at = 0; at < chart.lines[i].values.size(); ++at) {
-      points += fmt::format("{}{:.1f},{:.1f}", at == 0 ? "" : " ", x_at(at), scale.at(chart.lines[i].values[at]));
-    }
-    out +=
-        fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n", points, kColours[i]);
+    double width = 2;  // Wider than those that lie on it.
+    for (std::size_t above = i + 1; above < lines; ++above) width += overlap(heights[i], heights[above]) ? 3 : 0;
+    out += drawn(heights[i], x_at, std::min(width, 11.0), kColours[i]);
     const double y = kTop + 8 + 20 * static_cast<double>(i);
     out += fmt::format(
         "<line x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"{3}\" stroke-width=\"3\"/>\n",

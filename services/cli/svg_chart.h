@@ -15,7 +15,7 @@ struct Chart {
   std::string title;
   std::string x_label;
   std::string y_label;
-  bool logarithmic = false;  // Of y; values below 1 count as 1.
+  bool logarithmic = false;  // Of y; where a value is below 1 its line has a gap.
   std::vector<Line> lines;   // At most kChartLinesMax are drawn.
 };
 inline constexpr std::size_t kChartLinesMax = 12;

@@ -13,8 +13,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "mailsbuddy/net.h"
 #include "mailsbuddy/warming.h"
 #include "services/cli/csv_rows.h"
+#include "services/cli/engine_options.h"
 #include "services/cli/send_command.h"
 #include "services/cli/svg_chart.h"
 #include "services/cli/warm_control.h"
@@ -31,7 +33,7 @@ struct WarmOptions {
   std::string recipients;
   std::string address_column;
   std::string audience;
-  std::uint64_t volume = 0;
+  std::string volume;
   int ips = 1;
   std::vector<std::string> addresses;
   std::string curve = "adaptive";
@@ -55,9 +57,16 @@ Result<warming::Settings> load_settings(const std::string& file) {
   warming::Settings settings = warming::Settings::shipped();
   if (file.empty()) return settings;
   const auto text = read_file(file);
-  if (!text) return text.error();
-  if (auto added = settings.add(*text, file); !added) return std::move(added).error();
+  if (!text) return about("--limits", text.error());
+  if (auto added = settings.add(*text, file); !added) return about("--limits", added.error());
   return settings;
+}
+
+Result<std::uint64_t> volume_of(const WarmOptions& options) {
+  const auto volume = messages_named(options.volume);
+  if (!volume || *volume == 0)
+    return invalid(fmt::format("--volume {}: a number of messages is expected; 500k and 5M are understood", options.volume));
+  return *volume;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -133,11 +142,17 @@ Result<Audience> audience_of_file(const WarmOptions& options) {
     ++all;
   }
   if (all == 0) return invalid(fmt::format("{}: no valid address in it", options.recipients));
+  const auto volume = options.volume.empty() ? Result<std::uint64_t>(all) : volume_of(options);
+  if (!volume) return volume.error();
   Audience audience;
-  const double factor = options.volume > 0 ? static_cast<double>(options.volume) / static_cast<double>(all) : 1;
+  // Rounded where sums end, so that all parts together are the volume.
+  const double factor = static_cast<double>(*volume) / static_cast<double>(all);
+  std::uint64_t counted = 0, given = 0;
   for (const auto& [provider, count] : counts) {
-    audience.push_back(
-        {{std::string(provider)}, static_cast<std::uint64_t>(std::llround(static_cast<double>(count) * factor))});
+    counted += count;
+    const auto so_far = static_cast<std::uint64_t>(std::llround(static_cast<double>(counted) * factor));
+    audience.push_back({{std::string(provider)}, so_far - given});
+    given = so_far;
   }
   return audience;
 }
@@ -153,7 +168,9 @@ std::optional<double> share_of(std::string_view text) {
 
 // "gmail=40%,outlook=30%"
 Result<Audience> audience_of_shares(const WarmOptions& options) {
-  if (options.volume == 0) return invalid("--volume: how many messages is missing");
+  if (options.volume.empty()) return invalid("--volume: how many messages is missing");
+  const auto volume = volume_of(options);
+  if (!volume) return volume.error();
   Audience audience;
   double sum = 0;
   std::uint64_t given = 0;
@@ -162,14 +179,19 @@ Result<Audience> audience_of_shares(const WarmOptions& options) {
     const std::size_t equals = part.find('=');
     const auto share = equals == std::string::npos ? std::nullopt : share_of(std::string_view(part).substr(equals + 1));
     if (!share || equals == 0) return invalid(fmt::format("--audience \"{}\": PROVIDER=SHARE% is expected", part));
+    auto provider = provider_named(part.substr(0, equals));
+    if (!provider) return about(fmt::format("--audience \"{}\"", part), provider.error());
+    const auto same = [&](const auto& each) { return each.provider.name == *provider; };
+    if (std::any_of(audience.begin(), audience.end(), same))
+      return invalid(fmt::format("--audience \"{}\": {} has a share already", part, *provider));
     sum += *share;
-    const auto messages = static_cast<std::uint64_t>(std::llround(static_cast<double>(options.volume) * *share));
-    audience.push_back({{provider_named(part.substr(0, equals))}, messages});
+    const auto messages = static_cast<std::uint64_t>(std::llround(static_cast<double>(*volume) * *share));
+    audience.push_back({{*std::move(provider)}, messages});
     given += messages;
   }
   if (audience.empty()) return invalid("--audience: empty");
   if (sum > 1.0001) return invalid(fmt::format("--audience: the shares are {:.4g} % together", sum * 100));
-  if (sum < 0.9999) audience.push_back({{std::string(kOther)}, options.volume - std::min(options.volume, given)});
+  if (sum < 0.9999) audience.push_back({{std::string(kOther)}, *volume - std::min(*volume, given)});
   return audience;
 }
 
@@ -279,6 +301,7 @@ void print_plan_json(const warming::Plan& plan) {
 
 Result<void> write_chart(const warming::Plan& plan, const std::string& file) {
   if (file.empty()) return {};
+  if (file.ends_with(".png")) return invalid(fmt::format("--svg {}: SVG is what is written; name it so", file));
   Chart chart{"Warm-up plan: messages a day", "day", "messages", true, {}};
   const auto names = names_of(plan);
   const DayTable table = day_table(plan);
@@ -301,6 +324,11 @@ Result<void> write_chart(const warming::Plan& plan, const std::string& file) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The commands
 
+Result<void> check_ip(const std::string& address) {
+  if (net::IpAddress::parse(address)) return {};
+  return invalid(fmt::format("--ip {}: an IPv4 or IPv6 address is expected", address));
+}
+
 Result<void> plan(const WarmOptions& options) {
   const auto settings = load_settings(options.limits_file);
   if (!settings) return settings.error();
@@ -315,7 +343,13 @@ Result<void> plan(const WarmOptions& options) {
   const auto start = start_of(options.start, *zone);
   if (!start) return start.error();
   warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .settings = &*settings, .zone = *zone};
-  for (const std::string& address : options.addresses) request.ips.push_back({.address = address, .curve = *curve});
+  for (const std::string& address : options.addresses) {
+    if (auto known = check_ip(address); !known) return known;
+    const auto same = [&](const auto& each) { return each.address == address; };
+    if (std::any_of(request.ips.begin(), request.ips.end(), same))
+      return invalid(fmt::format("--ip {}: it is there already", address));
+    request.ips.push_back({.address = address, .curve = *curve});
+  }
   for (int i = 0; options.addresses.empty() && i < options.ips; ++i) {
     request.ips.push_back({.address = fmt::format("ip{}", i + 1), .curve = *curve});
   }
@@ -333,13 +367,16 @@ Result<void> plan(const WarmOptions& options) {
 Result<void> explain(const WarmOptions& options) {
   if (!options.control.empty()) return explain_running(options.control, options.provider, options.ip, options.json);
   if (options.provider.empty()) return invalid("--provider, or --control for a running process, is needed");
+  const auto provider = provider_named(options.provider);
+  if (!provider) return about("--provider", provider.error());
   const std::string ip = options.ip.empty() ? "192.0.2.1" : options.ip;
+  if (auto known = check_ip(ip); !known) return known;
   const auto settings = load_settings(options.limits_file);
   if (!settings) return settings.error();
   const auto curve = warming::Curve::parse(options.curve);
   if (!curve) return Error{curve.error().code, fmt::format("--curve: {}", curve.error().detail)};
   const TimePoint now = SystemClock().now();
-  warming::Pacer pacer({.provider = {provider_named(options.provider)},
+  warming::Pacer pacer({.provider = {*provider},
                         .ips = {{ip, *curve, options.day - 1}},
                         .settings = std::make_shared<const warming::Settings>(*settings)});
   if (!options.state_file.empty()) {
@@ -409,7 +446,7 @@ constexpr std::string_view kCurveHelp =
 void add_warm_command(CLI::App& app, std::function<int()>& run) {
   auto options = std::make_shared<WarmOptions>();
   CLI::App* warm =
-      app.add_subcommand("warm", "Warm-up of new IP addresses: plans, curves, limits")->require_subcommand(1);
+      app.add_subcommand("warm", "Warm-up of new IP addresses: plans, curves, limits")->require_subcommand(0, 1);  // main() says that one is missing.
 
   CLI::App* plan_command = warm->add_subcommand("plan", "How many messages go on which day, and when all have gone");
   plan_command->add_option("--recipients", options->recipients,
@@ -418,8 +455,8 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
                            "Its column of addresses. Default: email, address, ...");
   plan_command->add_option("--audience", options->audience,
                            "Instead of a file: gmail=40%,outlook=30%,yahoo=15%; what is left is \"other\"");
-  plan_command->add_option("--volume", options->volume, "Messages in all. Default with --recipients: one for each")
-      ->check(CLI::PositiveNumber);
+  plan_command->add_option("--volume", options->volume,
+                           "Messages in all; 500k and 5M are understood. Default with --recipients: one for each");
   plan_command->add_option("--ips", options->ips, "How many new IPs")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
@@ -439,7 +476,7 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
       "the day's value of the curve, or less where a limit is lower, until the audience is reached. It is what happens "
       "if\n"
       "nothing is refused: the controller may hold or step back, so a real warm-up can take longer.\n\n"
-      "Examples:\n  mailsbuddy warm plan --audience gmail=40%,outlook=30%,yahoo=15% --volume 5000000 --ips 4 --svg "
+      "Examples:\n  mailsbuddy warm plan --audience gmail=40%,outlook=30%,yahoo=15% --volume 5M --ips 4 --svg "
       "plan.svg\n"
       "  mailsbuddy warm plan --recipients subscribers.csv --ips 2 --curve sparkpost --start 2027-01-04");
   plan_command->callback([options, &run] { run = [options] { return ran("plan", plan(*options)); }; });

@@ -90,24 +90,26 @@ struct OrderOptions {
 };
 
 Result<void> give(const Order& order, const OrderOptions& options) {
-  ControlJson arguments{{"provider", provider_named(options.provider)}};
+  const auto provider = provider_named(options.provider);
+  if (!provider) return about("--provider", provider.error());
+  ControlJson arguments{{"provider", *provider}};
   if (!options.ip.empty()) arguments["ip"] = options.ip;
   if (!options.domain.empty()) arguments["domain"] = options.domain;
   if (options.ip.empty() == options.domain.empty())
     return Error{ErrorCode::kInvalidArgument,
                  order.command == warming::Command::kResume ? "either --ip or --domain is needed" : "--ip is needed"};
   if (!options.cap.empty()) {
-    const auto curve = warming::Curve::parse(options.cap);  // A number as curves have it: "5k".
-    if (!curve || curve->daily.size() != 1)
+    const auto cap = messages_named(options.cap);
+    if (!cap)
       return Error{ErrorCode::kInvalidArgument, fmt::format("--cap {}: a number of messages a day is expected", options.cap)};
-    arguments["cap"] = curve->daily.front();
+    arguments["cap"] = *cap;
   }
   return print(ask_control(options.control, fmt::format("warm {}", order.name), arguments), options.json);
 }
 
 Result<void> change_limits(const OrderOptions& options) {
   const auto text = read_file(options.limits_file);
-  if (!text) return text.error();
+  if (!text) return text.error();  // It names the file.
   const auto changed = ask_control(options.control, "warm limits", {{"text", *text}, {"file", options.limits_file}});
   return changed ? Result<void>() : Result<void>(changed.error());
 }
@@ -175,12 +177,17 @@ ControlJson json_of(const warming::Explanation& e) {
   return json;
 }
 
-std::string provider_named(std::string_view name) {
-  return std::string(name == "gmail"                          ? "google"
-                     : name == "outlook" || name == "hotmail" ? "microsoft"
-                     : name == "icloud"                       ? "apple"
-                     : name == "aol"                          ? "yahoo"
-                                                              : name);
+Result<std::string> provider_named(std::string_view name) {
+  const bool brand = name == "gmail" || name == "outlook" || name == "hotmail" || name == "icloud" || name == "aol";
+  const std::string_view meant = meant_provider(name);
+  if (meant.empty() || brand) return std::string(brand ? meant : name);
+  return Error{ErrorCode::kInvalidArgument, fmt::format("there is no provider \"{}\", but \"{}\"", name, meant)};
+}
+
+std::optional<std::uint64_t> messages_named(std::string_view text) {
+  const auto curve = warming::Curve::parse(text);  // A number as curves have it: "5k".
+  if (!curve || curve->daily.size() != 1 || text.find_first_of(" =") != std::string_view::npos) return std::nullopt;
+  return curve->daily.front();
 }
 
 void add_warm_commands(ControlCommands& commands, Engine& engine, ReadSettings read_settings) {
@@ -200,9 +207,15 @@ void add_warm_commands(ControlCommands& commands, Engine& engine, ReadSettings r
 
 Result<void> explain_running(const std::string& control, const std::string& provider, const std::string& ip, bool json) {
   ControlJson arguments = ControlJson::object();
-  if (!provider.empty()) arguments["provider"] = provider_named(provider);
+  if (!provider.empty()) {
+    auto named = provider_named(provider);
+    if (!named) return about("--provider", named.error());
+    arguments["provider"] = *std::move(named);
+  }
   if (!ip.empty()) arguments["ip"] = ip;
-  return print(ask_control(control, "warm explain", arguments), json);
+  const auto answer = ask_control(control, "warm explain", arguments);
+  if (answer && answer->empty() && !json) fmt::print("no mail is on its way{}\n", provider.empty() ? "" : " to " + provider);
+  return print(answer, json);
 }
 
 void add_warm_operator_commands(CLI::App& warm, std::function<int()>& run) {

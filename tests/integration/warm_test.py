@@ -48,7 +48,7 @@ class Control(submission_test.SubmissionTest):
         for part in (f"{IP} at {PROVIDER}: warming", "sending day 1 of 2", "3 sent of 3", "connections  4 of 4",
                      "limits.tsv:1"):
             self.assertIn(part, said)
-        self.assertEqual(self.warm("explain", "--provider", "google"), "")  # Nothing was sent there.
+        self.assertEqual(self.warm("explain", "--provider", "google"), "no mail is on its way to google\n")
         (stands,) = json.loads(self.warm("explain", "--provider", PROVIDER, "--ip", IP, "--json"))
         self.assertEqual((stands["used"], stands["cap"], stands["state"]), (3, 3, "warming"))
 
