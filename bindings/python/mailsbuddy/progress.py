@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ from mailsbuddy._errors import Unsupported
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Bar"]
+    from mailsbuddy._core.engine import CampaignStatus
+    from mailsbuddy._engine import CampaignHandle
+
+__all__ = ["Bar", "watch"]
 
 _SETTLED = ("delivered", "bounced", "failed", "expired", "suppressed", "cancelled")
 
@@ -59,3 +63,16 @@ class Bar:
 
     def __repr__(self) -> str:
         return "<mailsbuddy.progress.Bar>"
+
+
+def watch(campaign: CampaignHandle, *, interval: float = 0.5, console: Console | None = None) -> CampaignStatus:
+    """Shows a campaign of an engine until it is settled, looking every ``interval`` seconds; its status then. Ctrl-C ends it, and leaves
+    the campaign as it is."""
+    status = campaign.status()
+    with Bar(campaign.id, status.total, console=console) as bar:
+        while True:
+            bar.update(status.counts)
+            if status.settled:
+                return status
+            time.sleep(interval)
+            status = campaign.status()

@@ -6,22 +6,29 @@ import os
 import pathlib
 import subprocess
 import sys
+import textwrap
 
 import pytest
+from mailsbuddy import dkim
 from loopback_servers import children, receivers_of  # noqa: F401: fixtures
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "docs/python/examples").glob("*.py"))
+EGRESS = '[mb.EgressIp("192.0.2.10", "mx1.brand.example")]'  # Likewise, for engines.
 SERVER = '"mail.brand.example", 587'  # What examples send to; the test puts a receiver in its place.
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(example, receivers_of, tmp_path):
     code = example.read_text()
-    sends = SERVER in code
-    if sends:
+    sends = (SERVER in code or EGRESS in code) and "start_at" not in code
+    if SERVER in code or EGRESS in code:
         receivers = receivers_of()
         code = code.replace(SERVER, f'"127.0.0.1", {receivers.port}')
+        code = code.replace(EGRESS, EGRESS.replace("192.0.2.10", "127.0.0.1") + f', relays={{"*": "smtp://127.0.0.1:{receivers.port}"}}')
+    (tmp_path / "spring.eml").write_text("Subject: Hello {{ name }}\n\nDear {{ name }}\n")
+    (tmp_path / "subscribers.csv").write_text("email,name\nann@example.net,Ann\nbob@example.net,Bob\n")
+    (tmp_path / "brand.pem").write_bytes(dkim.PrivateKey.generate_ed25519().pem())
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
                           env={**os.environ, "MPLBACKEND": "agg"})
     assert done.returncode == 0, done.stderr
@@ -35,8 +42,12 @@ def test_what_docstrings_show_is_true(module):
 
 
 def test_ten_lines_send():
-    lines = [line for line in (ROOT / "docs/python/examples/send.py").read_text().splitlines() if line]
-    assert len(lines) <= 10
+    for example in ("send", "campaign"):
+        lines = [line for line in (ROOT / f"docs/python/examples/{example}.py").read_text().splitlines() if line]
+        assert len(lines) <= 10
+    code = (ROOT / "docs/python/examples/campaign.py").read_text()
+    assert f"```python\n{code}```" in (ROOT / "README.md").read_text()
+    assert textwrap.indent(code, "    ") in (ROOT / "bindings/python/README.md").read_text()
 
 
 def test_the_pages_are_built_without_a_warning(tmp_path):

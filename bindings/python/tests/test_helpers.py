@@ -8,6 +8,8 @@ import django
 import mailsbuddy as mb
 import matplotlib
 import pytest
+import rich.console
+from conftest import campaign, rows
 from django.conf import settings
 from loopback_servers import children, receivers_of  # noqa: F401: fixtures
 from mailsbuddy import _plot, progress, warming
@@ -141,6 +143,13 @@ def test_the_bar_shows_what_is_settled():
         bar.follow(lambda: next(steps), lambda seconds: next(over))
     text = out.getvalue()
     assert "[spring]" in text and "100/100" in text and "97 delivered, 3 bounced" in text
+
+
+def test_a_campaign_is_watched_until_it_is_settled(engine):
+    out = io.StringIO()
+    handle = engine.start(campaign(), rows(20))
+    status = progress.watch(handle, interval=0.01, console=rich.console.Console(file=out, width=120))
+    assert status.settled and status.counts["delivered"] == 20 and "20/20" in out.getvalue() and "20 delivered" in out.getvalue()
 
 
 def test_without_rich_it_says_what_to_install(monkeypatch):
