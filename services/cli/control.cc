@@ -101,11 +101,11 @@ class ControlServer::Loop {
 
   void run() {
     while (true) {
-      std::vector<pollfd> watched{{wake_.get(), POLLIN, 0},
-                                  {listener_.get(), static_cast<short>(clients_.size() < kClientsMax ? POLLIN : 0), 0}};
+      const bool accepts = clients_.size() < kClientsMax && steady_clock::now() >= accept_again_;
+      std::vector<pollfd> watched{{wake_.get(), POLLIN, 0}, {listener_.get(), static_cast<short>(accepts ? POLLIN : 0), 0}};
       for (const Client& each : clients_)
         watched.push_back({each.socket.get(), static_cast<short>(each.out.empty() ? POLLIN : POLLOUT), 0});
-      if (::poll(watched.data(), watched.size(), patience()) < 0 && errno != EINTR) return;
+      if (::poll(watched.data(), watched.size(), patience(accepts)) < 0 && errno != EINTR) return;
       if (watched[0].revents != 0) return;
       const auto now = steady_clock::now();  // Of the poll: what came while a command took its time is not read yet.
       for (std::size_t i = 0; i < clients_.size(); ++i) {
@@ -119,10 +119,10 @@ class ControlServer::Loop {
     }
   }
 
-  int patience() const {  // Milliseconds.
+  int patience(bool accepts) const {  // Milliseconds.
     constexpr int kStreamTick = 100;
     const bool streams = std::any_of(clients_.begin(), clients_.end(), [](const Client& each) { return each.stream != nullptr; });
-    return streams ? kStreamTick : clients_.empty() ? -1 : 1'000;
+    return streams ? kStreamTick : clients_.empty() && accepts ? -1 : 1'000;
   }
 
   static void go_on(Client& client) {
@@ -134,7 +134,11 @@ class ControlServer::Loop {
 
   void accept() {
     Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (socket) clients_.push_back({.socket = std::move(socket), .in = {}, .out = {}});
+    if (socket) {
+      clients_.push_back({.socket = std::move(socket), .in = {}, .out = {}});
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+      accept_again_ = steady_clock::now() + std::chrono::seconds(1);  // No descriptors, say: whoever waits is still there then.
+    }
   }
 
   // One request after the other: the next is looked at when the answer to the one before has gone.
@@ -209,6 +213,7 @@ class ControlServer::Loop {
   const ControlCommands commands_;
   const ControlStreams streams_;
   std::vector<Client> clients_;
+  steady_clock::time_point accept_again_{};
   std::thread thread_;
 };
 
