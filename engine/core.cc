@@ -467,21 +467,15 @@ Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
   auto begun = begin_import(*std::move(made));
   if (!begun) return std::move(begun).error();
   const JobPtr job = *std::move(begun);
-  const std::uint64_t seed = runtime().seed();
-  auto report =
-      engine::import_rows(rows, spool(), job->number, seed, engine::stored_addresses(spool(), job->number, seed),
-                          [&job](const RowView& row) -> Result<void> {
-                            if (job->zone_column == 0) return {};
-                            const auto zone = job->zones->zone(row.values[job->zone_column - 1]);
-                            return zone ? Result<void>() : Result<void>(zone.error());
-                          });
+  auto imported = engine::import_rows(rows, spool(), job->number, runtime().seed(), import_checks(*job));
   Result<void> kept;
-  if (report) kept = keep_complete(*job);
-  if (report && kept) {
+  if (imported) kept = keep_complete(*job);
+  if (imported && kept) {
+    settle_suppressed(*job, imported->suppressed);
     release(job);
-    return report;
+    return imported->report;
   }
-  Error error = report ? refusal_of(kept.error()) : std::move(report).error();
+  Error error = imported ? refusal_of(kept.error()) : std::move(imported).error();
   if (error.code != ErrorCode::kResourceExhausted) {
     spool().erase(job->number);
     return error;
@@ -700,10 +694,11 @@ Result<std::vector<OpenRecipient>> Engine::Core::open_recipients(std::string_vie
   const JobPtr job = find(id);
   if (job == nullptr) return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", id)};
   std::vector<OpenRecipient> open;
-  spool().visit_open(job->number, [&](std::string_view local, std::string_view domain, std::string_view, spool::State state) {
+  auto visited = spool().visit_open(job->number, [&](std::string_view local, std::string_view domain, std::string_view, spool::State state) {
     if (open.size() < max) open.push_back({fmt::format("{}@{}", local, domain), state});
     return open.size() < max;
   });
+  if (!visited) return Error{visited.error().code, fmt::format("job '{}': {}", id, visited.error().detail)};
   return open;
 }
 

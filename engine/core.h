@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/inbound.h"
+#include "engine/intake.h"
 #include "engine/tls_reporting.h"
 #include "engine/worker.h"
 
@@ -87,6 +88,8 @@ class Engine::Core {
   Result<void> keep_control(const engine::Job& job, bool paused, bool cancelled, const std::string& pool);
   std::shared_ptr<const std::string> load_message(const engine::Job& job) const;
   Result<void> check_intake() const;
+  engine::ImportChecks import_checks(const engine::Job& job) const;
+  void settle_suppressed(engine::Job& job, const std::vector<engine::SuppressedRow>& rows);
   std::uint64_t memory_used() const;
 
   // A row of the queue, and whose it is.
@@ -101,6 +104,7 @@ class Engine::Core {
   bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
   void add_providers(std::vector<Listed>& rows, bool look_up) const;
   std::map<std::string, std::string> look_up_providers(const std::vector<std::string>& domains, TimePoint until) const;
+  std::uint64_t leave_unreadable(std::vector<Listed>& rows) const;  // Takes them out; how many.
   void end_if_settled(const engine::JobPtr& message);
   Result<bool> move_job(const engine::JobPtr& job, const std::string& pool);
 

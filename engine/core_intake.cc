@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "engine/core.h"
@@ -39,6 +40,43 @@ Result<void> Engine::Core::check_intake() const {
   IntakePressure now = pressure();
   if (!now.refuses) return {};
   return Error{ErrorCode::kResourceExhausted, "no mail is taken now: " + std::move(now.detail)};
+}
+
+engine::ImportChecks Engine::Core::import_checks(const engine::Job& job) const {
+  return {.row = [&job](const RowView& row) -> Result<void> {
+            if (job.zone_column == 0) return {};
+            const auto zone = job.zones->zone(row.values[job.zone_column - 1]);
+            return zone ? Result<void>() : Result<void>(zone.error());
+          },
+          .suppressed = [this, &job](std::string_view address) { return spool().suppressed(job.account, address).has_value(); }};
+}
+
+// Before any of its rows is handed out. What the process does not come to here is found when its turn comes.
+void Engine::Core::settle_suppressed(engine::Job& job, const std::vector<engine::SuppressedRow>& rows) {
+  constexpr std::size_t kAtOnce = 4096;
+  const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kSuppressed, .reply = {}, .detail = {}};
+  const bounce::Verdict verdict = bounce::classify(outcome, {});
+  for (std::size_t from = 0; from < rows.size(); from += kAtOnce) {
+    std::vector<spool::Settlement> settled;
+    for (std::size_t i = from; i < std::min(rows.size(), from + kAtOnce); ++i) {
+      Event event{.kind = EventKind::kSuppressed,
+                  .time = now(),
+                  .job = job.id,
+                  .campaign = std::string(job.campaign_id()),
+                  .account = job.account,
+                  .recipient = rows[i].address,
+                  .row = engine::row_number(rows[i].key),
+                  .outcome = outcome,
+                  .verdict = verdict,
+                  .rule = std::string(verdict.rule)};
+      event.verdict.matched = {};
+      settled.push_back({.key = rows[i].key, .state = spool::State::kSuppressed, .event = engine::encode_event(event)});
+    }
+    static_cast<void>(spool().withdraw(std::move(settled)));
+  }
+  if (rows.empty() || !spool().sync()) return;  // Else it is tried again by the spool itself.
+  events_.notify();
+  job.rate.count(now(), rows.size());
 }
 
 }  // namespace mailsbuddy

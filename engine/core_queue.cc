@@ -6,6 +6,7 @@
 #include <condition_variable>
 
 #include "core/base/ascii.h"
+#include "core/base/log.h"
 #include "engine/core.h"
 
 namespace mailsbuddy {
@@ -152,9 +153,20 @@ Result<bool> Engine::Core::list(const QueueFilter& filter, spool::ListCursor& cu
                    .state = each.row.state,
                    .attempts = each.row.attempts,
                    .due = each.row.due,
-                   .provider = std::move(each.provider)});
+                   .provider = std::move(each.provider),
+                   .unreadable = std::move(each.row.unreadable)});
   }
   return more;
+}
+
+// Whose they are is not to be read, now or ever: nobody could be told of what becomes of them.
+std::uint64_t Engine::Core::leave_unreadable(std::vector<Listed>& rows) const {
+  return std::erase_if(rows, [this](const Listed& each) {
+    if (each.row.unreadable.empty()) return false;
+    log(options_.log.get(), LogLevel::kError, "engine", "job '{}': row {} of {} is left as it is: {}", each.job->id, each.row.key.row,
+        each.row.domain, each.row.unreadable);
+    return true;
+  });
 }
 
 std::vector<std::string> Engine::Core::campaigns() const {
@@ -187,6 +199,7 @@ Result<QueueChange> Engine::Core::fail(const QueueFilter& filter, std::string_vi
       for (const Listed& each : rows) change.unknown += each.provider.empty() ? 1 : 0;
       std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
     }
+    change.unreadable += leave_unreadable(rows);
     std::vector<spool::Settlement> failed;
     for (const Listed& each : rows) {
       const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
@@ -232,6 +245,7 @@ Result<QueueChange> Engine::Core::release(const QueueFilter& filter) {
     std::vector<Listed> rows;
     more = list_rows(waiting, cursor, kPageRows, rows);
     add_providers(rows, !filter.provider.empty());
+    if (!filter.address.empty()) change.unreadable += leave_unreadable(rows);  // May be another one's.
     std::vector<spool::RowKey> keys;
     for (const Listed& each : rows) {
       if (!filter.provider.empty()) change.unknown += each.provider.empty() ? 1 : 0;

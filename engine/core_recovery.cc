@@ -17,10 +17,13 @@ using engine::JobPtr;
 Result<void> Engine::Core::recover() {
   spool().hand_out_anew();
   std::vector<JobPtr> to_release;
-  spool().visit_jobs([this, &to_release](const spool::Spool::StoredJob& stored) {
+  const auto visited = spool().visit_jobs([this, &to_release](const spool::Spool::StoredJob& stored) {
     if (JobPtr job = recover(stored)) to_release.push_back(std::move(job));
     return true;
   });
+  if (!visited) {
+    log(options_.log.get(), LogLevel::kError, "engine", "set aside until an engine opens the spool again: {}", visited.error().detail);
+  }
   if (!options_.deliver) return {};
   if (auto recovered = recover_unsettled(); !recovered) return recovered;
   for (const JobPtr& job : to_release) {

@@ -18,29 +18,48 @@ constexpr std::size_t kRowBytesMax = 32u << 10;  // Merge fields of one row: a r
 // Rows gathered for one append().
 class Pending {
  public:
-  void add(const Address& address, std::string fields) {
+  void add(const Address& address, std::string fields, bool suppressed) {
+    if (suppressed) suppressed_.push_back(addresses_.size());
     addresses_.push_back(address);
     fields_.push_back(std::move(fields));
   }
   std::size_t size() const noexcept { return addresses_.size(); }
 
-  Result<void> append_to(spool::Spool& spool, spool::JobNumber job) {
+  Result<void> append_to(spool::Spool& spool, spool::JobNumber job, std::vector<SuppressedRow>& suppressed) {
     std::vector<spool::RowInput> rows;
     rows.reserve(addresses_.size());
     for (std::size_t i = 0; i < addresses_.size(); ++i) {
       rows.push_back({.domain = addresses_[i].domain(), .local = addresses_[i].local(), .fields = fields_[i]});
     }
     const auto appended = spool.append(job, rows);
+    if (!appended) return Error{ErrorCode::kResourceExhausted, "the spool takes no more rows: " + appended.error().detail};
+    for (const std::size_t i : suppressed_) {
+      if (suppressed.size() < kSuppressedMax) suppressed.push_back({(*appended)[i], addresses_[i].str()});
+    }
     addresses_.clear();
     fields_.clear();
-    if (appended) return {};
-    return Error{ErrorCode::kResourceExhausted, "the spool takes no more rows: " + appended.error().detail};
+    suppressed_.clear();
+    return {};
   }
 
  private:
   std::vector<Address> addresses_;
   std::vector<std::string> fields_;
+  std::vector<std::size_t> suppressed_;  // Places among them.
 };
+
+// The addresses that `job` has rows of.
+Result<SeenAddresses> stored_addresses(const spool::Spool& spool, spool::JobNumber job, std::uint64_t seed) {
+  SeenAddresses stored(seed);
+  const auto visited =
+      spool.visit_open(job, [&stored](std::string_view local, std::string_view domain, std::string_view, spool::State) {
+        stored.insert(ascii::to_lower(fmt::format("{}@{}", local, domain)));
+        return true;
+      });
+  if (visited) return stored;
+  // Who is not seen would be stored, and mailed, twice.
+  return Error{ErrorCode::kResourceExhausted, "what the interrupted import stored: " + visited.error().detail};
+}
 
 Result<std::string> pack(const RowView& row, std::span<const std::string> columns) {
   if (row.values.size() != columns.size()) {
@@ -98,19 +117,12 @@ bool SeenAddresses::contains(std::string_view normalised) const {
   return false;
 }
 
-SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, std::uint64_t seed) {
-  SeenAddresses stored(seed);
-  spool.visit_open(job, [&stored](std::string_view local, std::string_view domain, std::string_view, spool::State) {
-    stored.insert(ascii::to_lower(fmt::format("{}@{}", local, domain)));
-    return true;
-  });
-  return stored;
-}
-
-Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
-                                 const SeenAddresses& stored,
-                                 const std::function<Result<void>(const RowView&)>& check) {
-  ImportReport report;
+Result<Imported> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
+                             const ImportChecks& checks) {
+  const auto stored = stored_addresses(spool, job, seed);
+  if (!stored) return stored.error();
+  Imported imported;
+  ImportReport& report = imported.report;
   SeenAddresses seen(seed);
   Pending pending;
   const std::span<const std::string> columns = rows.columns();
@@ -137,7 +149,7 @@ Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::Jo
       refuse(row, fields.error().detail);
       continue;
     }
-    if (auto checked = check ? check(row) : Result<void>(); !checked) {
+    if (auto checked = checks.row ? checks.row(row) : Result<void>(); !checked) {
       refuse(row, checked.error().detail);
       continue;
     }
@@ -146,19 +158,20 @@ Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::Jo
       refuse(row, "the address was there before");
       continue;
     }
-    if (stored.contains(normalised)) {
-      ++report.accepted;
+    const bool suppressed = checks.suppressed && checks.suppressed(normalised);
+    ++report.accepted;
+    report.suppressed += suppressed ? 1 : 0;
+    if (stored->contains(normalised)) {
       ++report.resumed;
       continue;
     }
-    pending.add(*address, *std::move(fields));
-    ++report.accepted;
+    pending.add(*address, *std::move(fields), suppressed);
     if (pending.size() < kAppendRows) continue;
-    if (auto appended = pending.append_to(spool, job); !appended) return std::move(appended).error();
+    if (auto appended = pending.append_to(spool, job, imported.suppressed); !appended) return std::move(appended).error();
   }
-  if (auto appended = pending.append_to(spool, job); !appended) return std::move(appended).error();
+  if (auto appended = pending.append_to(spool, job, imported.suppressed); !appended) return std::move(appended).error();
   report.domains = spool.domains(job).size();
-  return report;
+  return imported;
 }
 
 }  // namespace mailsbuddy::engine

@@ -33,14 +33,26 @@ class SeenAddresses {
   std::vector<Hash> slots_;
 };
 
-// The addresses that `job` has rows of: an interrupted import stored them.
-SeenAddresses stored_addresses(const spool::Spool& spool, spool::JobNumber job, std::uint64_t seed);
+// What else is said of a row.
+struct ImportChecks {
+  std::function<Result<void>(const RowView&)> row{};            // What is wrong with it.
+  std::function<bool(std::string_view address)> suppressed{};   // By its normalised address. Empty: nobody is.
+};
 
-// Reads `rows` to the end into `job`; those in `stored` it has. Errors: the source's or the spool's; the job then holds
-// some of the rows.
-// `check` says what else is wrong with a row.
-Result<ImportReport> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
-                                 const SeenAddresses& stored,
-                                 const std::function<Result<void>(const RowView&)>& check);
+struct SuppressedRow {
+  spool::RowKey key;
+  std::string address;
+};
+
+struct Imported {
+  ImportReport report;
+  std::vector<SuppressedRow> suppressed;  // Of those that it stored, the first kSuppressedMax.
+};
+inline constexpr std::size_t kSuppressedMax = 100'000;  // Some 10 MB.
+
+// Reads `rows` to the end into `job`, which may have some of them already: an interrupted import stored them. Errors: the
+// source's, the spool's, or kResourceExhausted: what is stored cannot be read now; the job then holds some of the rows.
+Result<Imported> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
+                             const ImportChecks& checks);
 
 }  // namespace mailsbuddy::engine

@@ -81,10 +81,11 @@ class MemorySpool final : public Spool {
     return out;
   }
 
-  void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override {
+  Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override {
     for (const StoredJob& job : jobs()) {
-      if (!visit(job)) return;
+      if (!visit(job)) break;
     }
+    return {};
   }
 
   std::optional<JobRecord> job(JobNumber number) const override {
@@ -94,14 +95,21 @@ class MemorySpool final : public Spool {
     return job->record;
   }
 
-  Result<void> append(JobNumber number, std::span<const RowInput> rows) override {
+  Result<std::vector<RowKey>> append(JobNumber number, std::span<const RowInput> rows) override {
     const std::lock_guard lock(mutex_);
     Job* job = find(number);
     if (job == nullptr) return no_such_job(number);
-    for (const RowInput& row : rows) job->domains[intern(row.domain)].append(row.local, row.fields);
+    std::vector<RowKey> keys;
+    keys.reserve(rows.size());
+    for (const RowInput& row : rows) {
+      const DomainNumber domain = intern(row.domain);
+      DomainStore& store = job->domains[domain];
+      keys.push_back({number, domain, static_cast<std::uint32_t>(store.states.size())});
+      store.append(row.local, row.fields);
+    }
     count(*job, State::kQueued) += rows.size();
     open_rows_ += rows.size();
-    return {};
+    return keys;
   }
 
   void erase(JobNumber number) override {
@@ -294,12 +302,12 @@ class MemorySpool final : public Spool {
     return names_[domain];
   }
 
-  void visit_open(
+  Result<void> visit_open(
       JobNumber number,
       const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override {
     const std::lock_guard lock(mutex_);
     const Job* job = find(number);
-    if (job == nullptr) return;
+    if (job == nullptr) return {};
     for (const auto& [domain, store] : job->domains) {
       for (const Chunk& chunk : store.chunks) {
         std::size_t at = 0;
@@ -307,10 +315,11 @@ class MemorySpool final : public Spool {
           const std::string_view local = known(get_string(chunk.bytes, at));
           const std::string_view fields = known(get_string(chunk.bytes, at));
           const State state = store.states[chunk.first_row + row];
-          if (!is_final(state) && !visit(local, names_[domain], fields, state)) return;
+          if (!is_final(state) && !visit(local, names_[domain], fields, state)) return {};
         }
       }
     }
+    return {};
   }
 
   std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override {

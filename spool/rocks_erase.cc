@@ -1,5 +1,7 @@
 // Forgetting an address: it is written over wherever it is, and then all files are rewritten, so that no octets of it
 // are left in them. No key of the store holds an address: keys are also in files that only grow.
+#include <fmt/format.h>
+
 #include "core/base/ascii.h"
 #include "spool/chunk.h"
 #include "spool/rocks_spool.h"
@@ -30,16 +32,19 @@ std::optional<Rewritten> without(std::string_view value, std::string_view local)
 
 }  // namespace
 
-// Rows of one job. True: there were some. What is found is changed once the scan is over: no scan is held under the
+// Rows of one job. True: there were some. What cannot be read may be of the address: then none of it is said to be gone. What is found is changed once the scan is over: no scan is held under the
 // lock's wait, so that the store can be opened again meanwhile.
-bool RocksSpool::erase_rows(JobNumber number, DomainNumber domain, const AddressErasure& erasure,
-                            AddressErased& erased) {
+Result<bool> RocksSpool::erase_rows(JobNumber number, DomainNumber domain, const AddressErasure& erasure,
+                                    AddressErased& erased) {
   const std::string prefix = keys::chunk({number, domain, 0}).substr(0, keys::chunk({}).size() - sizeof(std::uint32_t));
   std::vector<std::pair<std::string, Rewritten>> chunks;
   {
     auto scan = store_->scan(Family::kRows, false);
     for (scan.seek(prefix); scan.valid_in(prefix); scan.next()) {
       if (auto rewritten = without(scan.value(), erasure.local)) chunks.emplace_back(scan.key(), *std::move(rewritten));
+    }
+    if (!scan.valid() && scan.state() == Found::kError) {
+      return Error{ErrorCode::kIo, fmt::format("rows of {} in job {} cannot be read now: {}", erasure.domain, number, scan.reason())};
     }
   }
   const Lock lock(mutex_);
@@ -64,14 +69,17 @@ void RocksSpool::erase_row(const RowKey& key, AddressErased& erased) {
   settle(cancelled);
 }
 
-void RocksSpool::erase_in_job(JobNumber number, const AddressErasure& erasure, AddressErased& erased) {
-  auto job = stored_job(number);
-  if (!job || !erasure.rewrite_job || !erasure.rewrite_job(job->record)) return;
+Result<void> RocksSpool::erase_in_job(JobNumber number, const AddressErasure& erasure, AddressErased& erased) {
+  std::string unreadable;
+  auto job = stored_job(number, unreadable);
+  if (!unreadable.empty()) return Error{ErrorCode::kIo, std::move(unreadable)};
+  if (!job || !erasure.rewrite_job || !erasure.rewrite_job(job->record)) return {};
   const Lock lock(mutex_);
-  if (ledger_.find(number) == nullptr) return;
+  if (ledger_.find(number) == nullptr) return {};
   ++erased.jobs;
   open_.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), job->record.control);
   open_.changes.put(Family::kRows, keys::content(number), job->record.content);
+  return {};
 }
 
 std::uint64_t RocksSpool::rewrite_outbox(const std::function<bool(std::string&)>& rewrite) {
@@ -148,7 +156,10 @@ Result<AddressErased> RocksSpool::erase_address(const AddressErasure& erasure) {
     }
   }
   for (const JobNumber number : jobs) {
-    if (erase_rows(number, *domain, erasure, erased)) erase_in_job(number, erasure, erased);
+    const auto there = erase_rows(number, *domain, erasure, erased);
+    if (!there) return there.error();
+    if (!*there) continue;
+    if (auto done = erase_in_job(number, erasure, erased); !done) return std::move(done).error();
   }
   if (erasure.rewrite_event) erased.events = rewrite_outbox(erasure.rewrite_event);
   const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;

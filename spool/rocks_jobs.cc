@@ -12,6 +12,7 @@ namespace mailsbuddy::spool {
 namespace {
 
 constexpr std::size_t kMergedEntries = 16u << 10;  // In one extent.
+constexpr std::size_t kNamesMax = 10'000;  // Octets of an error that names jobs.
 constexpr std::size_t kSmallRows = 64;  // A job of so few is erased key by key: ranges erased slow reading down.
 
 Error no_such_job(JobNumber number) { return Error{ErrorCode::kNotFound, "no job " + std::to_string(number)}; }
@@ -138,7 +139,7 @@ Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput>
   return number;
 }
 
-Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows) {
+Result<std::vector<RowKey>> RocksSpool::append(JobNumber number, std::span<const RowInput> rows) {
   Lock lock(mutex_);
   append_done_.wait(lock, [&] {
     const JobLedger* job = ledger_.find(number);
@@ -146,7 +147,7 @@ Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows
   });
   JobLedger* job = ledger_.find(number);
   if (job == nullptr) return no_such_job(number);
-  if (rows.empty()) return {};
+  if (rows.empty()) return std::vector<RowKey>();
   if (auto refused = refuses_rows()) return *std::move(refused);
   const Grouped grouped = by_domain(*job, rows);
   Op op;
@@ -163,7 +164,7 @@ Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows
   job = ledger_.find(number);
   if (job != nullptr) job->appending = false;
   append_done_.notify_all();
-  if (!written) return written;
+  if (!written) return std::move(written).error();
   names_saved_ = std::max(names_saved_, names);
   if (job == nullptr) {  // Erased meanwhile: what was written after that goes too.
     erase_stored(number, nullptr, open_.changes);
@@ -174,7 +175,17 @@ Result<void> RocksSpool::append(JobNumber number, std::span<const RowInput> rows
   for (const Grouped::Part& part : grouped.parts) ledger_.append(*job, part.domain, part.rows);
   job->extent_entries += grouped.parts.size();
   if (job->extent_entries >= 2 * job->domains().size() + merge_after_) merge_extents(number, *job);
-  return {};
+  lock.unlock();
+  return keys_of(number, grouped);
+}
+
+std::vector<RowKey> RocksSpool::keys_of(JobNumber job, const Grouped& grouped) {
+  std::vector<RowKey> keys(grouped.inputs.size());
+  auto input = grouped.inputs.begin();
+  for (const Grouped::Part& part : grouped.parts) {
+    for (std::uint32_t i = 0; i < part.rows; ++i) keys[*input++] = {job, part.domain, part.first_row + i};
+  }
+  return keys;
 }
 
 // Writes all extents of a job anew as few: an opening process reads about as many entries as there are domains, not as
@@ -223,7 +234,8 @@ Result<void> RocksSpool::set_control(JobNumber number, std::string control) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-std::optional<Spool::StoredJob> RocksSpool::stored_job(JobNumber number) const {
+// What is unreadable is named there and as a defect, and empty.
+std::optional<Spool::StoredJob> RocksSpool::stored_job(JobNumber number, std::string& unreadable) const {
   StoredJob job{.number = number, .record = {}};
   {
     const Lock lock(mutex_);
@@ -238,36 +250,47 @@ std::optional<Spool::StoredJob> RocksSpool::stored_job(JobNumber number) const {
         std::tuple(Family::kRows, keys::content(number), &job.record.content)}) {
     const Found found = store_->get(family, key, *into, &reason);
     if (found == Found::kYes || found == Found::kNo) continue;
-    report({.what = fmt::format("job {} ('{}'): {}", number, job.record.id, reason), .job = number});
+    std::string what = fmt::format("job {} ('{}'): {}", number, job.record.id, reason);
+    if (found == Found::kError) unreadable = what;
+    report({.what = std::move(what), .job = number});
     into->clear();
   }
   return job;
 }
 
 std::optional<JobRecord> RocksSpool::job(JobNumber number) const {
-  auto job = stored_job(number);
+  std::string unreadable;
+  auto job = stored_job(number, unreadable);
   if (!job) return std::nullopt;
   return std::move(job->record);
 }
 
-void RocksSpool::visit_jobs(const std::function<bool(const StoredJob&)>& visit) const {
+Result<void> RocksSpool::visit_jobs(const std::function<bool(const StoredJob&)>& visit) const {
   std::vector<JobNumber> numbers;
   {
     const Lock lock(mutex_);
     numbers = ledger_.numbers();
   }
+  std::string unreadable;
   for (const JobNumber number : numbers) {
-    const auto job = stored_job(number);
-    if (job && !visit(*job)) return;
+    std::string why;
+    const auto job = stored_job(number, why);
+    if (!why.empty()) {
+      if (unreadable.size() < kNamesMax) unreadable += (unreadable.empty() ? "" : "; ") + why;
+    } else if (job && !visit(*job)) {
+      break;
+    }
   }
+  if (unreadable.empty()) return {};
+  return Error{ErrorCode::kIo, std::move(unreadable)};
 }
 
 std::vector<Spool::StoredJob> RocksSpool::jobs() const {
   std::vector<StoredJob> out;
-  visit_jobs([&out](const StoredJob& job) {
+  static_cast<void>(visit_jobs([&out](const StoredJob& job) {  // Those that it names are defects.
     out.push_back(job);
     return true;
-  });
+  }));
   return out;
 }
 

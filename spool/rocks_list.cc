@@ -1,5 +1,7 @@
 // Listing what is there. Who is in which state is known from memory; rows are read only of those that the query may
 // want.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/base/ascii.h"
@@ -14,11 +16,12 @@ constexpr std::size_t kReadMax = 16u << 10;     // Rows that it reads from disk.
 
 }  // namespace
 
-void RocksSpool::visit_open(
+Result<void> RocksSpool::visit_open(
     JobNumber number,
     const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const {
   std::size_t place = 0;
   std::uint32_t row = 0;
+  std::string unreadable;
   for (bool more = true; more;) {
     std::vector<RowKey> keys;
     std::vector<State> states;
@@ -26,7 +29,7 @@ void RocksSpool::visit_open(
     {
       const Lock lock(mutex_);
       const JobLedger* job = ledger_.find(number);
-      if (job == nullptr) return;
+      if (job == nullptr) break;
       for (; place < job->domains().size() && keys.size() < kVisitRows; ++place, row = 0) {
         const DomainLedger& domain = job->domains()[place];
         for (; row < domain.rows() && keys.size() < kVisitRows; ++row) {
@@ -41,9 +44,14 @@ void RocksSpool::visit_open(
     }
     const std::vector<RowText> texts = fetch(keys);
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (texts[i].found == Found::kYes && !visit(texts[i].local, names[i], texts[i].fields, states[i])) return;
+      if (texts[i].found == Found::kError && unreadable.empty()) {
+        unreadable = fmt::format("row {} of {} cannot be read now: {}", keys[i].row, names[i], texts[i].reason);
+      }
+      if (texts[i].found == Found::kYes && !visit(texts[i].local, names[i], texts[i].fields, states[i])) return {};
     }
   }
+  if (unreadable.empty()) return {};
+  return Error{ErrorCode::kIo, std::move(unreadable)};
 }
 
 // Of those that were tried: from memory, and what is not there from disk, without the lock.
@@ -119,14 +127,16 @@ bool RocksSpool::list(const ListQuery& query, ListCursor& cursor, std::size_t ma
   std::size_t added = 0;
   const Lock lock(mutex_);
   for (std::size_t i = 0; i < found.size(); ++i) {
-    if (query.local && !ascii::iequals(texts[i].local, *query.local)) continue;
     if (texts[i].found == Found::kNo) continue;  // Erased meanwhile.
+    const bool readable = texts[i].found == Found::kYes;
+    if (query.local && readable && !ascii::iequals(texts[i].local, *query.local)) continue;
     if (added++ == max) {
       cursor = after[i - 1];
       return true;
     }
     ListedRow& row = found[i];
     row.local = std::move(texts[i].local);
+    if (!readable) row.unreadable = texts[i].reason.empty() ? "it cannot be read" : std::move(texts[i].reason);
     row.domain = names_.name(row.key.domain);
     if (const auto waiting = tried[i]) {
       row.attempts = waiting->attempts;

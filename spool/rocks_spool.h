@@ -42,9 +42,9 @@ class RocksSpool final : public Spool {
   Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override;
   Result<void> set_control(JobNumber job, std::string control) override;
   std::vector<StoredJob> jobs() const override;
-  void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override;
+  Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override;
   std::optional<JobRecord> job(JobNumber number) const override;
-  Result<void> append(JobNumber job, std::span<const RowInput> rows) override;
+  Result<std::vector<RowKey>> append(JobNumber job, std::span<const RowInput> rows) override;
   void erase(JobNumber job) override;
   std::vector<DomainRows> domains(JobNumber job) const override;
   bool read(JobNumber job, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) override;
@@ -66,7 +66,7 @@ class RocksSpool final : public Spool {
   std::optional<RowRecord> row(const RowKey& key) const override;
   std::uint64_t open_rows() const override;
   std::string domain_name(DomainNumber domain) const override;
-  void visit_open(
+  Result<void> visit_open(
       JobNumber job,
       const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override;
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override;
@@ -141,6 +141,7 @@ class RocksSpool final : public Spool {
 
   // Jobs.
   std::optional<Error> refuses_rows() const;
+  static std::vector<RowKey> keys_of(JobNumber job, const Grouped& grouped);
   Grouped by_domain(const JobLedger& job, std::span<const RowInput> rows);
   static std::string put_rows(Changes& changes, JobNumber number, std::span<const RowInput> rows,
                               const Grouped& grouped);
@@ -148,7 +149,7 @@ class RocksSpool final : public Spool {
   void merge_extents(JobNumber number, JobLedger& job);
   Result<void> write(Lock& lock, Op& op);
   void erase_stored(JobNumber number, const JobLedger* job, Changes& changes) const;
-  std::optional<StoredJob> stored_job(JobNumber number) const;
+  std::optional<StoredJob> stored_job(JobNumber number, std::string& unreadable) const;
 
   // Committing.
   void settle(Settlement& settlement);
@@ -176,9 +177,9 @@ class RocksSpool final : public Spool {
   void written(std::vector<Op*>& ops, Group& group, bool durable);
 
   // Forgetting.
-  bool erase_rows(JobNumber job, DomainNumber domain, const AddressErasure& erasure, AddressErased& erased);
+  Result<bool> erase_rows(JobNumber job, DomainNumber domain, const AddressErasure& erasure, AddressErased& erased);
   void erase_row(const RowKey& key, AddressErased& erased);
-  void erase_in_job(JobNumber job, const AddressErasure& erasure, AddressErased& erased);
+  Result<void> erase_in_job(JobNumber job, const AddressErasure& erasure, AddressErased& erased);
   std::uint64_t rewrite_outbox(const std::function<bool(std::string&)>& rewrite);
   void erase_suppressions(const std::string& address, AddressErased& erased);
   Result<void> rewrite_files();

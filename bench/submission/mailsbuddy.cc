@@ -86,13 +86,13 @@ class Keeper final : public smtp::ListenHandler {
 void report(const char* directory) {
   std::uint64_t messages = 0, sum = 0;
   const auto spool = open(directory);
-  spool->visit_jobs([&](const spool::Spool::StoredJob& job) {
+  need(spool->visit_jobs([&](const spool::Spool::StoredJob& job) {
     const auto row = spool->row({job.number, spool->domains(job.number).front().domain, 0});
     const std::string_view data = job.record.content;
     sum += digest(row.value().local + "@" + row->domain, data.substr(data.find("\r\n\r\n") + 4));
     ++messages;
     return true;
-  });
+  }));
   std::printf("{\"messages\": %llu, \"digest\": \"%llu\"}\n", static_cast<unsigned long long>(messages),
               static_cast<unsigned long long>(sum));
 }

@@ -219,6 +219,7 @@ class RowSource {  // Pulled by start(); one row at a time, never all in memory.
 struct ImportReport {
   std::uint64_t accepted = 0;
   std::uint64_t resumed = 0;          // Of the accepted: an import that was interrupted had stored them already.
+  std::uint64_t suppressed = 0;       // Of the accepted: they are not mailed. Their events may have come already.
   std::uint64_t refused = 0;          // Bad addresses, duplicates, defects.
   std::uint64_t domains = 0;
 };
@@ -382,6 +383,7 @@ struct QueuedRecipient {
   std::uint32_t attempts = 0;
   TimePoint due{};          // When kDeferred.
   std::string provider{};   // Empty: not known yet.
+  std::string unreadable{}; // Why the spool cannot read its address, which is empty then. Other such are those that were erased.
 };
 
 // What a command came to.
@@ -389,6 +391,7 @@ struct QueueChange {
   std::uint64_t rows = 0;       // Changed.
   std::uint64_t under_way = 0;  // Fitted, and are on a connection or about to be: they end as they end.
   std::uint64_t unknown = 0;    // By QueueFilter::provider: of domains whose provider the DNS did not tell in time. Left as they are.
+  std::uint64_t unreadable = 0; // The spool cannot read whose they are. Left as they are, and named in the log.
 };
 
 struct EgressStatus {

@@ -167,7 +167,7 @@ inline constexpr std::size_t kTalliesMax = 1'000'000;  // Some 150 MB in memory.
 struct ListQuery {
   std::optional<JobNumber> job{};
   std::optional<std::string> domain{};
-  std::optional<std::string> local{};  // Letter case of ASCII aside.
+  std::optional<std::string> local{};  // Letter case of ASCII aside. Rows that cannot be read may have it: they are given.
   std::uint32_t states = ~0U;          // Bits by State: 1 << kQueued | 1 << kDeferred, ...
 };
 // How far a listing has come; made by list(), opaque. Rows that come while it is under way may be missed.
@@ -183,7 +183,8 @@ struct ListedRow {
   State state = State::kQueued;
   std::uint8_t notes = 0;
   std::uint16_t attempts = 0;
-  TimePoint due{};  // When state is kDeferred.
+  TimePoint due{};           // When state is kDeferred.
+  std::string unreadable{};  // Why its local part cannot be read, now or ever. Empty: it was, and if it is empty, it was erased.
 };
 
 // Whether what is accepted can be stored.
@@ -248,11 +249,12 @@ class Spool {
   };
   virtual std::vector<StoredJob> jobs() const = 0;
   // The same one by one, for there may be a million messages, until `visit` returns false. `visit` may call the spool.
-  virtual void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const = 0;
+  // Errors: kIo: of some the record cannot be read now; they are named, and the others were visited.
+  virtual Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const = 0;
   virtual std::optional<JobRecord> job(JobNumber number) const = 0;  // Reads it. Empty: there is none.
   // Durable on return. Errors: kResourceExhausted, kIo: nothing of `rows` is stored. (If the process ends before the
-  // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task.
-  virtual Result<void> append(JobNumber job, std::span<const RowInput> rows) = 0;
+  // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task. Gives their keys.
+  virtual Result<std::vector<RowKey>> append(JobNumber job, std::span<const RowInput> rows) = 0;
   // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about. At
   // once for the caller, durably with the next commit() or sync().
   virtual void erase(JobNumber job) = 0;
@@ -313,9 +315,10 @@ class Spool {
   virtual std::string domain_name(DomainNumber domain) const = 0;
 
   // The rows of a job that are not final, in no order, until `visit` returns false. `visit` must not call the spool.
-  virtual void visit_open(JobNumber job,
-                          const std::function<bool(std::string_view local, std::string_view domain,
-                                                   std::string_view fields, State state)>& visit) const = 0;
+  // Errors: kIo: some cannot be read now; the first is named, and the others were visited.
+  virtual Result<void> visit_open(JobNumber job,
+                                  const std::function<bool(std::string_view local, std::string_view domain,
+                                                           std::string_view fields, State state)>& visit) const = 0;
 
   // Up to `max` rows that `query` wants, from `cursor` on, appended to `out`. False: the end. One call looks at a
   // bounded number of rows, so that it may give few or none and still say true.

@@ -1,6 +1,7 @@
 #include "services/cli/queue_command.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <fstream>
@@ -95,7 +96,9 @@ int ask(std::string_view command, const Arguments& arguments, const QueueOffice&
   } else {
     for (const auto& [name, value] : answer->items()) fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
-  return kDone;
+  if (answer->value("unreadable", std::uint64_t{0}) == 0) return kDone;
+  fmt::print(stderr, "mailsbuddy {}: the spool cannot read all of them now; queue list says which, and why\n", command);
+  return kUnsettled;
 }
 
 // A change of everything is asked for by name, and not by leaving something out.
@@ -166,7 +169,7 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
   if (arguments.file != "-") file.open(arguments.file);
   std::istream& in = arguments.file == "-" ? std::cin : file;
   if (!in) return complain("suppress import", {ErrorCode::kIo, fmt::format("{}: cannot be read", arguments.file)});
-  constexpr std::size_t kAtOnce = 200;  // A request has 64 KB.
+  const std::size_t at_once = office.engine() == nullptr ? 200 : 50'000;  // A request has 64 KB. Each is one wait for the disk.
   std::uint64_t line_number = 0, taken = 0, from = 1;
   ControlJson entries = ControlJson::array();
   const auto flush = [&]() -> Result<void> {
@@ -175,6 +178,7 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
     if (!answer) return Error{answer.error().code, fmt::format("lines {} to {}: {}", from, line_number, answer.error().detail)};
     taken += (*answer)["taken"].get<std::uint64_t>();
     from = line_number + 1;
+    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r{} taken", taken);
     return {};
   };
   Result<void> result;
@@ -188,9 +192,10 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
       break;
     }
     entries.push_back(*std::move(entry));
-    if (entries.size() >= kAtOnce) result = flush();
+    if (entries.size() >= at_once) result = flush();
   }
   if (result) result = flush();
+  if (taken > 0 && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r");
   if (!result) return complain("suppress import", about(fmt::format("{} were taken; {}", taken, arguments.file), result.error()));
   fmt::print("{} taken\n", taken);
   return kDone;
@@ -231,7 +236,7 @@ void add_filter(CLI::App* app, const ArgumentsPtr& arguments, bool all) {
 constexpr const char* kQueueFooter = R"(
 Of a running send or listen with --control SOCKET, or of a spool that no process has open (--spool DIR). A spool does not know
 providers: provider= needs --control, or the DNS. States: queued, claimed, deferred, held, and those of settled recipients;
-open, final and any stand for several. Without state=, open ones.
+open, final and any stand for several. Without state=, open ones. fail and release exit 1 when the spool cannot read some of them now.
 
 Example:
   mailsbuddy queue summary --control /run/mb.sock --by provider

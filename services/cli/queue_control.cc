@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
 constexpr std::size_t kGroupsMax = 100'000;     // Of a summary.
-constexpr std::size_t kEntriesMax = 1'000;      // Suppressions of one request.
+constexpr std::size_t kEntriesMax = 100'000;    // Suppressions of one request; over a socket 64 KB of them.
 constexpr auto kAnswerWithin = 1s;              // Then the asker asks on, so that others have their turn.
 
 std::string iso_time(TimePoint time) {
@@ -51,6 +51,7 @@ ControlJson json_of(const QueuedRecipient& each) {
                   {"attempts", each.attempts}};
   if (each.state == spool::State::kDeferred) row["due"] = iso_time(each.due);
   if (!each.provider.empty()) row["provider"] = each.provider;
+  if (!each.unreadable.empty()) row["unreadable"] = each.unreadable;
   return row;
 }
 
@@ -104,7 +105,7 @@ Result<ControlJson> summary(Engine& engine, const ControlJson& arguments) {
 
 Result<ControlJson> changed(const Result<QueueChange>& change) {
   if (!change) return change.error();
-  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}, {"unknown", change->unknown}};
+  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}, {"unknown", change->unknown}, {"unreadable", change->unreadable}};
 }
 
 Result<ControlJson> done(const Result<void>& result) {

@@ -211,6 +211,7 @@ class Send {
       fmt::print(stderr, "an interrupted import goes on: {} recipients were there\n", import_.resumed);
     }
     fmt::print(stderr, "campaign '{}': {} recipients at {} domains", campaign_, import_.accepted, import_.domains);
+    if (import_.suppressed > 0) fmt::print(stderr, ", {} of them suppressed", import_.suppressed);
     if (import_.refused > 0) {
       fmt::print(stderr, "; {} bad rows are in {}", import_.refused,
                  options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);

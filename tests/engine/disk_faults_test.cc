@@ -27,9 +27,10 @@ constexpr auto kClaimed = static_cast<std::size_t>(spool::State::kClaimed);
 
 class Rows final : public RowSource {
  public:
-  explicit Rows(int count) : count_(count) {}
+  explicit Rows(int count, std::optional<Error> end = {}) : count_(count), end_(std::move(end)) {}
   std::span<const std::string> columns() const override { return {}; }
   Result<std::optional<RowView>> next() override {
+    if (at_ == count_ && end_) return *end_;
     if (at_ == count_) return std::optional<RowView>();
     address_ = fmt::format("u{}-with-a-name-that-takes-some-room@d{}.test", at_, at_ % 3);
     ++at_;
@@ -38,6 +39,7 @@ class Rows final : public RowSource {
 
  private:
   int count_;
+  std::optional<Error> end_;
   int at_ = 0;
   std::string address_;
 };
@@ -80,11 +82,11 @@ struct Place {
     engine.reset();
     spool.reset();
   }
-  Result<ImportReport> start(const std::string& id, int count) {
+  Result<ImportReport> start(const std::string& id, int count, std::optional<Error> end = {}) {
     const auto content =
         make_campaign_content({.headers = {{"Subject", id}}, .text = "Hi", .html = {}, .attachments = {}},
                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
-    Rows rows(count);
+    Rows rows(count, std::move(end));
     return engine->start({.id = id,
                           .account = "a",
                           .content = *content,
@@ -230,6 +232,60 @@ BOOST_AUTO_TEST_CASE(a_disk_that_cannot_be_read_is_read_again) {
       BOOST_TEST(place.engine->status("c").value().settled());
     }
   }
+}
+
+// A command about recipients that cannot be read now leaves them, says how many, and does what it can.
+BOOST_AUTO_TEST_CASE(who_cannot_be_read_is_not_failed_unnamed) {
+  constexpr int kMany = 3000;
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", kMany).has_value());
+  BOOST_REQUIRE(place.engine->pause("c").has_value());
+  place.close();
+  place.open(machine.settings, machine.scratch.path());
+  machine.files->set_fault(Fault::kUnreadable);
+  const auto failed = place.engine->fail({.job = "c"}, "not wanted");
+  BOOST_REQUIRE_MESSAGE(failed.has_value(), (failed ? "" : failed.error().detail));
+  BOOST_TEST(failed->unreadable > 0U);
+  BOOST_TEST(failed->unreadable + failed->rows == static_cast<std::uint64_t>(kMany));
+  BOOST_TEST(place.count("c", spool::State::kQueued) == failed->unreadable);
+  spool::ListCursor cursor;
+  std::vector<QueuedRecipient> listed;
+  BOOST_REQUIRE(place.engine->list({.job = "c"}, cursor, 1, listed).has_value());
+  BOOST_REQUIRE(listed.size() == 1U);
+  BOOST_TEST(listed[0].address.empty());
+  BOOST_TEST(!listed[0].unreadable.empty());
+  BOOST_TEST(!place.engine->open_recipients("c", 10).has_value());
+  machine.files->set_fault(Fault::kNone);
+  const auto rest = place.engine->fail({.job = "c"}, "not wanted");
+  BOOST_TEST(rest.value().rows == failed->unreadable);
+  place.run(1min);
+  BOOST_TEST(place.collector->events.size() == static_cast<std::size_t>(kMany));
+  for (const Event& event : place.collector->events) BOOST_TEST(!event.recipient.empty());
+}
+
+// An import that goes on must know whom it has: it waits until it can read them.
+BOOST_AUTO_TEST_CASE(an_import_that_cannot_read_what_it_has_doubles_nobody) {
+  constexpr int kMany = 6000;  // More than one write takes.
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_TEST((place.start("c", kMany, Error{ErrorCode::kResourceExhausted, "no more now"}).error().code ==
+              ErrorCode::kResourceExhausted));
+  place.close();
+  place.open(machine.settings, machine.scratch.path());
+  machine.files->set_fault(Fault::kUnreadable);
+  const auto refused = place.start("c", kMany);
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::kResourceExhausted), refused.error().detail);
+  machine.files->set_fault(Fault::kNone);
+  const auto resumed = place.start("c", kMany);
+  BOOST_REQUIRE_MESSAGE(resumed.has_value(), (resumed ? "" : resumed.error().detail));
+  BOOST_TEST(resumed->accepted == static_cast<std::uint64_t>(kMany));
+  BOOST_TEST(resumed->resumed > 0U);
+  place.run(5h);
+  place.check_all_once("c", kMany);
 }
 
 // Rows of a record that is none are failed, and those behind it go as if nothing was.

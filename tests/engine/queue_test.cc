@@ -57,19 +57,23 @@ struct World {
     BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().detail));
     engine = *std::move(opened);
   }
-  void start(const std::string& id, std::vector<std::string> addresses, int attempts_max = 0) {
+  ImportReport start(const std::string& id, std::vector<std::string> addresses, int attempts_max = 0) {
+    Rows rows(std::move(addresses));
+    const auto started = try_start(id, rows, attempts_max);
+    BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().detail));
+    return *started;
+  }
+  Result<ImportReport> try_start(const std::string& id, Rows& rows, int attempts_max = 0) {
     const auto content =
         make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
                               {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
-    Rows rows(std::move(addresses));
-    const auto started = engine->start({.id = id,
-                                        .account = "brand",
-                                        .content = *content,
-                                        .from = *NamedAddress::parse("n@s.test"),
-                                        .return_path_domain = "b.s.test",
-                                        .attempts_max = attempts_max},
-                                       rows);
-    BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().detail));
+    return engine->start({.id = id,
+                          .account = "brand",
+                          .content = *content,
+                          .from = *NamedAddress::parse("n@s.test"),
+                          .return_path_domain = "b.s.test",
+                          .attempts_max = attempts_max},
+                         rows);
   }
   std::string submit(std::vector<std::string> to, TimePoint not_before = {}) {
     Message message{.sender = *Address::parse("n@s.test"), .recipients = {}, .data = {}};
@@ -411,6 +415,46 @@ BOOST_FIXTURE_TEST_CASE(a_host_that_is_down_holds_up_no_others_retries, World) {
   BOOST_TEST(count("spring", spool::State::kDelivered) == 40U);
 }
 
+// They are settled with the import, before any of the others goes, and whatever is said of them later.
+BOOST_FIXTURE_TEST_CASE(who_is_suppressed_is_settled_by_the_import, World) {
+  open();
+  const Address ann = *Address::parse("Ann@a.test");
+  BOOST_REQUIRE(engine->suppress("brand", ann, SuppressionReason::kUnsubscribe).has_value());
+  BOOST_REQUIRE(engine->suppress("other", *Address::parse("bob@a.test"), SuppressionReason::kManual).has_value());
+  BOOST_REQUIRE(engine->suppress("*", *Address::parse("eve@b.test"), SuppressionReason::kManual).has_value());
+  const auto report = start("spring", {"bob@a.test", "ANN@a.test", "eve@b.test", "zoe@b.test"});
+  BOOST_TEST(report.accepted == 4U);
+  BOOST_TEST(report.suppressed == 2U);
+  BOOST_TEST(count("spring", spool::State::kSuppressed) == 2U);
+  BOOST_TEST(engine->open_rows() == 2U);
+  BOOST_TEST(engine->unsuppress("brand", ann).value());
+  run(1min);
+  BOOST_TEST((taken() == std::multiset<std::string>{"bob@a.test", "zoe@b.test"}));
+  std::multiset<std::string> reported;
+  std::set<std::uint64_t> rows;
+  for (const Event& event : collector->events) {
+    rows.insert(event.row);
+    if (event.kind != EventKind::kSuppressed) continue;
+    BOOST_TEST((event.outcome.cause == Cause::kSuppressed));
+    BOOST_TEST(event.job == "spring");
+    reported.insert(event.recipient);
+  }
+  BOOST_TEST((reported == std::multiset<std::string>{"ANN@a.test", "eve@b.test"}));
+  BOOST_TEST(rows.size() == 4U);
+  BOOST_TEST(engine->status("spring")->settled());
+}
+
+// An import that comes to nothing reports nobody.
+BOOST_FIXTURE_TEST_CASE(who_is_suppressed_is_not_reported_by_an_import_that_fails, World) {
+  open();
+  BOOST_REQUIRE(engine->suppress("brand", *Address::parse("u1@a.test"), SuppressionReason::kManual).has_value());
+  Rows rows(users(5000, "a.test"), Error{ErrorCode::kInvalidArgument, "a bad file"});  // More than one write takes.
+  BOOST_TEST(!try_start("spring", rows).has_value());
+  run(1min);
+  BOOST_TEST(collector->events.empty());
+  BOOST_TEST(!engine->status("spring").has_value());
+}
+
 BOOST_FIXTURE_TEST_CASE(suppressions_come_and_go, World) {
   open();
   std::vector<SuppressionEntry> entries{{.account = "brand", .address = "Ann@a.test", .suppressed = {SuppressionReason::kComplaint, TimePoint(5s)}},
@@ -480,10 +524,11 @@ BOOST_FIXTURE_TEST_CASE(an_address_is_erased_from_rows_messages_events_and_files
   // What is compressed shows no text: what the spool reads of it says the same.
   BOOST_TEST(list("address=xylophone77@a.test,state=any").empty());
   BOOST_TEST(list("address=bumblekite42@a.test,state=any").size() == 2U);
-  spool->visit_jobs([](const spool::Spool::StoredJob& job) {
+  const auto visited = spool->visit_jobs([](const spool::Spool::StoredJob& job) {
     BOOST_TEST(job.record.content.find("xylophone77") == std::string::npos);
     return true;
   });
+  BOOST_TEST(visited.has_value());
   BOOST_REQUIRE(engine->resume("spring").has_value());
   settle(2h);
   const auto to = taken();

@@ -50,7 +50,7 @@ class Queue(support.TestCase):
         self.assertTrue(of_provider)
         self.assertTrue(all(row["address"].endswith("@slow.example") for row in of_provider))
         (failed,) = self.ask("queue", "fail", "--filter", "provider=slow.example", "--reason", "not there")
-        self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0, "unknown": 0})
+        self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0, "unknown": 0, "unreadable": 0})
         self.ask("queue", "fail", status=2)  # Of everything, and it was not said so.
         for misspelt in {}, {"filters": "job=spring"}, {"filter": ["job=spring"]}, {"filter": ""}, {"filter": "", "all": "yes"}, {"filter": 1, "all": True}:
             for command in "queue fail", "queue release", "queue move":

@@ -42,7 +42,9 @@ class DiskSpool final : public Spool {
     return disk_->set_control(job, std::move(control));
   }
   std::vector<StoredJob> jobs() const override { return disk_->jobs(); }
-  void visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override { disk_->visit_jobs(visit); }
+  Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override {
+    return disk_->visit_jobs(visit);
+  }
   std::optional<JobRecord> job(JobNumber number) const override { return disk_->job(number); }
   std::vector<bool> withdraw(std::vector<Settlement> settlements) override {
     return disk_->withdraw(std::move(settlements));
@@ -52,7 +54,9 @@ class DiskSpool final : public Spool {
   Result<std::uint64_t> rewrite_events(const std::function<bool(std::string& event)>& rewrite) override {
     return disk_->rewrite_events(rewrite);
   }
-  Result<void> append(JobNumber job, std::span<const RowInput> rows) override { return disk_->append(job, rows); }
+  Result<std::vector<RowKey>> append(JobNumber job, std::span<const RowInput> rows) override {
+    return disk_->append(job, rows);
+  }
   void erase(JobNumber job) override { disk_->erase(job); }
   std::vector<DomainRows> domains(JobNumber job) const override { return disk_->domains(job); }
   bool read(JobNumber job, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) override {
@@ -76,10 +80,10 @@ class DiskSpool final : public Spool {
   std::optional<RowRecord> row(const RowKey& key) const override { return disk_->row(key); }
   std::uint64_t open_rows() const override { return disk_->open_rows(); }
   std::string domain_name(DomainNumber domain) const override { return disk_->domain_name(domain); }
-  void visit_open(
+  Result<void> visit_open(
       JobNumber job,
       const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override {
-    disk_->visit_open(job, visit);
+    return disk_->visit_open(job, visit);
   }
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
     return disk_->list(query, cursor, max, out);

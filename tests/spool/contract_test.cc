@@ -170,10 +170,11 @@ BOOST_FIXTURE_TEST_CASE(open_rows_are_visited_with_their_state, World) {
   settle(x[0], State::kDelivered);
   settle(x[1], State::kDeferred, TimePoint(1s));
   std::map<std::string, State> seen;
-  spool->visit_open(job, [&](std::string_view local, std::string_view domain, std::string_view, State state) {
+  const auto visited = spool->visit_open(job, [&](std::string_view local, std::string_view domain, std::string_view, State state) {
     seen[std::string(local) + "@" + std::string(domain)] = state;
     return true;
   });
+  BOOST_TEST(visited.has_value());
   BOOST_TEST((seen == std::map<std::string, State>{{"b@x.test", State::kDeferred}, {"c@y.test", State::kQueued}}));
 }
 
@@ -388,10 +389,11 @@ BOOST_FIXTURE_TEST_CASE(a_job_with_its_rows_is_taken_at_once, World) {
   BOOST_TEST(!spool->create({.id = "message", .content = {}}, rows).has_value());
   BOOST_TEST(spool->open_rows() == 3U);
   std::map<std::string, std::string> contents;
-  spool->visit_jobs([&](const Spool::StoredJob& each) {
+  const auto visited = spool->visit_jobs([&](const Spool::StoredJob& each) {
     contents[each.record.id] = each.record.content + "/" + each.record.control;
     return true;
   });
+  BOOST_TEST(visited.has_value());
   BOOST_TEST((contents == std::map<std::string, std::string>{{"c", "/"}, {"message", "Hello/running"}}));
   spool->erase(*number);
   BOOST_TEST(spool->open_rows() == 0U);

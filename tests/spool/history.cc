@@ -149,10 +149,10 @@ namespace {
 
 JobNumber number_of(Spool& spool, const std::string& id) {
   JobNumber number = 0;
-  spool.visit_jobs([&](const Spool::StoredJob& job) {
+  static_cast<void>(spool.visit_jobs([&](const Spool::StoredJob& job) {
     if (job.record.id == id) number = job.number;
     return number == 0;
-  });
+  }));
   return number;
 }
 
@@ -230,11 +230,11 @@ using Keys = std::map<RowKey, ModelRow>;
 
 void look_at_rows(Spool& spool, Model& model, Keys& keys, std::vector<std::string>& wrong) {
   std::map<JobNumber, std::string> ids;
-  spool.visit_jobs([&](const Spool::StoredJob& job) {
+  static_cast<void>(spool.visit_jobs([&](const Spool::StoredJob& job) {
     model.jobs[job.record.id] = {.content = job.record.content, .control = job.record.control, .domains = {}};
     ids[job.number] = job.record.id;
     return true;
-  });
+  }));
   ListCursor cursor;
   std::vector<ListedRow> rows;
   while (spool.list({}, cursor, 100, rows)) {
@@ -301,10 +301,10 @@ Model look_at(Spool& spool, const Model& like, std::vector<std::string>& wrong) 
   if (!spool.take_unsettled(1'000'000, rows)) wrong.push_back("what is unsettled cannot be read");
   hand_out(rows, State::kClaimed, keys, out, wrong);
   std::map<std::string, JobNumber> numbers;
-  spool.visit_jobs([&](const Spool::StoredJob& job) {
+  static_cast<void>(spool.visit_jobs([&](const Spool::StoredJob& job) {
     numbers[job.record.id] = job.number;
     return true;
-  });
+  }));
   for (auto& [id, job] : model.jobs) {
     const JobNumber number = numbers[id];
     rows.clear();

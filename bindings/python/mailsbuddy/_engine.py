@@ -57,6 +57,7 @@ class ImportReport:
 
     accepted: int
     resumed: int  #: Of the accepted: an interrupted import had stored them already.
+    suppressed: int  #: Of the accepted: they are not mailed.
     refused: int  #: Bad addresses, duplicates, defects.
     domains: int
     bad_rows: list[BadRow] = dataclasses.field(repr=False)  #: The first 10,000 of the refused.

@@ -44,6 +44,7 @@ class QueuedRecipient:
     attempts: int
     due: datetime.datetime | None  #: When it is deferred.
     provider: str  #: Empty: not known yet.
+    unreadable: str  #: Why the spool cannot read its address, which is empty then. Other such are those that were erased.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,7 @@ class QueueChange:
     rows: int  #: Changed.
     under_way: int  #: Fitted, and are on a connection or about to be: they end as they end.
     unknown: int  #: Of domains whose provider the DNS did not tell in time. Left as they are.
+    unreadable: int  #: The spool cannot read whose they are. Left as they are, and named in the log.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Importer {
 };
 
 py::tuple to_tuple(const ImportReport& report, Import& rows) {
-  return py::make_tuple(report.accepted, report.resumed, report.refused, report.domains, std::move(rows.bad_rows()));
+  return py::make_tuple(report.accepted, report.resumed, report.suppressed, report.refused, report.domains, std::move(rows.bad_rows()));
 }
 
 py::tuple start_rows(EngineHandle& handle, const py::dict& given, py::iterator iterator, std::vector<std::string> columns, const std::string& address_column) {

@@ -18,7 +18,8 @@ using Use = EngineHandle::Use;
 
 py::tuple to_tuple(const QueuedRecipient& each) {
   return py::make_tuple(to_str(each.job), to_str(each.campaign), to_str(each.account), to_str(each.address), each.row,
-                        to_str(spool::to_string(each.state)), each.attempts, to_datetime(each.due), to_str(each.provider));
+                        to_str(spool::to_string(each.state)), each.attempts, to_datetime(each.due), to_str(each.provider),
+                        to_str(each.unreadable));
 }
 
 // A page of the queue, and whether there may be more.
@@ -32,7 +33,9 @@ py::tuple list_queue(EngineHandle& self, const py::object& filter, spool::ListCu
   return py::make_tuple(std::move(list), more);
 }
 
-py::tuple to_tuple(const QueueChange& change) { return py::make_tuple(change.rows, change.under_way, change.unknown); }
+py::tuple to_tuple(const QueueChange& change) {
+  return py::make_tuple(change.rows, change.under_way, change.unknown, change.unreadable);
+}
 
 template <class Class>
 void bind_commands(Class& engine) {

@@ -117,7 +117,7 @@ def test_fail_and_release(sinks, engines):
     assert [next(events).kind for _ in range(5)] == ["deferred"] * 5
     deferred = list(engine.list("state=deferred"))
     assert len(deferred) == 5 and all(each.due > datetime.datetime.now(UTC) for each in deferred)
-    assert engine.fail("domain=others.example", "they asked us to stop") == mb.QueueChange(rows=2, under_way=0, unknown=0)
+    assert engine.fail("domain=others.example", "they asked us to stop") == mb.QueueChange(rows=2, under_way=0, unknown=0, unreadable=0)
     assert engine.release(mb.QueueFilter(states=["deferred"])).rows == 3
     kinds = sorted(event.kind for event in events)
     assert kinds == ["delivered"] * 3 + ["failed"] * 2

@@ -195,10 +195,10 @@ class EventQueue:
     def closed(self) -> bool: ...
     def wake_once(self, waker: Callable[[], object]) -> None: ...
 
-_Import = tuple[int, int, int, int, list[BadRow]]
+_Import = tuple[int, int, int, int, int, list[BadRow]]
 
-_Queued = tuple[str, str, str, str, int, str, int, datetime.datetime | None, str]
-_Change = tuple[int, int, int]
+_Queued = tuple[str, str, str, str, int, str, int, datetime.datetime | None, str, str]
+_Change = tuple[int, int, int, int]
 _Suppression = tuple[str, str, str, datetime.datetime | None]
 
 class ListCursor:
