@@ -18,7 +18,7 @@ from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
 from mailsbuddy._message import AddressLike, MessageLike, envelope_of, to_wire
 from mailsbuddy._options import (
-    Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, TlsOverride, TlsReporting, as_options, campaign_options, message_options,
+    Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, TlsOverride, TlsReporting, as_options, campaign_options, message_options, need,
     without_none)
 from mailsbuddy._queue import QueueVerbs
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
@@ -195,27 +195,30 @@ class Engine(QueueVerbs, SuppressionVerbs):
             "own_addresses": own_addresses, "dns": dns, "deliver": deliver, "attempts_max": attempts_max,
             "due_rows_max": due_rows_max, "outbox_events_max": outbox_events_max, "memory_max_bytes": memory_max_bytes,
         })
-        given["egress"] = [as_options(each) for each in egress]
+        if isinstance(egress, (str, EgressIp)):
+            raise InvalidArgument(f"egress: a list of EgressIp is needed, not {type(egress).__name__}")
+        given["egress"] = [as_options(_checked(each, EgressIp, "egress")) for each in egress]
         if timeouts is not None:
-            given["timeouts"] = dict(timeouts)
+            given["timeouts"] = dict(_checked(timeouts, Mapping, "timeouts"))
         if relays is not None:
-            given["relays"] = dict(relays)
+            given["relays"] = dict(_checked(relays, Mapping, "relays"))
         if pools is not None:
-            given["pools"] = {name: as_options(each) for name, each in pools.items()}
+            given["pools"] = {name: as_options(_checked(each, PoolOptions, "pools")) for name, each in pools.items()}
         if zone is not None:
             given["zone"] = zone_file(zone)
         given["find_zone"] = zone_file
         if tls_overrides is not None:
-            given["tls_overrides"] = {name: as_options(TlsOverride(each) if isinstance(each, str) else each)
+            given["tls_overrides"] = {name: as_options(TlsOverride(each) if isinstance(each, str) else _checked(each, TlsOverride, "tls_overrides"))
                                       for name, each in tls_overrides.items()}
         if tls_reporting is not None:
-            given["tls_reporting"] = as_options(tls_reporting)
+            given["tls_reporting"] = as_options(_checked(tls_reporting, TlsReporting, "tls_reporting"))
         spool = without_none({
             "spool_dir": None if spool_dir is None else os.fspath(spool_dir), "durability": durability,
             "spool_reserve_bytes": spool_reserve_bytes, "spool_cache_bytes": spool_cache_bytes, "suppression_key": suppression_key,
         })
         if _exiting:
             raise Closed("the interpreter is ending: no engine can be opened any more")
+        _callable(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
         bridge = None if log is None else LogBridge(log)
         if bridge is not None:
             given["log"] = bridge.queue
@@ -239,6 +242,8 @@ class Engine(QueueVerbs, SuppressionVerbs):
         return self._native.closed()
 
     def __enter__(self) -> Engine:
+        if self._native.closed():
+            raise Closed("the engine is closed")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -353,6 +358,9 @@ class Engine(QueueVerbs, SuppressionVerbs):
         """Calls ``on_events`` with lists of events, on a thread of the engine's, one call at a time; calling what is returned
         ends it. What it raises goes to ``on_error``, or to sys.unraisablehook, and the next batch comes all the same. While it
         runs, further events wait in the outbox."""
+        _callable(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
+        if on_events is None and on_decisions is None:
+            raise InvalidArgument("on_events, on_decisions: one of them is needed")
         number = self._native.subscribe(on_events, on_decisions, on_error)
         return lambda: self._native.unsubscribe(number)
 
@@ -371,6 +379,17 @@ class Engine(QueueVerbs, SuppressionVerbs):
 
     def __repr__(self) -> str:
         return f"<mailsbuddy.Engine {'closed' if self.closed else 'open'}>"
+
+
+def _checked(given: Any, kind: type, what: str) -> Any:
+    need(given, kind, what)
+    return given
+
+
+def _callable(**given: object) -> None:
+    for name, each in given.items():
+        if each is not None and not callable(each):
+            raise InvalidArgument(f"{name}: a function is needed, not {type(each).__name__}")
 
 
 def _release(native: _core.engine.Engine, queues: list[_core.engine.EventQueue]) -> None:

@@ -18,7 +18,10 @@ class KeyRing(_KeyRing):
 
     def __init__(self, keys: Mapping[str, tuple[str, str | os.PathLike[str] | bytes]] | None = None) -> None:
         super().__init__()
-        for domain, (selector, key) in (keys or {}).items():
+        for domain, pair in (keys or {}).items():
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise InvalidArgument(f'the key of {domain}: a pair is needed, (selector, key), as ("s1", "brand.pem")')
+            selector, key = pair
             if isinstance(key, bytes):
                 pem = key
             elif isinstance(key, (str, os.PathLike)):

@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mailsbuddy._errors import InvalidArgument
 from mailsbuddy._zones import zone_file
 
 if TYPE_CHECKING:
@@ -129,6 +130,12 @@ class Message:
     reports: Sequence[RecipientReport] = ()  #: One a recipient, or none.
 
 
+def need(given: object, kind: type, what: str) -> None:
+    """Raises InvalidArgument for something else than a ``kind``."""
+    if not isinstance(given, kind):
+        raise InvalidArgument(f"{what}: a {kind.__name__} is needed, not {type(given).__name__}")
+
+
 def as_options(given: Any) -> dict[str, Any]:
     """A dataclass as a dict for the native half, without what is None."""
     pairs = ((field.name, getattr(given, field.name)) for field in dataclasses.fields(given))
@@ -136,9 +143,14 @@ def as_options(given: Any) -> dict[str, Any]:
 
 
 def campaign_options(campaign: Campaign) -> dict[str, Any]:
+    need(campaign, Campaign, "campaign")
     given = as_options(campaign)
-    given["content"] = campaign.content._native
+    native = getattr(campaign.content, "_native", None)
+    if native is None:
+        raise InvalidArgument(f"campaign: content: a Template is needed, as of Template.load() or compile(), not {type(campaign.content).__name__}")
+    given["content"] = native
     if campaign.schedule is not None:
+        need(campaign.schedule, Schedule, "campaign: schedule")
         given["schedule"] = as_options(campaign.schedule)
         zone = given["schedule"].pop("zone")
         if zone:
@@ -147,6 +159,8 @@ def campaign_options(campaign: Campaign) -> dict[str, Any]:
 
 
 def message_options(message: Message) -> dict[str, Any]:
+    for each in message.reports:
+        need(each, RecipientReport, "message: reports")
     return {**as_options(message), "reports": [as_options(each) for each in message.reports]}
 
 

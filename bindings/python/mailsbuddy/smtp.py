@@ -14,7 +14,7 @@ from types import TracebackType
 
 from mailsbuddy._core import smtp as _smtp
 from mailsbuddy._core.mail import Outcome
-from mailsbuddy._errors import Unavailable
+from mailsbuddy._errors import InvalidArgument, Unavailable
 from mailsbuddy._message import AddressLike, MessageLike, envelope_of
 
 __all__ = ["Client", "ConnectFailed", "SendResult"]
@@ -73,11 +73,14 @@ class Client:
                  ca: str | os.PathLike[str] = "", dns: Iterable[str] = ()) -> None:
         if tls is None:
             tls = "verified" if user and not login_in_clear else "opportunistic"
-        self._native = _smtp.Client(
-            host="127.0.0.1" if host == "localhost" else host, port=port, ehlo_name=ehlo_name or _own_name(), tls=tls,
-            implicit_tls=port == 465 if implicit_tls is None else implicit_tls, lmtp=lmtp, user=user, password=password,
-            token=token, login_in_clear=login_in_clear, timeout=timeout, local_address=local_address, ca=os.fspath(ca),
-            dns=list(dns))
+        try:
+            self._native = _smtp.Client(
+                host="127.0.0.1" if host == "localhost" else host, port=port, ehlo_name=ehlo_name or _own_name(), tls=tls,
+                implicit_tls=port == 465 if implicit_tls is None else implicit_tls, lmtp=lmtp, user=user, password=password,
+                token=token, login_in_clear=login_in_clear, timeout=timeout, local_address=local_address, ca=os.fspath(ca),
+                dns=list(dns))
+        except TypeError:  # Of pybind11, whose text quotes all that was given, the password too.
+            raise InvalidArgument("port: an int is needed; host, ehlo_name, tls, user, password, token, local_address: str; dns: a list of them") from None
 
     def connect(self) -> Client:
         """Connects, and says EHLO, STARTTLS and AUTH as far as they apply. Raises :class:`ConnectFailed`."""

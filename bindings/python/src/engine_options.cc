@@ -120,8 +120,9 @@ class Reader {
   }
   [[noreturn]] void wrong(std::string what) { raise(ErrorCode::kInvalidArgument, fmt::format("{}: {}", path(), what)); }
   std::string path() const { return fmt::format("{}{}", of_, name_); }
+  bool all() const { return read_ == dict_.size(); }
   void finish() {  // Our own Python half hands these over: a name too much is a defect there.
-    if (read_ != dict_.size()) raise(ErrorCode::kInternal, fmt::format("{}{} fields, {} are known", of_, dict_.size(), read_));
+    if (!all()) raise(ErrorCode::kInternal, fmt::format("{}{} fields, {} are known", of_, dict_.size(), read_));
   }
 
  private:
@@ -208,7 +209,10 @@ void read_timeouts(Reader& outer, smtp::Timeouts& timeouts) {
     read("start_tls", timeouts.start_tls), read("auth", timeouts.auth), read("mail_from", timeouts.mail_from);
     read("rcpt_to", timeouts.rcpt_to), read("data", timeouts.data), read("data_block", timeouts.data_block);
     read("final_dot", timeouts.final_dot), read("quit", timeouts.quit);
-    read.finish();
+    if (!read.all()) {
+      raise(ErrorCode::kInvalidArgument, "timeouts: a name is none of connect, greeting, ehlo, start_tls, auth, mail_from, rcpt_to, data, "
+                                         "data_block, final_dot, quit");
+    }
   });
 }
 

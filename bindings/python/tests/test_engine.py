@@ -376,13 +376,32 @@ def test_what_comes_back_is_taken(sinks, engines, tmp_path):
 @pytest.mark.parametrize(("options", "words"), [
     ({"egress": []}, "egress"), ({"tls": "perhaps"}, "tls.*opportunistic"), ({"max_age": -1}, "max_age"),
     ({"limits": "nonsense"}, "limits:1"), ({"dns": ["not an address"]}, "dns"), ({"port": 70000}, "port"),
-    ({"egress": [mb.EgressIp("127.0.0.1", "a.example", curve="nonsense")]}, "curve"), ({"timeouts": {"lunch": 1}}, "timeouts"),
+    ({"egress": [mb.EgressIp("127.0.0.1", "a.example", curve="nonsense")]}, "curve"), ({"timeouts": {"lunch": 1}}, "timeouts.*greeting"),
+    ({"egress": "127.0.0.1"}, "egress: a list of EgressIp"), ({"egress": mb.EgressIp("127.0.0.1", "a.example")}, "egress: a list of EgressIp"),
+    ({"egress": ["127.0.0.1"]}, "egress: a EgressIp is needed, not str"), ({"relays": "smtp://x"}, "relays: a Mapping"),
+    ({"tls_overrides": {"a.example": 5}}, "tls_overrides: a TlsOverride"), ({"pools": {"default": {}}}, "pools: a PoolOptions"),
+    ({"on_events": 5}, "on_events: a function is needed, not int"),
     ({"relays": {"*": "gopher://x"}}, "relays"), ({"verp_key": b"short"}, "verp_key"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
 def test_options_that_are_wrong_are_named(options, words, sink):
     from conftest import options_for
-    with pytest.raises(mb.Error, match=words):
+    with pytest.raises(mb.Error, match=words) as raised:
         mb.Engine.open(**options_for(sink, **options))
+    assert raised.value.code != "internal"
+
+
+def test_what_is_no_campaign_or_callback_is_named(engine):
+    with pytest.raises(mb.InvalidArgument, match="campaign: a Campaign is needed, not str"):
+        engine.start("spring", rows(1))
+    with pytest.raises(mb.InvalidArgument, match="content: a Template is needed.*not str"):
+        engine.start(mb.Campaign("x", "Hello", "news@brand.example", return_path_domain="b.example"), rows(1))
+    with pytest.raises(mb.InvalidArgument, match="one of them is needed"):
+        engine.subscribe()
+    with pytest.raises(mb.InvalidArgument, match="brand.example: a pair is needed"):
+        mb.KeyRing({"brand.example": "brand.pem"})
+    engine.close()
+    with pytest.raises(mb.Closed), engine:
+        raise AssertionError("a closed engine was entered")
 
 
 def test_a_wrong_campaign_is_refused(engine):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import mailsbuddy as mb
 import pytest
@@ -120,6 +121,12 @@ def test_a_client_connects_again_when_the_server_has_hung_up():
 def test_options_that_are_wrong(options, what):
     with pytest.raises(mb.InvalidArgument, match=what):
         smtp.Client("127.0.0.1", 25, ehlo_name="mx1.brand.example", **options)
+
+
+def test_a_wrong_type_shows_no_password():
+    with pytest.raises(mb.InvalidArgument, match="port: an int is needed") as raised:
+        smtp.Client("127.0.0.1", "25", user="ann", password=bytes([104, 105]).decode())
+    assert "'hi'" not in "".join(traceback.format_exception(raised.value, chain=True))
 
 
 class Silent:
