@@ -1,6 +1,6 @@
 // A snapshot, 64-bit little-endian numbers; a text is its length and its octets:
 //   "MBWP" version provider ips *(address pace) domains *(name until pauses) check-sum
-// where `pace` is a text of what Pace::write() gives.
+// where `pace` is a text of what Pace::write() gives. last_snapshot() is the same, squeezed (squeeze.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "core/base/bytes.h"
 #include "mailsbuddy/warming.h"
 #include "warming/pace.h"
+#include "warming/squeeze.h"
 #include "warming/text.h"
 
 namespace mailsbuddy::warming {
@@ -484,7 +485,7 @@ std::string Pacer::last_snapshot(TimePoint now) {
   for (const auto& pace : state_->paces) {
     if (!pace->as_made(now)) known.push_back(pace.get());
   }
-  return state_->snapshot(known, now, true);
+  return squeeze(state_->snapshot(known, now, true));
 }
 
 bool Pacer::snapshot_due() const {
@@ -496,6 +497,8 @@ Result<void> Pacer::restore(std::string_view snapshot, TimePoint now) {
   const auto bad = [](std::string_view why) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("warm-up snapshot: {}", why)};
   };
+  const auto whole = unsqueeze(snapshot);
+  if (whole) snapshot = *whole;
   if (!snapshot.starts_with(kMagic) || !BytesReader::intact(snapshot)) return bad("damaged, or no snapshot");
   BytesReader in(snapshot.substr(kMagic.size()));
   if (const std::uint64_t version = in.u64(); version > kVersion) {

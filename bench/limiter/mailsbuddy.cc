@@ -1,16 +1,20 @@
 // How fast permits are given, and what a limit costs while it waits: Throttle::try_take with every window in force, in
-// one thread; then 10,000 lanes x 50 IPs of them at once.
+// one thread; then 10,000 lanes x 50 IPs of them at once; then a Pacer that sends for a million From domains, each with a limit;
+// then what is kept of a million providers that are forgotten.
 //   bench_limiter_mailsbuddy TAKES
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "mailsbuddy/warming.h"
@@ -19,12 +23,17 @@ namespace {
 
 using mailsbuddy::Duration;
 using mailsbuddy::TimePoint;
+using mailsbuddy::warming::Curve;
+using mailsbuddy::warming::Draw;
 using mailsbuddy::warming::Limits;
+using mailsbuddy::warming::Pacer;
+using mailsbuddy::warming::Settings;
 using mailsbuddy::warming::Throttle;
 
 constexpr TimePoint kStart{std::chrono::seconds(1'790'000'000)};
 constexpr std::size_t kLanes = 10'000;
 constexpr std::size_t kIps = 50;
+constexpr std::size_t kNamesMax = 1'000'000;
 
 // Of this thread: on an idle machine the same as the time of the day, on a busy one what it would have been.
 double thread_seconds() {
@@ -72,6 +81,41 @@ Takes take(std::uint64_t takes, Duration step) {
   return result;
 }
 
+// One message of each domain, twice over: the second time all that are remembered owe something.
+struct Names {
+  double seconds = 0;
+  std::size_t bytes = 0;
+};
+
+Names send_for_names(std::size_t count) {
+  auto settings = std::make_shared<Settings>();
+  if (!settings->add("* ip messages_per_second=0\n* domain messages_per_day=100\n", "bench")) std::abort();
+  const std::size_t before = resident_bytes();
+  Pacer pacer({.provider = {"google"}, .ips = {{.address = "192.0.2.1"}}, .settings = settings});
+  const double start = thread_seconds();
+  for (std::size_t i = 0; i < 2 * count; ++i) {
+    const std::string domain = "d" + std::to_string(i % count) + ".example";
+    const Draw draw{.sender_domain = domain};
+    static_cast<void>(pacer.next(0, draw, kStart));
+    pacer.take(0, draw, kStart);
+  }
+  return {thread_seconds() - start, resident_bytes() - before};
+}
+
+// As a spool keeps them in memory: by name, of one warming IP that has sent a message there.
+std::size_t forget_providers(std::size_t count) {
+  std::unordered_map<std::string, std::string> kept;
+  const std::size_t before = resident_bytes();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string name = "d" + std::to_string(i) + ".example";
+    Pacer pacer({.provider = {name}, .ips = {{.address = "192.0.2.1", .curve = Curve{.name = "c", .daily = {500, 800}}}}});
+    pacer.take(0, {}, kStart);
+    pacer.learn(0, {}, kStart);
+    kept["warming/" + name] = pacer.last_snapshot(kStart);
+  }
+  return resident_bytes() - before;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -89,11 +133,17 @@ int main(int argc, char** argv) {
   std::uint64_t waiting = 0;
   for (const Throttle& each : throttles) waiting += each.next(kStart) > kStart ? 1 : 0;
 
+  const std::size_t count = std::clamp<std::size_t>(takes / 100, 1, kNamesMax);  // A smoke test has few.
+  const Names names = send_for_names(count);
+  const std::size_t forgotten = forget_providers(count);
+
   std::printf(
       "{\"takes\": %llu, \"given\": %llu, \"given_seconds\": %.9f, \"given_of_ten\": %llu, \"tenth_seconds\": %.9f, "
-      "\"limits\": %zu, \"waiting\": %llu, \"bytes_per_limit\": %.1f, \"asleep_cpu_seconds\": %.6f}\n",
+      "\"limits\": %zu, \"waiting\": %llu, \"bytes_per_limit\": %.1f, \"asleep_cpu_seconds\": %.6f, "
+      "\"names_seconds\": %.6f, \"names\": %zu, \"names_bytes\": %zu, \"forgotten_bytes\": %zu}\n",
       static_cast<unsigned long long>(takes), static_cast<unsigned long long>(given.given), given.seconds,
       static_cast<unsigned long long>(tenth.given), tenth.seconds, throttles.size(),
       static_cast<unsigned long long>(waiting),
-      static_cast<double>(after - before) / static_cast<double>(throttles.size()), asleep);
+      static_cast<double>(after - before) / static_cast<double>(throttles.size()), asleep, names.seconds,
+      2 * count, names.bytes, forgotten);
 }

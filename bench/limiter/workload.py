@@ -1,5 +1,6 @@
 """Permits: how many try_take a second of CPU one thread does with every window in force, and what 10,000 lanes x 50 IPs of limits
-cost in memory and, while nothing is due, in CPU."""
+cost in memory and, while nothing is due, in CPU; what a Pacer takes that sends for a million From domains with a limit each, and what is
+kept of a million providers that are forgotten."""
 
 import json
 
@@ -28,7 +29,12 @@ def measure(programs, messages, rounds, progress):
     report.add(OURS, "try_take per second, one in ten given", [messages / each["tenth_seconds"] for each in runs], "1/s")
     report.add(OURS, "memory of a limit", [each["bytes_per_limit"] for each in runs], "B")
     report.add(OURS, "CPU while 500,000 wait half a second", [each["asleep_cpu_seconds"] * 1e3 for each in runs], "ms")
+    report.add(OURS, "permits per second, a million From domains", [each["names"] / each["names_seconds"] for each in runs], "1/s")
+    report.add(OURS, "memory of a million From domains", [each["names_bytes"] / 1e6 for each in runs], "MB")
+    report.add(OURS, "memory of a million forgotten providers", [each["forgotten_bytes"] / 1e6 for each in runs], "MB")
     report.ceilings[OURS, "memory of a limit"] = 200
+    report.ceilings[OURS, "memory of a million From domains"] = 60
+    report.ceilings[OURS, "memory of a million forgotten providers"] = 400
     report.ceilings[OURS, "CPU while 500,000 wait half a second"] = 1
     report.ratio("try_take per second against 20 million", [messages / each["given_seconds"] for each in runs],
                  [TAKES_MIN] * len(runs), floor=1.0)

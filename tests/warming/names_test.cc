@@ -196,6 +196,9 @@ BOOST_AUTO_TEST_CASE(what_is_forgotten_comes_back) {
     pacer.learn(0, {}, now);
     BOOST_TEST(!pacer.as_made(now));
     const std::string kept = pacer.last_snapshot(now);
+    BOOST_TEST(kept.size() < 250U);  // There may be a million of them.
+    for (const std::size_t size : {std::size_t{3}, std::size_t{4}, kept.size() / 2, kept.size() - 1})
+      BOOST_TEST(!pacer_of("").restore(kept.substr(0, size), now).has_value());
     pacer = pacer_of("* ip messages_per_second=0\n* control smoothing=24\n", "100,200");
     BOOST_REQUIRE(pacer.restore(kept, now).has_value());
     BOOST_TEST(pacer.left(0, now) == 0U);  // Nothing goes that no snapshot covers,
