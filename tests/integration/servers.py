@@ -1,5 +1,6 @@
 """Mail servers as Debian packages them, each on one loopback address, all their files in a temporary folder."""
 
+import base64
 import os
 import pathlib
 import pwd
@@ -13,6 +14,7 @@ import unittest
 from support import loopback
 
 POSTFIX = pathlib.Path("/usr/lib/postfix/sbin")
+DOVECOT = pathlib.Path("/usr/sbin/dovecot")
 UNPACKED = pathlib.Path(__file__).resolve().parents[2] / "build"  # By scripts/unpack_servers.
 OPENSMTPD = UNPACKED / "opensmtpd"
 EXIM = UNPACKED / "exim/usr/sbin/exim4"
@@ -156,6 +158,101 @@ smtp_sasl_password_maps = texthash:{self.folder}/passwords
 smtp_sasl_security_options = noanonymous
 smtp_host_lookup = native
 """
+
+
+class Dovecot:
+    """A mailbox server: LMTP for ann, bob and full, whose quota is one kilobyte; and who judges log-ins for Postfix, of ann."""
+
+    def __init__(self, children, folder, address, domain, mechanisms="plain login"):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("Dovecot's master needs root")
+        if not DOVECOT.exists():
+            raise unittest.SkipTest("Dovecot is not installed")
+        self.folder, self.domain = folder / "dovecot", domain
+        self.folder.mkdir(mode=0o755)
+        self.port = loopback.free_port([address])
+        self.log, self.auth = self.folder / "log", self.folder / "base/postfix-auth"
+        nobody = pwd.getpwnam("nobody")
+        password = "{PLAIN.b64}" + base64.b64encode(b"s:e@t-secret").decode()
+        (self.folder / "users").write_text("".join(
+            f"{name}:{password}:{nobody.pw_uid}:{nobody.pw_gid}::{self.folder}/mail/{name}::userdb_quota_rule=*:storage={quota}\n"
+            for name, quota in (("ann", "1G"), ("bob", "1G"), ("full", "1k"))))
+        (self.folder / "mail").mkdir()
+        shutil.chown(self.folder / "mail", "nobody")
+        (self.folder / "dovecot.conf").write_text(f"""\
+base_dir = {self.folder}/base
+state_dir = {self.folder}/state
+instance_name = test
+log_path = {self.log}
+auth_verbose = yes
+protocols = lmtp
+listen = {address}
+hostname = mx.{domain}
+postmaster_address = postmaster@{domain}
+ssl = no
+auth_mechanisms = {mechanisms}
+auth_username_format = %n
+disable_plaintext_auth = no
+mail_location = maildir:{self.folder}/mail/%n
+first_valid_uid = 1
+first_valid_gid = 1
+mail_plugins = quota
+plugin {{
+  quota = count:All
+  quota_vsizes = yes
+  quota_grace = 0
+}}
+passdb {{
+  driver = passwd-file
+  args = {self.folder}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {self.folder}/users
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = {address}
+    port = {self.port}
+  }}
+}}
+service auth {{
+  unix_listener {self.auth.name} {{
+    mode = 0666
+  }}
+}}
+""")
+        errors = self.folder / "errors"
+        with open(errors, "wb") as out:
+            process = children.start([DOVECOT, "-F", "-c", self.folder / "dovecot.conf"], stdout=out, stderr=out)
+        loopback.wait_until(lambda: greets(address, self.port), "Dovecot", process, errors)
+
+    def mail(self, name):
+        return self.folder / "mail" / name
+
+
+class PostfixSubmission(Postfix):
+    """Takes mail of those who log in alone, as Dovecot says, under TLS: by STARTTLS, and on another port from the first octet."""
+
+    RELAY_RESTRICTIONS = "permit_sasl_authenticated, reject"
+
+    def __init__(self, children, folder, address, domain, mechanisms):
+        self.dovecot = Dovecot(children, folder, address, domain, mechanisms)
+        self.tls_port = loopback.free_port([address])
+        super().__init__(children, folder, address, domain)
+        self.certificate = self.folder / "cert.pem"
+
+    def main_cf(self):
+        return super().main_cf() + f"""\
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {self.dovecot.auth}
+smtpd_tls_auth_only = yes
+"""
+
+    def master_cf(self):
+        return super().master_cf() + (f"{self.address}:{self.tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes "
+                                      "-o smtpd_tls_security_level=encrypt\n")
 
 
 def start_with_mounts(children, mounts, command, log):
