@@ -13,7 +13,9 @@ namespace {
 constexpr std::string_view kSnapshot = "tls/reports";
 constexpr Duration kDay = std::chrono::hours(24);
 constexpr Duration kKeepSentEvery = std::chrono::minutes(1);  // All that waits is written each time.
-constexpr Duration kAskAgain = std::chrono::hours(1);  // DNS failed. Until a day is over, as for the mail (RFC 8460 4.1).
+// DNS, the queue or a web server failed: then twice as long each time, until a day is over (RFC 8460 5.5).
+constexpr Duration kAskAgain = std::chrono::hours(1);
+constexpr int kDoublingsMax = 3;
 
 TimePoint midnight_before(TimePoint time) { return std::chrono::floor<std::chrono::days>(time); }
 
@@ -70,15 +72,14 @@ void TlsReporting::load() {
       continue;
     }
     if (!cut) each.end = midnight_before(each.begin) + kDay;
-    wait(std::move(each), now + later());
+    wait({.report = std::move(each)}, now + later());
   }
 }
 
 void TlsReporting::wake() {
   const TimePoint now = loop_.now();
   while (!waiting_.empty() && waiting_.begin()->first <= now && under_way_.size() < kSendAtOnce) {
-    const smtp::TlsReport report = std::move(waiting_.extract(waiting_.begin()).mapped());
-    find(report);
+    find(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
   if (to_count_ == 0 && (now >= keep_at_ || now >= midnight_before(begin_) + kDay)) {
     to_count_ = context_.runtime.workers();
@@ -104,35 +105,39 @@ Duration TlsReporting::later() {
 
 void TlsReporting::cut(TimePoint end) {
   for (smtp::TlsReport& report : today_.take(begin_, end)) {
-    wait(std::move(report), loop_.now() + later());
+    wait({.report = std::move(report)}, loop_.now() + later());
   }
   begin_ = end;
 }
 
-void TlsReporting::wait(smtp::TlsReport report, TimePoint until) {
+void TlsReporting::wait(Sending sending, TimePoint until) {
   changed_ = true;
   if (waiting_.size() < kWaitingMax) {
-    waiting_.emplace(until, std::move(report));
+    waiting_.emplace(until, std::move(sending));
     return;
   }
-  log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is dropped: {} are waiting", report.domain,
-      kWaitingMax);
+  log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is dropped: {} are waiting",
+      sending.report.domain, kWaitingMax);
+}
+
+bool TlsReporting::try_again(const Sending& sending) {
+  const TimePoint at = loop_.now() + kAskAgain * (1 << std::min(sending.tries, kDoublingsMax));
+  if (at >= sending.report.end + kDay) return false;
+  wait({.report = sending.report, .reached = sending.reached, .tries = sending.tries + 1}, at);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sending
 
-void TlsReporting::find(const smtp::TlsReport& report) {
+void TlsReporting::find(Sending sending) {
   // The same each time: who gets it twice knows it by its id.
-  Random of_domain(siphash64({}, report.domain));
-  const std::string id = smtp::tls_report_id(report, who_.reporter, of_domain);
-  under_way_.insert_or_assign(id, report);
-  context_.runtime.resolver(0).txt("_smtp._tls." + report.domain, guarded([this, id](const net::DnsAnswer<std::string>& answer) {
-    const smtp::TlsReport& about = under_way_.at(id);
-    if (answer.status == net::DnsStatus::kFailed && loop_.now() + kAskAgain < about.end + kDay) {
-      wait(about, loop_.now() + kAskAgain);
-      return done(id);
-    }
+  Random of_domain(siphash64({}, sending.report.domain));
+  const std::string id = smtp::tls_report_id(sending.report, who_.reporter, of_domain);
+  const std::string name = "_smtp._tls." + sending.report.domain;
+  under_way_.insert_or_assign(id, std::move(sending));
+  context_.runtime.resolver(0).txt(name, guarded([this, id](const net::DnsAnswer<std::string>& answer) {
+    if (answer.status == net::DnsStatus::kFailed && try_again(under_way_.at(id))) return done(id);
     const auto wanted = smtp::parse_tlsrpt_record(answer.records);
     wanted ? send(id, *wanted) : done(id);
   }));
@@ -140,64 +145,90 @@ void TlsReporting::find(const smtp::TlsReport& report) {
 
 // Packing and the spool take their time: not here.
 void TlsReporting::send(const std::string& id, const smtp::TlsRptRecord& wanted) {
-  const smtp::TlsReport& report = under_way_.at(id);
-  context_.runtime.cpu().post([this, id, report, wanted, then = guarded([this, id, wanted](bool refused) { mailed(id, wanted, refused); })]() mutable {
+  auto then = guarded([this, id, wanted](std::vector<std::string> reached, bool refused) {
+    mailed(id, wanted, std::move(reached), refused);
+  });
+  context_.runtime.cpu().post([this, id, sending = under_way_.at(id), wanted, then = std::move(then)]() mutable {
     bool refused = false;  // As mail is at all for now.
-    for (Message& mail : mails(report, wanted, id)) {
-      const auto submitted = context_.submit(std::move(mail));
-      if (submitted) continue;
-      refused |= submitted.error().code == ErrorCode::kResourceExhausted;
-      log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is not sent: {}", report.domain,
-          submitted.error().detail);
+    for (std::size_t i = 0; i < std::min(wanted.mailto.size(), kAddressesMax); ++i) {
+      const std::string to = wanted.mailto[i].str();
+      if (refused || std::ranges::find(sending.reached, to) != sending.reached.end()) continue;
+      const auto submitted = mail(sending.report, wanted.mailto[i], id);
+      refused = !submitted && submitted.error().code == ErrorCode::kResourceExhausted;
+      if (!refused) sending.reached.push_back(to);
+      if (!submitted)
+        log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is not sent: {}",
+            sending.report.domain, submitted.error().detail);
     }
-    loop_.post([then = std::move(then), refused]() mutable { then(refused); });
+    loop_.post([then = std::move(then), reached = std::move(sending.reached), refused]() mutable {
+      then(std::move(reached), refused);
+    });
   });
 }
 
-// Posted once the mail is taken, so that what is tried again is not posted twice.
-void TlsReporting::mailed(const std::string& id, const smtp::TlsRptRecord& wanted, bool refused) {
-  const smtp::TlsReport& report = under_way_.at(id);
-  if (refused && loop_.now() + kAskAgain < report.end + kDay) {
-    wait(report, loop_.now() + kAskAgain);
-    return done(id);
-  }
-  for (std::size_t i = 0; i < std::min(wanted.https.size(), kAddressesMax); ++i) post(report, wanted.https[i], id);
-  done(id);
-}
-
-std::vector<Message> TlsReporting::mails(const smtp::TlsReport& report, const smtp::TlsRptRecord& wanted,
-                                         const std::string& id) const {
-  std::vector<Message> mails;
+Result<void> TlsReporting::mail(const smtp::TlsReport& report, const Address& to, const std::string& id) const {
   Random boundary(siphash64({}, id));
-  for (std::size_t i = 0; i < std::min(wanted.mailto.size(), kAddressesMax); ++i) {
-    auto data = smtp::tls_report_mail(report, who_.reporter, who_.from, wanted.mailto[i], id, context_.runtime.clock().now(),
-                                      boundary);
-    if (!data) continue;
-    mails.push_back({.sender = who_.from,
-                     .recipients = {wanted.mailto[i]},
-                     .data = *std::move(data),
-                     .account = who_.account,
-                     .pool = who_.pool,
-                     .priority = Priority::kBulk,
-                     .campaign = "tls-report"});
-  }
-  return mails;
+  auto data = smtp::tls_report_mail(report, who_.reporter, who_.from, to, id, context_.runtime.clock().now(), boundary);
+  if (!data) return data.error();
+  const auto submitted = context_.submit({.sender = who_.from,
+                                          .recipients = {to},
+                                          .data = *std::move(data),
+                                          .account = who_.account,
+                                          .pool = who_.pool,
+                                          .priority = Priority::kBulk,
+                                          .campaign = "tls-report"});
+  return submitted ? Result<void>() : submitted.error();
 }
 
-void TlsReporting::post(const smtp::TlsReport& report, const std::string& url, const std::string& id) {
-  const auto failed = [this, domain = report.domain, url](std::string_view why) {
-    log(context_.options.log.get(), LogLevel::kWarning, "engine", "the TLS report about {} is not posted to {}: {}", domain, url, why);
-  };
-  net::HttpsClient* https = context_.runtime.https(0);
-  if (https == nullptr) return failed("there is no HTTPS client");
-  auto packed = smtp::gzip(smtp::tls_report_json(report, who_.reporter, id));
-  if (!packed) return failed(packed.error().detail);
-  auto request = smtp::tls_report_post(url, *std::move(packed));
-  if (!request) return failed(request.error().detail);
-  https->send(*std::move(request), guarded([failed](const net::HttpsReply& reply) {
-    if (reply.failure != net::HttpsFailure::kNone) return failed(reply.detail);
-    if (reply.status < 200 || reply.status > 299) failed("status " + std::to_string(reply.status));
-  }));
+void TlsReporting::mailed(const std::string& id, const smtp::TlsRptRecord& wanted, std::vector<std::string> reached,
+                          bool refused) {
+  Sending& sending = under_way_.at(id);
+  sending.reached = std::move(reached);
+  sending.again = refused;
+  ++sending.posts;  // This one: none of those that follow is the last before all are under way.
+  // Posted once the mail is taken: the next process does not know what was posted.
+  const std::size_t posts = refused ? 0 : std::min(wanted.https.size(), kAddressesMax);
+  for (std::size_t i = 0; i < posts; ++i)
+    if (std::ranges::find(sending.reached, wanted.https[i]) == sending.reached.end()) post(sending, wanted.https[i], id);
+  end_try(id);
+}
+
+void TlsReporting::post(Sending& sending, const std::string& url, const std::string& id) {
+  net::HttpsClient* const https = context_.runtime.https(0);
+  auto packed = smtp::gzip(smtp::tls_report_json(sending.report, who_.reporter, id));
+  auto request = packed ? smtp::tls_report_post(url, *std::move(packed)) : Result<net::HttpsRequest>(packed.error());
+  if (https == nullptr || !request) {
+    sending.reached.push_back(url);
+    return log(context_.options.log.get(), LogLevel::kWarning, "engine", "the TLS report about {} is not posted to {}: {}",
+               sending.report.domain, url, request ? "there is no HTTPS client" : request.error().detail);
+  }
+  ++sending.posts;
+  https->send(*std::move(request), guarded([this, id, url](const net::HttpsReply& reply) { posted(id, url, reply); }));
+}
+
+void TlsReporting::posted(const std::string& id, const std::string& url, const net::HttpsReply& reply) {
+  constexpr int kRequestTimeout = 408, kTooManyRequests = 429;
+  Sending& sending = under_way_.at(id);
+  const bool answered = reply.failure == net::HttpsFailure::kNone;
+  const bool taken = answered && reply.status / 100 == 2;
+  const bool final = answered && reply.status / 100 == 4 && reply.status != kRequestTimeout && reply.status != kTooManyRequests;
+  if (taken || final)
+    sending.reached.push_back(url);
+  else
+    sending.again = true;
+  if (!taken)
+    log(context_.options.log.get(), LogLevel::kWarning, "engine", "the TLS report about {} is not posted to {}: {}",
+        sending.report.domain, url, answered ? "status " + std::to_string(reply.status) : reply.detail);
+  end_try(id);
+}
+
+void TlsReporting::end_try(const std::string& id) {
+  Sending& sending = under_way_.at(id);
+  if (--sending.posts > 0) return;
+  if (sending.again && !try_again(sending))
+    log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is given up after {} tries",
+        sending.report.domain, sending.tries + 1);
+  done(id);
 }
 
 void TlsReporting::done(const std::string& id) {
@@ -213,8 +244,8 @@ void TlsReporting::done(const std::string& id) {
 // What is under way counts as not sent: better twice than never.
 void TlsReporting::keep() {
   std::vector<smtp::TlsReport> all = today_.reports(begin_, {});
-  for (const auto& [at, report] : waiting_) all.push_back(report);
-  for (const auto& [id, report] : under_way_) all.push_back(report);
+  for (const auto& [at, sending] : waiting_) all.push_back(sending.report);
+  for (const auto& [id, sending] : under_way_) all.push_back(sending.report);
   spool::Batch batch;
   batch.snapshots.push_back({.name = std::string(kSnapshot), .bytes = encode_tls_reports(all)});
   context_.spool.commit(std::move(batch), nullptr);

@@ -1,7 +1,7 @@
 // tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the hours after.
 //
 // What is counted and not sent yet is kept in the spool. A process that ends in good order loses none of it and sends none
-// twice, but for what is being posted just then: whether that arrived is not waited for. One that is killed loses the counts of
+// twice, but for what is being posted just then, and what was on its way to several places of which one is to be tried again. One that is killed loses the counts of
 // kKeepEvery at most, and may send again what it had sent in the last minute, under the same report-id.
 #pragma once
 
@@ -42,6 +42,14 @@ class TlsReporting {
   static constexpr std::size_t kAddressesMax = 10;   // Of one domain's record: each costs a message, or a request.
   static constexpr std::size_t kWaitingMax = 100'000;  // Reports: those beyond are dropped, and a line of the log says so.
 
+  struct Sending {
+    smtp::TlsReport report;
+    std::vector<std::string> reached{};  // Addresses and URLs that are done with: they have it, or refused it for good.
+    int tries = 0;
+    int posts = 0;       // Under way.
+    bool again = false;  // One of this try failed for now.
+  };
+
   // `task` on loop(0), unless stop() came before.
   template <class Task>
   auto guarded(Task task);
@@ -50,12 +58,15 @@ class TlsReporting {
   void counted(smtp::TlsReports counts);
   Duration later();         // A random part of kSpread.
   void cut(TimePoint end);  // The day is over: its reports wait to be sent.
-  void wait(smtp::TlsReport report, TimePoint until);
-  void find(const smtp::TlsReport& report);
+  void wait(Sending sending, TimePoint until);
+  bool try_again(const Sending& sending);  // False: its time is over.
+  void find(Sending sending);
   void send(const std::string& id, const smtp::TlsRptRecord& wanted);
-  void mailed(const std::string& id, const smtp::TlsRptRecord& wanted, bool refused);
-  void post(const smtp::TlsReport& report, const std::string& url, const std::string& id);
-  std::vector<Message> mails(const smtp::TlsReport& report, const smtp::TlsRptRecord& wanted, const std::string& id) const;
+  Result<void> mail(const smtp::TlsReport& report, const Address& to, const std::string& id) const;  // On the CPU pool.
+  void mailed(const std::string& id, const smtp::TlsRptRecord& wanted, std::vector<std::string> reached, bool refused);
+  void post(Sending& sending, const std::string& url, const std::string& id);
+  void posted(const std::string& id, const std::string& url, const net::HttpsReply& reply);
+  void end_try(const std::string& id);
   void done(const std::string& id);
   void keep();
   void arm();
@@ -70,8 +81,8 @@ class TlsReporting {
   TimePoint kept_at_{};
   int to_count_ = 0;                        // Workers that were asked and have not answered.
   bool changed_ = false;                    // Not kept yet.
-  std::multimap<TimePoint, smtp::TlsReport> waiting_;  // By when they are to be sent.
-  std::map<std::string, smtp::TlsReport> under_way_;   // By report-id. Waiting still, for the spool.
+  std::multimap<TimePoint, Sending> waiting_;  // By when they are to be sent.
+  std::map<std::string, Sending> under_way_;   // By report-id. Waiting still, for the spool.
   Random random_;
   Timer timer_;
 };

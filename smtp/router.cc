@@ -126,9 +126,9 @@ namespace {
 std::string identity_of(const Relay& relay) {
   const int tls = relay.tls ? static_cast<int>(*relay.tls) : -1;
   const Login& login = relay.login;
-  return fmt::format("{} {} {} {}:{} {}:{} {}:{} {} {}", tls, relay.implicit_tls, static_cast<int>(relay.protocol),
+  return fmt::format("{} {} {} {}:{} {}:{} {}:{} {} {} {}", tls, relay.implicit_tls, static_cast<int>(relay.protocol),
                      login.user.size(), login.user, login.password.size(), login.password, login.token.size(),
-                     login.token, login.in_clear, site_key(relay.hosts));
+                     login.token, static_cast<const void*>(login.tokens.get()), login.in_clear, site_key(relay.hosts));
 }
 
 Result<Route> relay_route(const RelayRule& rule) {

@@ -51,6 +51,16 @@ enum class Protocol : std::uint8_t {
   kLmtp,  // RFC 2033: LHLO, and a reply for each recipient after the end of data. Never on port 25.
 };
 
+// Where bearer tokens come from that do not live as long as a process. Threads: called on those of connections, on several
+// at once; must return at once: renew it elsewhere.
+class TokenSource {
+ public:
+  virtual ~TokenSource() = default;
+  virtual std::string token() = 0;  // At each log-in. Empty: there is none now; mail waits.
+  // The server did not take it. When token() is another one then, that is tried at once, once.
+  virtual void refused(std::string_view token) { static_cast<void>(token); }
+};
+
 // Who we are for a server that wants to know (RFC 4954). None of it ever stands in an Outcome.
 // What the server offers decides: XOAUTH2 where there is a token; else PLAIN (RFC 4616), which is one round trip, or LOGIN.
 // Without a mechanism in common the session ends with kAuthUnavailable at stage kAuth; nothing is sent unauthenticated.
@@ -58,6 +68,7 @@ struct Login {
   std::string user{};      // Empty: no AUTH.
   std::string password{};  // For PLAIN and LOGIN. Empty: neither.
   std::string token{};     // OAuth 2.0 bearer token, for XOAUTH2. Empty: not that.
+  std::shared_ptr<TokenSource> tokens{};  // Instead of `token`, where it expires.
   bool in_clear = false;   // Also without TLS: who listens has the password then. For loopback and tests.
 };
 

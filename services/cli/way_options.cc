@@ -22,6 +22,34 @@ Error bad(std::string_view option, std::string_view why) {
   return {ErrorCode::kInvalidArgument, fmt::format("{}: {}", option, why)};
 }
 
+// What another process writes there and renews. Read at each log-in.
+class TokenFile final : public smtp::TokenSource {
+ public:
+  explicit TokenFile(std::string path) : path_(std::move(path)) {}
+  std::string token() override {
+    constexpr std::string_view kSpace = " \t\r\n";
+    const auto text = read_file(path_);
+    const std::size_t begin = text ? text->find_first_not_of(kSpace) : std::string::npos;
+    return begin == std::string::npos ? std::string() : text->substr(begin, text->find_last_not_of(kSpace) + 1 - begin);
+  }
+
+ private:
+  const std::string path_;
+};
+
+Result<void> apply_token(const std::string& option, std::vector<smtp::RelayRule>& relays) {
+  const auto [domain, path] = split(option);
+  const auto rule = std::ranges::find(relays, domain, &smtp::RelayRule::domain);
+  if (domain.empty() || rule == relays.end())
+    return bad("--relay-token", fmt::format("\"{}\": DOMAIN=FILE with a DOMAIN of --relay is expected", option));
+  if (rule->relay.login.user.empty())
+    return bad("--relay-token " + domain, "the URL of --relay names no user: smtp://USER@HOST");
+  auto tokens = std::make_shared<TokenFile>(path);
+  if (tokens->token().empty()) return bad("--relay-token " + domain, path + " cannot be read, or is empty");
+  rule->relay.login.tokens = std::move(tokens);
+  return {};
+}
+
 }  // namespace
 
 void add_way_options(CLI::App& app, WayOptions& options) {
@@ -31,6 +59,10 @@ void add_way_options(CLI::App& app, WayOptions& options) {
   app.add_option(
          "--relay", options.relays,
          "Host of a domain instead of its MX: DOMAIN=smtp://[USER:PASSWORD@]HOST[:PORT], smtps://, lmtp://; *: all")
+      ->group("Delivery");
+  app.add_option("--relay-token", options.relay_tokens,
+                 "A bearer token for XOAUTH2 at that relay, as another process writes it there; read at each log-in")
+      ->type_name("DOMAIN=FILE")
       ->group("Delivery");
   app.add_option("--allow-target", options.allowed_targets,
                  "A range that MX hosts may be in although it is loopback or private, for example 127.0.0.0/8")
@@ -54,6 +86,8 @@ Result<void> apply(const WayOptions& options, EngineOptions& engine) {
     if (!relay) return about("--relay " + domain, relay.error());
     engine.relays.push_back({domain, *std::move(relay)});
   }
+  for (const std::string& each : options.relay_tokens)
+    if (auto applied = apply_token(each, engine.relays); !applied) return applied;
   engine.allowed_targets = options.allowed_targets;
   return {};
 }

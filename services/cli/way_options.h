@@ -12,6 +12,7 @@ namespace mailsbuddy::cli {
 struct WayOptions {
   std::vector<std::string> proxies;          // IP=URL
   std::vector<std::string> relays;           // DOMAIN=URL
+  std::vector<std::string> relay_tokens;     // DOMAIN=FILE
   std::vector<std::string> allowed_targets;  // Ranges.
 };
 

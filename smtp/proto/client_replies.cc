@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "smtp/proto/auth_exchange.h"
 #include "smtp/proto/capabilities.h"
 #include "smtp/proto/client_session.h"
 
@@ -126,23 +127,43 @@ void ClientSession::State::tls_started(TimePoint now, bool verified) {
 
 // Whoever is to log in sends no mail without: a relay that takes it from anybody today does not tomorrow.
 void ClientSession::State::log_in(TimePoint now) {
-  const Login& login = options_.login;
+  Login& login = options_.login;
   if (login.user.empty()) return ready(now);
   const auto stop = [this](Cause cause, std::string_view why) {
     close({.stage = Stage::kAuth, .cause = cause, .reply = {}, .detail = std::string(why)});
   };
   if (!tls_ && !login.in_clear) return stop(Cause::kTlsUnavailable, "no TLS, and a login is not sent in clear");
+  if (login.tokens) login.token = login.tokens->token();
   mechanism_ = choose_mechanism(login, capabilities_);
   if (mechanism_ == ClientMechanism::kNone) return stop(Cause::kAuthUnavailable, "no AUTH mechanism in common");
   if (const auto fault = login_fault(login, mechanism_); !fault.empty()) return stop(Cause::kProtocolError, fault);
+  say_auth();
+}
+
+void ClientSession::State::say_auth() {
   const std::size_t before = commands_.size();
-  secret_ = append_auth(login, mechanism_, commands_);
+  secret_ = append_auth(options_.login, mechanism_, commands_);
   auth_turn_ = secret_ ? 1 : 0;
   end_line(before, Step::kAuth);
 }
 
+// A token that expired is refused as one that never was good. True: there is another, and it is said.
+bool ClientSession::State::renew_token() {
+  Login& login = options_.login;
+  if (mechanism_ != ClientMechanism::kXoauth2 || !login.tokens || std::exchange(renewed_, true)) return false;
+  login.tokens->refused(login.token);
+  std::string next = login.tokens->token();
+  if (next.empty() || next == login.token) return false;
+  login.token.swap(next);
+  wipe(next);
+  if (!login_fault(login, mechanism_).empty()) return false;
+  say_auth();
+  return true;
+}
+
 void ClientSession::State::on_auth(const Reply& reply, TimePoint now) {
   if (reply.positive() && reply.code < 300) return ready(now);
+  if (reply.code != 334 && reply.code != 421 && renew_token()) return;
   if (reply.code != 334) return refuse(reply);
   const std::size_t before = commands_.size();
   // The challenge stays out of the Outcome: nothing there is for people, and it may repeat what we said.

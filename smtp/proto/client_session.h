@@ -171,6 +171,8 @@ struct ClientSession::State {
   void greet();
   void after_ehlo(TimePoint now);
   void log_in(TimePoint now);
+  void say_auth();
+  bool renew_token();
   void on_auth(const Reply& reply, TimePoint now);
 
   // client_transaction.cc; all but begin() about the front transaction.
@@ -226,6 +228,7 @@ struct ClientSession::State {
 
   ClientMechanism mechanism_ = ClientMechanism::kNone;
   std::size_t auth_turn_ = 0;  // Challenges answered.
+  bool renewed_ = false;       // The token was, once.
 };
 
 }  // namespace mailsbuddy::smtp

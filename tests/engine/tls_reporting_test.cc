@@ -163,6 +163,45 @@ BOOST_FIXTURE_TEST_CASE(what_is_refused_for_now_is_asked_again, Fixture) {
   BOOST_TEST(world.posts.size() == 1U);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_post_that_fails_is_tried_again_and_the_mail_is_not_repeated, Fixture) {
+  world.pages["post.r.test"] = {.status = 503};
+  send();
+  until(kMidnight + 4h + 1min);
+  BOOST_TEST(reports->mails.size() == 1U);
+  BOOST_TEST(world.posts.size() > 0U);
+  world.pages["post.r.test"] = {.failure = net::HttpsFailure::kTimeout, .detail = "silence"};
+  until(kMidnight + 7h + 2min);
+  BOOST_TEST(world.posts.size() > 1U);
+  world.pages["post.r.test"] = {.status = 201};
+  until(kMidnight + 23h);
+  const std::size_t posts = world.posts.size();
+  BOOST_TEST(posts > 2U);
+  BOOST_TEST(posts < 6U);
+  for (const net::HttpsRequest& each : world.posts) BOOST_TEST(each.body == world.posts[0].body);  // Under one report-id.
+  BOOST_TEST(reports->mails.size() == 1U);
+  until(kMidnight + 24h + 23h);
+  BOOST_TEST(world.posts.size() == posts);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_post_that_never_arrives_is_given_up_after_a_day, Fixture) {
+  world.pages["post.r.test"] = {.status = 500};
+  send();
+  until(kMidnight + 24h + 1min);
+  const std::size_t posts = world.posts.size();
+  BOOST_TEST(posts >= 3U);
+  BOOST_TEST(posts <= 6U);
+  until(kMidnight + 72h);
+  BOOST_TEST(world.posts.size() == posts);
+  BOOST_TEST(reports->mails.size() == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_post_that_is_refused_for_good_is_not_tried_again, Fixture) {
+  world.pages["post.r.test"] = {.status = 404};
+  send();
+  until(kMidnight + 23h);
+  BOOST_TEST(world.posts.size() == 1U);
+}
+
 BOOST_FIXTURE_TEST_CASE(damage_loses_the_counts_and_nothing_else, Fixture) {
   send();
   engine.reset();

@@ -481,6 +481,52 @@ BOOST_AUTO_TEST_CASE(auth) {
   for (const Case& c : kAuth) check(c);
 }
 
+// Gives the next one once that before was refused, as who renews it would.
+struct Tokens final : smtp::TokenSource {
+  explicit Tokens(std::vector<std::string> all) : left(std::move(all)) {}
+  std::string token() override { return left.empty() ? "" : left.front(); }
+  void refused(std::string_view token) override {
+    BOOST_TEST(token == left.front());
+    ++refusals;
+    left.erase(left.begin());
+  }
+  std::vector<std::string> left;
+  int refusals = 0;
+};
+
+BOOST_AUTO_TEST_CASE(tokens_that_are_renewed) {
+  const auto says = [](std::string_view token) {
+    return "C: AUTH XOAUTH2 " + base64("user=ann\x01" "auth=Bearer " + std::string(token) + "\x01\x01") + "\n";
+  };
+  const std::string kNo = "S: 334 eyJzdGF0dXMiOiI0MDEifQ==\nC: \nS: 535 Expired\n";
+  struct TokenCase {
+    std::string_view name;
+    std::vector<std::string> tokens;
+    std::string script;
+    std::string_view event;
+    int refusals;
+  };
+  const TokenCase cases[] = {
+      {"good", {"one"}, says("one") + "S: 235 Ok\n", "ready", 0},
+      {"expired", {"one", "two"}, says("one") + kNo + says("two") + "S: 235 Ok\n", "ready", 1},
+      {"expired, said at once", {"one", "two"}, says("one") + "S: 535 Expired\n" + says("two") + "S: 235 Ok\n", "ready", 1},
+      {"no better", {"one", "two", "three"}, says("one") + kNo + says("two") + kNo, "closed: auth reply 535 Expired", 1},
+      {"the same again", {"one", "one"}, says("one") + kNo, "closed: auth reply 535 Expired", 1},
+      {"no other", {"one"}, says("one") + kNo, "closed: auth reply 535 Expired", 1},
+      {"sent away", {"one", "two"}, says("one") + "S: 421 Later\n", "closed: auth reply 421 Later", 0},
+      {"none", {}, "", "closed: auth auth_unavailable (no AUTH mechanism in common)", 0},
+  };
+  for (const TokenCase& c : cases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      const auto tokens = std::make_shared<Tokens>(c.tokens);
+      Play play(secure({.user = "ann", .tokens = tokens}), {});
+      play.script(OFFERS("AUTH XOAUTH2") + c.script, 0);
+      BOOST_TEST(play.events == std::vector<std::string>{std::string(c.event)}, boost::test_tools::per_element());
+      BOOST_TEST(tokens->refusals == c.refusals);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(implicit_tls_and_lmtp) {
   for (const Case& c : kOther) check(c);
 }
