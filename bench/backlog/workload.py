@@ -27,7 +27,7 @@ MEGABYTE = 1_000_000
 
 def chart(series, title):
     """{name: [(rows, microseconds)]} as an SVG, rows on a logarithmic axis."""
-    width, height, left, top, right, bottom = 640, 300, 60, 40, 20, 50
+    width, height, left, top, right, bottom = 640, 300, 60, 40, 40, 50
     every = [point for points in series.values() for point in points]
     low, high = (math.log10(pick(rows for rows, _ in every)) for pick in (min, max))
     most = math.ceil(max(value for _, value in every) / 10) * 10
