@@ -102,7 +102,8 @@ bool SigningContexts::verifies(EVP_PKEY& pkey, const Sha256& digest, std::span<c
     context.rsa_verify.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, &pkey, nullptr));
     if (!ready_for_rsa(context.rsa_verify.get(), EVP_PKEY_verify_init)) return false;
   }
-  const bool good = EVP_PKEY_verify(context.rsa_verify.get(), signature.data(), signature.size(), digest.data(), digest.size()) == 1;
+  const bool good = EVP_PKEY_verify(context.rsa_verify.get(), signature.data(), signature.size(), digest.data(),
+                                    digest.size()) == 1;
   if (good) give_back(std::move(context));
   return good;
 }
@@ -121,8 +122,8 @@ void encode_emsa(const Sha256& digest, RsaBlock& out) {
   std::copy(std::begin(kDigestInfo), std::end(kDigestInfo), digest_at - std::size(kDigestInfo));
 }
 
-// Each signature is verified before it leaves: by one that a fault of the processor spoiled, the key could be computed
-// (Boneh, DeMillo, Lipton 1997). One that is no good is made again by OpenSSL.
+// Each signature is verified before it leaves: by one that a fault of the processor or a wrong number of the key spoiled,
+// the key could be computed (Boneh, DeMillo, Lipton 1997). It is made again by OpenSSL, which from then on has the key alone.
 void sign_in_lanes(std::span<DigestToSign* const> few) {
   std::array<RsaBlock, kRsaLanesMax> blocks;
   std::array<RsaLane, kRsaLanesMax> lanes;
@@ -137,6 +138,8 @@ void sign_in_lanes(std::span<DigestToSign* const> few) {
       std::copy(blocks[i].begin(), blocks[i].end(), each.signature.begin());
       each.size = blocks[i].size();
     } else {
+      each.key->lanes_failed = true;
+      OPENSSL_cleanse(blocks[i].data(), blocks[i].size());
       each.size = each.key->sign(each.digest, each.signature);
     }
   }
@@ -156,7 +159,7 @@ void sign_digests(std::span<DigestToSign> digests) {
     count = 0;
   };
   for (DigestToSign& each : digests) {
-    if (each.key->lanes == nullptr) {
+    if (each.key->lanes == nullptr || each.key->lanes_failed) {
       each.size = each.key->sign(each.digest, each.signature);
       continue;
     }
@@ -193,6 +196,9 @@ Result<PrivateKey> PrivateKey::Key::make(OpenSslPtr<EVP_PKEY> pkey, KeyOptions o
   if (size == 0 || !verifies(*key->pkey, algorithm, digest, std::span(signature).first(size))) {
     return invalid(fmt::format("a damaged {} key: its signatures do not verify", rsa ? "RSA" : "Ed25519"));
   }
+  std::array<DigestToSign, 2> tried{};  // So many go by the lanes, if it has them.
+  for (DigestToSign& each : tried) each.key = key.get();
+  sign_digests(tried);
   PrivateKey made;
   made.key_ = std::move(key);
   return made;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -48,7 +49,8 @@ struct PrivateKey::Key {
       : pkey(std::move(given)), lanes(RsaLanesKey::make(*pkey)), algorithm(type), bits(size), contexts(type) {}
 
   OpenSslPtr<EVP_PKEY> pkey;
-  std::unique_ptr<const RsaLanesKey> lanes;  // Null: OpenSSL alone signs with it.
+  std::unique_ptr<const RsaLanesKey> lanes;  // Null: OpenSSL alone signs with it,
+  mutable std::atomic<bool> lanes_failed{false};  // as it does since this is so: a signature of theirs was none.
   Algorithm algorithm;
   int bits;
   mutable SigningContexts contexts;

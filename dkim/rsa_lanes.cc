@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "dkim/rsa_lanes_kernel.h"
@@ -58,7 +59,7 @@ bool write_digits(const BIGNUM* number, RsaDigits& out) {
 
 // R^power modulo `modulus`.
 bool write_power_of_r(const BIGNUM* modulus, int power, BN_CTX* context, RsaDigits& out) {
-  const Bn r(BN_secure_new());
+  const Bn r(BN_new());
   return r && BN_set_bit(r.get(), power * kRBits) == 1 && BN_mod(r.get(), r.get(), modulus, context) == 1 &&
          write_digits(r.get(), out);
 }
@@ -123,14 +124,15 @@ void take(const LaneWork& work, std::size_t lane, RsaBlock& out) {
 }  // namespace
 
 std::unique_ptr<const RsaLanesKey> RsaLanesKey::make(EVP_PKEY& pkey) {
-  if (!processor_can() || EVP_PKEY_is_a(&pkey, "RSA") != 1) return nullptr;
+  if (!processor_can() || EVP_default_properties_is_fips_enabled(nullptr) != 0) return nullptr;
+  if (EVP_PKEY_is_a(&pkey, "RSA") != 1) return nullptr;
   if (EVP_PKEY_get_bits(&pkey) != static_cast<int>(kRsaLanesBits)) return nullptr;
   const ErrorMark mark;
   const Bn p = number_of(pkey, OSSL_PKEY_PARAM_RSA_FACTOR1), q = number_of(pkey, OSSL_PKEY_PARAM_RSA_FACTOR2);
   const Bn dp = number_of(pkey, OSSL_PKEY_PARAM_RSA_EXPONENT1), dq = number_of(pkey, OSSL_PKEY_PARAM_RSA_EXPONENT2);
   const Bn q_inverse = number_of(pkey, OSSL_PKEY_PARAM_RSA_COEFFICIENT1);
   const Bn third = number_of(pkey, OSSL_PKEY_PARAM_RSA_FACTOR3);
-  const std::unique_ptr<BN_CTX, BnDelete> context(BN_CTX_secure_new());
+  const std::unique_ptr<BN_CTX, BnDelete> context(BN_CTX_new());
   if (!p || !q || !dp || !dq || !q_inverse || third || !context) return nullptr;
   std::unique_ptr<RsaLanesKey> key(new RsaLanesKey());
   if (!fill(key->p, p.get(), dp.get(), context.get()) || !fill(key->q, q.get(), dq.get(), context.get()) ||
@@ -152,6 +154,8 @@ void rsa_lanes_sign(std::span<const RsaLane> lanes) noexcept {
   for (std::size_t i = 0; i < kRsaLanesMax; ++i) place(work, i, lanes[i < lanes.size() ? i : 0]);
 #ifdef MAILSBUDDY_AVX512
   rsa_lanes_kernel(work);
+#else
+  std::abort();  // There is no key to come here with.
 #endif
   for (std::size_t i = 0; i < lanes.size(); ++i) take(work, i, *lanes[i].block);
   OPENSSL_cleanse(&work, sizeof work);

@@ -1,9 +1,9 @@
 // rsa_lanes.h - RSA-2048 private-key operations (RSASP1, RFC 8017 5.2.1) of four messages at once, where the processor
-// has AVX-512 IFMA: a third of the time that OpenSSL takes for one after the other.
+// has AVX-512 IFMA: two fifths of the time that OpenSSL takes for one after the other.
 //
 // A register holds one digit of eight numbers: for each of four messages its power modulo p, and that modulo q, of a
-// key of its own. No branch and no address depends on a number of a key. After S. Gueron, "Efficient software
-// implementations of modular exponentiation", J. Cryptographic Engineering 2 (2012).
+// key of its own. Where it signs, no branch and no address depends on a number of a key. After S. Gueron, "Efficient
+// software implementations of modular exponentiation", J. Cryptographic Engineering 2 (2012).
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ using RsaDigits = std::array<std::uint64_t, kRsaDigits>;
 // A private key's numbers as the lanes take them. Threads: immutable. Wiped at its end.
 class RsaLanesKey {
  public:
-  // Null: the processor cannot, or it is no RSA key of 2048 bits with two primes of 1024.
+  // Null: the processor cannot, OpenSSL is to keep to FIPS, or it is no RSA key of 2048 bits with two primes of 1024.
   static std::unique_ptr<const RsaLanesKey> make(EVP_PKEY& pkey);
   ~RsaLanesKey();
   RsaLanesKey(const RsaLanesKey&) = delete;

@@ -16,7 +16,7 @@ struct alignas(64) LaneNumbers {
   std::uint64_t digit[kLaneDigits][kLanes];
 };
 
-// All that is computed with, in one place that can be wiped.
+// All that is computed with, in one place for the caller to wipe.
 struct LaneWork {
   // Given.
   LaneNumbers modulus, r2, r3, q_inverse;
@@ -29,6 +29,7 @@ struct LaneWork {
   LaneNumbers one, power, factor, other, table[kLaneTable];
 };
 
+// Wipes the registers and what the compiler put on the stack.
 void rsa_lanes_kernel(LaneWork& work) noexcept;
 
 }  // namespace mailsbuddy::dkim

@@ -41,8 +41,10 @@ class Digits {
   std::size_t size_;
 };
 
+constexpr std::size_t kKeptBytesMax = 64 << 10;  // Of a field, which with z= may be as large as a header.
+
 // A field on its way: up to "b=", or all of it if libopendkim made it.
-struct Unsigned {
+struct BegunField {
   SignTask* task = nullptr;
   std::string field;
   bool complete = false;
@@ -59,14 +61,15 @@ struct Workspace {
   std::vector<std::string_view> names;  // The names that go with them.
   std::string text;                     // Base 64 and quoted text on their way.
   std::vector<BodyHash> bodies;
-  std::vector<Unsigned> fields;         // Those before `fields_used` are of this batch, the rest is kept for its memory.
+  std::vector<BegunField> fields;         // Those before `fields_used` are of this batch, the rest is kept for its memory.
   std::size_t fields_used = 0;
   std::string unsigned_field;           // The one of sign_header().
   std::vector<DigestToSign> digests;    // Of those that are not complete, in their order.
 
-  Unsigned& add_field() {
+  BegunField& add_field() {
     if (fields_used == fields.size()) fields.emplace_back();
-    Unsigned& added = fields[fields_used++];
+    BegunField& added = fields[fields_used++];
+    if (added.field.capacity() > kKeptBytesMax) std::string().swap(added.field);
     added.field.clear();
     return added;
   }
@@ -190,14 +193,14 @@ class Beginning {
 
   Result<void> add(const Signer::Identity& identity) {
     if (identity.opendkim) {
-      Unsigned& whole = work_.add_field();
+      BegunField& whole = work_.add_field();
       whole.task = &task_;
       whole.complete = true;
       return identity.opendkim->sign(task_.message, now_, whole.field);
     }
     auto body = hash_body(identity.options);
     if (!body) return std::move(body).error();
-    Unsigned& begun = work_.add_field();
+    BegunField& begun = work_.add_field();
     begun.task = &task_;
     begun.complete = false;
     DigestToSign& digest = work_.digests.emplace_back();
@@ -233,7 +236,7 @@ class Beginning {
 void finish(Workspace& work) {
   std::size_t next = 0, start = 0;
   const SignTask* of = nullptr;
-  for (const Unsigned& each : std::span(work.fields).first(work.fields_used)) {
+  for (const BegunField& each : std::span(work.fields).first(work.fields_used)) {
     SignTask& task = *each.task;
     if (of != &task) {
       of = &task;
@@ -254,8 +257,10 @@ void finish(Workspace& work) {
 
 }  // namespace
 
-void sign_batch(std::span<SignTask> tasks, TimePoint now) {
-  Workspace& work = Workspace::of_this_thread();
+namespace {
+
+template <class IdentityOf>
+void sign_few(std::span<SignTask> tasks, TimePoint now, Workspace& work, IdentityOf identity_of) {
   work.fields_used = 0;
   work.digests.clear();
   for (SignTask& task : tasks) {
@@ -263,7 +268,7 @@ void sign_batch(std::span<SignTask> tasks, TimePoint now) {
     Beginning beginning(task, now, work);
     task.result = {};
     for (const Signer* signer : task.signers) {
-      task.result = beginning.add(*signer->identity_);
+      task.result = beginning.add(identity_of(*signer));
       if (task.result) continue;
       work.fields_used = fields;
       work.digests.resize(digests);
@@ -272,6 +277,17 @@ void sign_batch(std::span<SignTask> tasks, TimePoint now) {
   }
   sign_digests(work.digests);
   finish(work);
+}
+
+}  // namespace
+
+// A few after the other: what a thread keeps does not grow with the batch.
+void sign_batch(std::span<SignTask> tasks, TimePoint now) {
+  Workspace& work = Workspace::of_this_thread();
+  const auto identity_of = [](const Signer& signer) -> const Signer::Identity& { return *signer.identity_; };
+  for (; !tasks.empty(); tasks = tasks.subspan(std::min(kSignedAtOnce, tasks.size()))) {
+    sign_few(tasks.first(std::min(kSignedAtOnce, tasks.size())), now, work, identity_of);
+  }
 }
 
 Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now,

@@ -60,11 +60,12 @@ Outcome failure(Cause cause, std::string detail) {
 
 // A message before it is signed: `octets` are of one of those above it.
 struct Maker::Draft {
-  std::string rendered;
-  std::shared_ptr<const std::string> data;
-  std::string seven_bit;
-  std::string_view octets;
-  dkim::Signers signers;
+  Prepared& prepared;
+  std::string rendered{};
+  std::shared_ptr<const std::string> data{};
+  std::string seven_bit{};
+  std::string_view octets{};
+  dkim::Signers signers{};
 };
 
 // Writes a campaign's message for one row.
@@ -92,7 +93,8 @@ Result<void> Maker::render(Prepared& prepared, TimePoint now, std::string& messa
 }
 
 // The octets to sign, or why there are none.
-void Maker::write(Prepared& prepared, TimePoint now, Draft& draft) const {
+void Maker::write(Draft& draft, TimePoint now) const {
+  Prepared& prepared = draft.prepared;
   const Job& job = *prepared.job;
   if (job.campaign) {
     if (auto made = render(prepared, now, draft.rendered); !made) {
@@ -119,48 +121,62 @@ void Maker::write(Prepared& prepared, TimePoint now, Draft& draft) const {
     }
   }
   if (draft.octets.size() > max_message_bytes_) {
-    prepared.failure = failure(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", draft.octets.size(), max_message_bytes_));
+    prepared.failure =
+        failure(Cause::kTooLarge, fmt::format("{} octets, the limit is {}", draft.octets.size(), max_message_bytes_));
   }
 }
 
 // Never unsigned for want of a key: a ring that was swapped in may no longer have one for a campaign that has begun.
-void Maker::make(std::span<const PreparedPtr> some, TimePoint now) const {
+void Maker::sign(std::span<Draft> drafts, TimePoint now) const {
   const auto ring = keys();
-  std::vector<Draft> drafts(some.size());
   std::vector<dkim::SignTask> tasks;
-  std::vector<std::size_t> made;  // Their indices.
-  tasks.reserve(some.size());
-  made.reserve(some.size());
-  for (std::size_t i = 0; i < some.size(); ++i) {
-    Prepared& prepared = *some[i];
-    Draft& draft = drafts[i];
-    write(prepared, now, draft);
+  std::vector<Draft*> of;  // The tasks.
+  for (Draft& draft : drafts) {
+    Prepared& prepared = draft.prepared;
     if (prepared.failure || prepared.unread) continue;
-    if (ring != nullptr) {
-      auto signers = signers_for(*ring, prepared.job->from_domain, now);
-      if (!signers) {
-        prepared.failure = failure(Cause::kSignFailed, std::move(signers).error().detail);
-        continue;
-      }
-      draft.signers = *signers;
-    }
     // A signature takes about a thousand octets; it is folded by us: CRLF lines, none begins with a dot.
     prepared.wire.reserve(draft.octets.size() + 2048);
-    tasks.push_back({.signers = draft.signers.view(), .message = draft.octets, .out = &prepared.wire});
-    made.push_back(i);
-  }
-  if (ring != nullptr) dkim::sign_batch(tasks, now);
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    Prepared& prepared = *some[made[i]];
-    const std::string_view octets = drafts[made[i]].octets;
-    if (!tasks[i].result) {
-      prepared.failure = failure(Cause::kSignFailed, tasks[i].result.error().detail);
+    if (ring == nullptr) continue;
+    auto signers = signers_for(*ring, prepared.job->from_domain, now);
+    if (!signers) {
+      prepared.failure = failure(Cause::kSignFailed, std::move(signers).error().detail);
       continue;
     }
-    prepared.message_bytes = prepared.wire.size() + octets.size();
-    prepared.eight_bit = smtp::dot_stuff(octets, prepared.wire);
-    prepared.smtputf8 = prepared.job->smtputf8 || !is_ascii(prepared.recipient);
+    draft.signers = *signers;
+    tasks.push_back({.signers = draft.signers.view(), .message = draft.octets, .out = &prepared.wire});
+    of.push_back(&draft);
   }
+  dkim::sign_batch(tasks, now);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (!tasks[i].result) of[i]->prepared.failure = failure(Cause::kSignFailed, tasks[i].result.error().detail);
+  }
+}
+
+// Beside large messages a signature is nothing: they wait for no others.
+void Maker::make(std::span<const PreparedPtr> some, TimePoint now) const {
+  constexpr std::size_t kDraftedBytesMax = 1 << 20;
+  std::vector<Draft> drafts;
+  drafts.reserve(some.size());
+  std::size_t bytes = 0;
+  const auto finish = [&] {
+    sign(drafts, now);
+    for (const Draft& draft : drafts) {
+      Prepared& prepared = draft.prepared;
+      if (prepared.failure || prepared.unread) continue;
+      prepared.message_bytes = prepared.wire.size() + draft.octets.size();
+      prepared.eight_bit = smtp::dot_stuff(draft.octets, prepared.wire);
+      prepared.smtputf8 = prepared.job->smtputf8 || !is_ascii(prepared.recipient);
+    }
+    drafts.clear();
+    bytes = 0;
+  };
+  for (const PreparedPtr& each : some) {
+    Draft& draft = drafts.emplace_back(Draft{.prepared = *each});
+    write(draft, now);
+    bytes += draft.octets.size();
+    if (bytes > kDraftedBytesMax) finish();
+  }
+  finish();
 }
 
 }  // namespace mailsbuddy::engine

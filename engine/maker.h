@@ -27,6 +27,7 @@ class Maker {
   Maker(bounce::VerpKey verp_key, std::size_t max_message_bytes, std::shared_ptr<const dkim::KeyRing> keys, Load load);
   // Fills each from `mail_from` on. Several at once are signed in less time: see dkim::sign_batch().
   void make(std::span<const PreparedPtr> some, TimePoint now) const;
+  bool signs() const { return keys() != nullptr; }
 
   // From the next message on these sign; one that is being signed ends with those it began with. Null: unsigned.
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
@@ -36,8 +37,9 @@ class Maker {
 
  private:
   struct Draft;
+  void sign(std::span<Draft> drafts, TimePoint now) const;
   Result<void> render(Prepared& prepared, TimePoint now, std::string& message) const;
-  void write(Prepared& prepared, TimePoint now, Draft& draft) const;
+  void write(Draft& draft, TimePoint now) const;
   std::shared_ptr<const dkim::KeyRing> keys() const;
 
   bounce::VerpKey verp_key_;

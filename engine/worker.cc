@@ -282,15 +282,13 @@ void Worker::make_part(const std::string& site, std::uint64_t number, std::vecto
   const Clock& clock = shared_.runtime.clock();
   const TimePoint made_at = clock.now();
   TimePoint begun = made_at;
-  for (std::size_t from = 0; from < part.size(); from += dkim::kSignedAtOnce) {
+  const std::size_t at_once = shared_.maker.signs() ? dkim::kSignedAtOnce : 1;
+  for (std::size_t from = 0; from < part.size(); from += at_once) {
     if (shared_.stopping) return;
-    const auto few = std::span<const PreparedPtr>(part).subspan(from, std::min(dkim::kSignedAtOnce, part.size() - from));
+    const auto few = std::span<const PreparedPtr>(part).subspan(from, std::min(at_once, part.size() - from));
     shared_.maker.make(few, made_at);
     const TimePoint ended = clock.now();
-    const Duration each_took = (ended - begun) / static_cast<int>(few.size());
-    for (std::size_t i = 0; i < few.size(); ++i) {  // Once for a job: one pause of the thread is not several.
-      if (i == 0 || few[i]->job != few[i - 1]->job) few[i]->job->make_cost.count(each_took);
-    }
+    for (const PreparedPtr& each : few) each->job->make_cost.count((ended - begun) / static_cast<int>(few.size()));
     begun = ended;
   }
   auto give_back = [this, site, number, part = std::move(part)]() mutable {

@@ -169,7 +169,7 @@ struct SignTask {
   Result<void> result{};  // As sign_all() gives it.
 };
 // The same for several messages. Signatures by RSA-2048 keys, of one domain or of many, are made kSignedAtOnce at a time
-// on a processor with AVX-512 IFMA: each then takes a third of the time (bench/dkim_sign).
+// on a processor with AVX-512 IFMA: each then takes less than half of the time (bench/dkim_sign).
 inline constexpr std::size_t kSignedAtOnce = 4;
 void sign_batch(std::span<SignTask> tasks, TimePoint now);
 

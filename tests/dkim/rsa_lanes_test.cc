@@ -5,10 +5,13 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 #include <deque>
+#include <functional>
 #include <random>
 
 #include "dkim/key.h"
@@ -200,6 +203,49 @@ BOOST_AUTO_TEST_CASE(messages_are_signed_as_one_by_one) {
   }
 }
 
+// The digits of p, q and the coefficient that stand in the dead stack of a thread that has signed.
+std::size_t digits_left(const RsaLanesKey& lanes, std::span<const unsigned char> stack) {
+  std::size_t left = 0;
+  for (const RsaDigits* digits : {&lanes.p.modulus, &lanes.q.modulus, &lanes.q_inverse}) {
+    for (const std::uint64_t digit : *digits)
+      left += memmem(stack.data(), stack.size(), &digit, sizeof digit) != nullptr;
+  }
+  return left;
+}
+
+struct OnOwnStack {
+  explicit OnOwnStack(std::function<void()> run) : memory(1 << 20) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, memory.data(), memory.size());
+    pthread_t thread;
+    const auto call = [](void* given) -> void* {
+      (*static_cast<std::function<void()>*>(given))();
+      return nullptr;
+    };
+    BOOST_REQUIRE(pthread_create(&thread, &attributes, call, &run) == 0);
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+  }
+  std::vector<unsigned char> memory;
+};
+
+BOOST_AUTO_TEST_CASE(nothing_of_a_key_is_left_on_the_stack) {
+  if (!lanes_here()) return;
+  const RsaLanesKey& lanes = *key(0).key()->lanes;
+  const OnOwnStack careless([&lanes] {  // That the search finds what is there.
+    RsaDigits copy = lanes.p.modulus;
+    asm volatile("" : : "r"(copy.data()) : "memory");
+  });
+  BOOST_TEST(digits_left(lanes, careless.memory) >= lanes.p.modulus.size());
+  const OnOwnStack signs([] {
+    std::vector<DigestToSign> digests(kRsaLanesMax);
+    for (DigestToSign& each : digests) each.key = key(0).key().get();
+    sign_digests(digests);
+  });
+  BOOST_TEST(digits_left(lanes, signs.memory) == 0U);
+}
+
 // A spoiled number stands for a fault of the processor: what it would give is not a signature, and does not leave.
 BOOST_AUTO_TEST_CASE(a_wrong_signature_does_not_leave) {
   if (!lanes_here()) return;
@@ -213,6 +259,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_signature_does_not_leave) {
     BOOST_TEST_REQUIRE(each.size == spoiled.key()->sign(each.digest, alone));
     BOOST_TEST(std::equal(alone.begin(), alone.begin() + 256, each.signature.begin()));
   }
+  BOOST_TEST(spoiled.key()->lanes_failed.load());
 }
 
 }  // namespace
