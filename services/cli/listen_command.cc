@@ -444,8 +444,8 @@ void add_listen_command(CLI::App& app, std::function<int()>& run) {
       ->group("Output");
   listen->add_option("--duration", arguments->duration, "Stop after this time, as 30s [at Ctrl-C]")->group("Output");
   listen->add_option("--trace", arguments->trace,
-                     "Print what connections say to standard error: all; of those that come in client=, user=, sender= with commas; of "
-                     "those that go out domain=, job=, egress=, provider=, mx=")
+                     "Print to standard error what connections say: all; those of client=, user=, sender= that come in;\n"
+                     "or those of domain=, job=, egress=, provider=, mx= that go out; several with commas")
       ->type_name("FILTER")
       ->group("Output");
   listen->add_flag("--json", arguments->json, "End with one JSON object")->group("Output");
