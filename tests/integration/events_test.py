@@ -173,7 +173,6 @@ class Listening(submission_test.SubmissionTest):
         spool, events = self.world.folder / "spool", self.world.folder / "events.jsonl"
         events.unlink(missing_ok=True)
         events.symlink_to(FULL)
-        (self.world.folder / "listen.ports").unlink(missing_ok=True)
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)
         self.submission = self.listener.ports[0]
         self.client().sendmail("news@brand.example", ["ann@away.example"], submission_test.MESSAGE)
@@ -184,7 +183,6 @@ class Listening(submission_test.SubmissionTest):
         self.assertEqual(self.listener.process.returncode, 1, log.read_text())
         self.assertIn(f"they are kept in {spool}", log.read_text())
         events.unlink()
-        (self.world.folder / "listen.ports").unlink(missing_ok=True)
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)
         loopback.wait_until(lambda: [e["recipient"] for e in self.listener.events] == ["ann@away.example"], "its event",
                             self.listener.process, self.listener.log)

@@ -321,7 +321,6 @@ class Listening(submission_test.SubmissionTest):
     """The same for `listen --spool`: what was answered 250 is sent, whenever it is killed."""
 
     def start(self):
-        (self.world.folder / "listen.ports").unlink(missing_ok=True)
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", self.world.folder / "spool",
                                                  port=self.sinks.port, max_age="1d")
         self.submission = self.listener.ports[0]

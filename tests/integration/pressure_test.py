@@ -45,7 +45,6 @@ class Listening(submission_test.SubmissionTest):
         self.listener.stop()
         self.sinks.stop()
         self.sinks = self.world.sinks({submission_test.AWAY: "away"}, {"away": profile})
-        (self.world.folder / "listen.ports").unlink()
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)
         self.submission = self.listener.ports[0]
         return self.client()

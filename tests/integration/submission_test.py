@@ -27,12 +27,12 @@ MESSAGE = f"From: News <news@{support.SENDER}>\r\nTo: ann@away.example\r\nSubjec
 class Listener:
     """`mailsbuddy listen` with one user of each kind; `ports` in the order of `endpoints`."""
 
-    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s"):
-        name = f"listen{len(list(world.folder.glob('listen*.ports')))}"
+    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s", name="listen"):
         self.events_file = world.folder / f"{name}.jsonl"
         self.inbound = world.folder / "inbound"
         self.log = world.folder / f"{name}.log"
         ports = world.folder / f"{name}.ports"
+        ports.unlink(missing_ok=True)
         password = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True).stdout.strip()
         users = world.write("users", f"# user:hash:account:rights\napp:{password}:acme:route\n"
                                      f"limited:{password}:acme:from={support.SENDER}\n")
@@ -294,7 +294,6 @@ class Kept(SubmissionTest):
     """With --spool what was answered 250 outlives the process, however that ends."""
 
     def start(self):
-        (self.world.folder / "listen.ports").unlink(missing_ok=True)
         self.listener = Listener(self.world, self.ENDPOINTS, "--spool", self.world.folder / "spool", port=self.sinks.port)
         self.submission = self.listener.ports[0]
 
