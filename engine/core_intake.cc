@@ -56,6 +56,7 @@ void Engine::Core::settle_suppressed(engine::Job& job, const std::vector<engine:
   constexpr std::size_t kAtOnce = 4096;
   const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kSuppressed, .reply = {}, .detail = {}};
   const bounce::Verdict verdict = bounce::classify(outcome, {});
+  std::uint64_t withdrawn = 0;
   for (std::size_t from = 0; from < rows.size(); from += kAtOnce) {
     std::vector<spool::Settlement> settled;
     for (std::size_t i = from; i < std::min(rows.size(), from + kAtOnce); ++i) {
@@ -72,11 +73,13 @@ void Engine::Core::settle_suppressed(engine::Job& job, const std::vector<engine:
       event.verdict.matched = {};
       settled.push_back({.key = rows[i].key, .state = spool::State::kSuppressed, .event = engine::encode_event(event)});
     }
-    static_cast<void>(spool().withdraw(std::move(settled)));
+    const std::vector<bool> done = spool().withdraw(std::move(settled));
+    withdrawn += static_cast<std::uint64_t>(std::count(done.begin(), done.end(), true));
   }
-  if (rows.empty() || !spool().sync()) return;  // Else it is tried again by the spool itself.
+  if (rows.empty()) return;
+  static_cast<void>(spool().sync());  // What the disk refuses now the spool tries again.
   events_.notify();
-  job.rate.count(now(), rows.size());
+  job.rate.count(now(), withdrawn);
 }
 
 }  // namespace mailsbuddy

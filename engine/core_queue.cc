@@ -224,13 +224,14 @@ Result<QueueChange> Engine::Core::fail(const QueueFilter& filter, std::string_vi
     }
     if (failed.empty()) continue;
     const std::vector<bool> done = spool().withdraw(std::move(failed));
-    if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+    auto kept = spool().sync();
     events_.notify();
     for (std::size_t i = 0; i < done.size(); ++i) {
       (done[i] ? change.rows : change.under_way) += 1;
       if (done[i]) rows[i].job->rate.count(now(), 1);
       if (done[i] && !rows[i].job->campaign) end_if_settled(rows[i].job);
     }
+    if (!kept) return std::move(kept).error();
   }
   return change;
 }

@@ -283,6 +283,7 @@ void ListenSession::look_who_follows() {
         *shared_.followers, ListenTrace::Connection{.local = endpoint().endpoint,
                                                     .client = own ? connection_.peer : net::Endpoint{client_, 0},
                                                     .may_change = endpoint().proxy || contains(shared_.trusted, client_),
+                                                    .open = admitted_,
                                                     .user = identity_.user});
     shown_ = session_.output().size();
   }

@@ -13,6 +13,7 @@ namespace {
 
 // What is kept for those who may want it later: an opening with TLS and AUTH has some thirty lines.
 constexpr std::size_t kOpeningMax = 64;
+constexpr std::size_t kKeptLineMax = 256;  // Octets of a line that is kept for one who may come to follow: 16 KB of a connection.
 
 // As Address has it, where it is one.
 std::string domain_of(std::string_view mail_from) {
@@ -56,7 +57,7 @@ ListenTrace::ListenTrace(ListenFollowers& followers, Connection connection)
     : followers_(followers),
       client_(unmapped(connection.client.address)),
       client_may_change_(connection.may_change),
-      transcript_(std::make_unique<Lines>(*this)) {
+      transcript_(std::make_unique<Lines>(*this), connection.open) {
   tags_.connection = followers.next_connection();
   tags_.remote = name_of(connection.client);
   tags_.local = connection.local.str();
@@ -147,6 +148,7 @@ void ListenTrace::on_line(const TraceLine& line) {
 
 void ListenTrace::keep(Watch& watch, Line line) {
   const std::size_t oldest = watch.opening < kOpeningMax ? watch.opening : 0;
+  line.text.resize(std::min(line.text.size(), kKeptLineMax));
   if (watch.kept.size() == kOpeningMax) watch.kept.erase(watch.kept.begin() + static_cast<std::ptrdiff_t>(oldest));
   watch.kept.push_back(std::move(line));
 }

@@ -36,6 +36,7 @@ class ListenTrace {
     net::Endpoint local;
     net::Endpoint client;     // Port 0: not known.
     bool may_change = false;  // The client: PROXY or XCLIENT may name another.
+    bool open = false;        // It has said something already.
     std::string user{};
   };
   ListenTrace(ListenFollowers& followers, Connection connection);

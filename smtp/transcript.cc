@@ -85,7 +85,8 @@ void Transcript::on_command(TimePoint now) {
   const std::string_view line = sent_.content();
   if (!on_credentials(now, line)) {
     show(now, TraceLine::Kind::kSent, sent_);
-    chunk_left_ = chunk_size(line);
+    // A line that is longer, or does not end in CRLF, is refused: no chunk follows it.
+    chunk_left_ = sent_.crlf && sent_.octets <= sent_.text.size() ? chunk_size(line) : 0;
     if (chunk_left_ > 0) begin_message(Sending::kChunk);
   }
   sent_.clear();

@@ -17,7 +17,8 @@ namespace mailsbuddy::smtp {
 // Threads: one owner. Invariants: holds no more than two lines of kTraceLineMax.
 class Transcript {
  public:
-  explicit Transcript(std::unique_ptr<Trace> to) : to_(std::move(to)) {}
+  // `open`: what was said before is not known. It may have been an AUTH that failed.
+  explicit Transcript(std::unique_ptr<Trace> to, bool open = false) : to_(std::move(to)), auth_failed_(open) {}
 
   void step(TimePoint now, std::string_view text);
   void sent(TimePoint now, std::string_view bytes);

@@ -32,14 +32,16 @@ std::vector<std::string> RocksSpool::peek_events(std::uint64_t skip, std::size_t
   if (from == to) return out;
   auto scan = store_->scan(Family::kQueue, false);
   scan.seek_back(keys::outbox(from));
-  if (!scan.valid_in("o")) scan.seek(keys::outbox(from));
+  if (!scan.valid_in("o") && scan.state() != Found::kError) scan.seek(keys::outbox(from));
   for (std::uint64_t next = from; next < to;) {
     const bool there = scan.valid_in("o");
     if (!there && scan.state() == Found::kError) break;
     const std::uint64_t first = there ? Reader(scan.key().substr(1)).big_endian<std::uint64_t>() : 0;
     const auto events = there && first <= next ? read_events(scan.value()) : std::nullopt;
     if (!events || first + events->size() <= next) {
-      const std::uint64_t end = std::min(to, pass_over_events(scan, next, durable));
+      const auto readable = pass_over_events(scan, next, durable);
+      if (!readable) break;  // Not now: what cannot be read may be read later.
+      const std::uint64_t end = std::min(to, *readable);
       report_lost_events(next, end);
       out.resize(out.size() + (end - next));
       next = end;
@@ -61,11 +63,12 @@ void RocksSpool::report_lost_events(std::uint64_t from, std::uint64_t to) const 
   if (from < to) report({.what = fmt::format("outbox: {} events from number {} on cannot be read", to - from, from)});
 }
 
-// From `lost` on events cannot be read; where they can again.
-std::uint64_t RocksSpool::pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable) {
+// From `lost` on events cannot be read; where they can again. Empty: the disk does not say.
+std::optional<std::uint64_t> RocksSpool::pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable) {
   for (std::uint64_t step = 1; step != 0 && lost + step < durable; step *= 2) {
     scan.seek(keys::outbox(lost + step));
     if (scan.valid_in("o")) return Reader(scan.key().substr(1)).big_endian<std::uint64_t>();
+    if (scan.state() == Found::kError) return std::nullopt;
   }
   return durable;
 }

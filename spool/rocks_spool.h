@@ -194,7 +194,7 @@ class RocksSpool final : public Spool {
   std::vector<Row> claimed_rows(std::size_t max);
   void put_back(const RowKey& key);
   void report_lost_events(std::uint64_t from, std::uint64_t to) const;
-  static std::uint64_t pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
+  static std::optional<std::uint64_t> pass_over_events(Store::Scan& scan, std::uint64_t lost, std::uint64_t durable);
   bool load_due();
   void restore_due(const keys::Due& from, const keys::Due& to);
   std::optional<keys::Due> earliest_due();

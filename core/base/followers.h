@@ -72,8 +72,8 @@ class Followers {
   void add(std::shared_ptr<One> follower) {
     const std::lock_guard lock(mutex_);
     followers_.push_back(std::move(follower));
-    ++version_;
     active_ = true;
+    ++version_;  // Last: who sees the change finds somebody.
   }
   void remove(const One* follower) {
     const std::lock_guard lock(mutex_);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/base/fair_slots.h"
+#include "core/net/unbound_resolver.h"
 
 namespace mailsbuddy::net {
 namespace {
@@ -59,11 +60,12 @@ std::size_t on_header(char*, std::size_t one, std::size_t count, void* argument)
   return transfer.too_large ? 0 : one * count;
 }
 
-// Whose request it is. An IPv6 server has addresses enough to be many.
+// Whose request it is: a server's, and there a domain's, for many domains may share one. An IPv6 server has addresses enough to
+// be many.
 std::string server_of(const CurlThread::Job& job) {
   const IpAddress& address = job.addresses.front();
   const auto octets = address.bytes();
-  return {reinterpret_cast<const char*>(octets.data()), address.is_v4() ? 4U : 8U};
+  return std::string(reinterpret_cast<const char*>(octets.data()), address.is_v4() ? 4U : 8U) + zone_of(job.request.host);
 }
 
 std::string bracketed(const IpAddress& address) {

@@ -131,6 +131,7 @@ Result<void> EventLog::write(std::string_view lines) {
     else if (errno != EINTR)
       error = errno;
   }
+  const std::lock_guard lock(mutex_);
   if (error == 0) {
     if (!file_trouble_.empty()) fmt::print(stderr, "events are written to {} again, none was lost\n", path_);
     file_trouble_.clear();
@@ -143,13 +144,14 @@ Result<void> EventLog::write(std::string_view lines) {
   return Error{ErrorCode::kIo, trouble};
 }
 
+// Written without the lock: a pipe's reader may take its time, and who shows the progress does not wait for it.
 Result<void> EventLog::on_events(std::span<const Event> events) {
-  const std::lock_guard lock(mutex_);
   std::string lines;
   if (file_ >= 0) {
     for (const Event& event : events) (lines += to_json(event)) += '\n';
   }
   if (auto written = write(lines); !written) return written;
+  const std::lock_guard lock(mutex_);
   for (const Event& event : events) {
     if (event.kind <= EventKind::kHeld) {
       KindCounts& counts = providers_[event.provider.empty() ? "(none)" : event.provider];
@@ -161,12 +163,12 @@ Result<void> EventLog::on_events(std::span<const Event> events) {
 }
 
 Result<void> EventLog::on_decisions(std::span<const warming::Decision> decisions) {
-  const std::lock_guard lock(mutex_);
   std::string lines;
   if (file_ >= 0) {
     for (const warming::Decision& each : decisions) (lines += to_json(each)) += '\n';
   }
   if (auto written = write(lines); !written) return written;
+  const std::lock_guard lock(mutex_);
   for (const warming::Decision& each : decisions) decisions_.push_back(each.str());
   if (decisions_.size() > kDecisionsShown) decisions_.erase(decisions_.begin(), decisions_.end() - kDecisionsShown);
   return {};

@@ -4,6 +4,7 @@
 
 #include <CLI/Option.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "services/cli/engine_options.h"
@@ -22,12 +23,16 @@ Error bad(std::string_view option, std::string_view why) {
   return {ErrorCode::kInvalidArgument, fmt::format("{}: {}", option, why)};
 }
 
-// What another process writes there and renews. Read at each log-in.
+constexpr std::uintmax_t kTokenBytesMax = 16 << 10;
+
+// What another process writes and renews: by renaming a new file into its place. Read at each log-in.
 class TokenFile final : public smtp::TokenSource {
  public:
   explicit TokenFile(std::string path) : path_(std::move(path)) {}
   std::string token() override {
     constexpr std::string_view kSpace = " \t\r\n";
+    std::error_code none;  // Not a pipe, which could keep the connection's thread.
+    if (!std::filesystem::is_regular_file(path_, none) || std::filesystem::file_size(path_, none) > kTokenBytesMax) return {};
     const auto text = read_file(path_);
     const std::size_t begin = text ? text->find_first_not_of(kSpace) : std::string::npos;
     return begin == std::string::npos ? std::string() : text->substr(begin, text->find_last_not_of(kSpace) + 1 - begin);

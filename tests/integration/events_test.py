@@ -170,7 +170,7 @@ class Events(support.TestCase):
 class Listening(submission_test.SubmissionTest):
     def test_what_listen_cannot_write_its_next_start_writes(self):
         self.listener.stop()
-        spool, events = self.world.folder / "spool", self.world.folder / "events.jsonl"
+        spool, events = self.world.folder / "spool", self.listener.events_file
         events.unlink(missing_ok=True)
         events.symlink_to(FULL)
         self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--spool", spool, port=self.sinks.port)

@@ -223,7 +223,8 @@ class Trace(SubmissionTest):
     def setUp(self):
         super().setUp()
         self.control = self.world.folder / "control"
-        self.other = Listener(self.world, ("starttls",), "--trace", "all", "--control", self.control, port=self.sinks.port)
+        self.other = Listener(self.world, ("starttls",), "--trace", "all", "--control", self.control, port=self.sinks.port,
+                              name="other")
 
     def follow(self, name, *words):
         """`mailsbuddy trace`, and where it writes; once it is followed."""
