@@ -115,7 +115,11 @@ struct Pacer::State {
     const Limits limits = settings->limits(options.provider, subject, name);
     const int connections = subject == Subject::kSite ? INT_MAX : limits.connections;  // A site counts its own.
     Named& added = map.emplace(std::string(name), Named{.throttle = Throttle(limits), .connections = connections}).first->second;
-    if (forgot_debts) added.throttle.exhaust(now);
+    if (forgot_debts) {
+      added.throttle.exhaust(now);
+    } else if (options.started != TimePoint{}) {
+      added.throttle.exhaust(options.started);
+    }
     return &added;
   }
 

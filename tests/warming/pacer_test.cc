@@ -351,6 +351,25 @@ BOOST_AUTO_TEST_CASE(a_process_that_begins_does_not_burst) {
   BOOST_TEST((again.next(0, {}, day(0)) <= day(0) + 1min));
 }
 
+// However often it begins anew: each subject has a limit of its own that the day's mail would be well above.
+BOOST_AUTO_TEST_CASE(processes_that_begin_again_and_again_stay_within_the_day) {
+  const Draw draw{.site = "mx1.example", .campaign = "spring", .account = "acme", .sender_domain = "a.example"};
+  for (const char* const subject : {"total", "ip", "site", "campaign", "account", "domain"}) {
+    const auto settings = settings_of("* " + std::string(subject) + " messages_per_day=100");
+    int sent = 0;
+    for (int run = 0; run < 20; ++run) {
+      const TimePoint begins = day(0, std::chrono::minutes(run));
+      Pacer pacer({.provider = kGoogle, .ips = {{kIp}}, .settings = settings, .started = begins});
+      for (TimePoint now = begins; now < begins + 1min; now += 1s) {
+        if (pacer.next(0, draw, now) > now) continue;
+        pacer.take(0, draw, now);
+        ++sent;
+      }
+    }
+    BOOST_TEST(sent <= 100, subject << ": " << sent);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(without_a_controller_nothing_is_learned) {
   Pacer pacer({.provider = kGoogle,
                .ips = {{kIp, *Curve::parse("100,200")}},
