@@ -46,8 +46,8 @@ class FairSlots {
     else
       enlist(key, found->second);
   }
-  // Somebody could have a slot if others had not taken them all: those who have had one for long should end.
-  bool starved() const noexcept { return used_ == all_ && !turns_.empty(); }
+  // How many keys could have a slot if others had not taken them all: so many who have had one for long should end.
+  std::size_t starved() const noexcept { return used_ == all_ ? turns_.size() : 0; }
 
  private:
   struct Asker {

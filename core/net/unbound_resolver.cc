@@ -214,12 +214,28 @@ void UnboundResolver::pump() {
   while (auto question = slots_.next()) start(*std::move(question));
 }
 
+// As many of those that have had their place for long as there are who wait for one: at once, for each that ends alone would
+// let the next one stay.
+void UnboundResolver::hurry(TimePoint now) {
+  std::vector<Question*> late;
+  for (const auto& [question, owned] : asked_) {
+    if (question->asked != TimePoint{} && now >= question->asked + kSecureHurried) late.push_back(question);
+  }
+  const std::size_t wanted = slots_.starved();
+  for (std::size_t i = 0; i < late.size(); ++i) {
+    if (i < wanted)
+      finish(*late[i], UB_NOERROR, nullptr);
+    else
+      loop_.timers().arm(late[i]->timer, now + kSecureHurried);
+  }
+}
+
 // Looks at a question from time to time, so that it ends early if others come to wait for its place.
 void UnboundResolver::tick(Question& question) {
   const TimePoint now = loop_.now();
   const TimePoint end = question.asked + options_.timeout;
-  if (now >= end || (slots_.starved() && now >= question.asked + kSecureHurried))
-    return finish(question, UB_NOERROR, nullptr);
+  if (now >= end) return finish(question, UB_NOERROR, nullptr);
+  if (now >= question.asked + kSecureHurried && slots_.starved() > 0) return hurry(now);
   loop_.timers().arm(question.timer, std::min<TimePoint>(end, now + kSecureHurried));
 }
 

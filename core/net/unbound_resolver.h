@@ -56,6 +56,7 @@ class UnboundResolver final : public SecureResolver {
   void pump();
   void start(std::unique_ptr<Question> question);
   void tick(Question& question);
+  void hurry(TimePoint now);
   void finish(Question& question, int error, ub_result* result);
   void post_finish(Question& question, int error);
   template <class Record>
