@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import atexit
 import collections
+import contextlib
 import logging
 import os
+import smtplib
+import sys
 import threading
 import time
+import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
 
 from mailsbuddy import _core
@@ -27,6 +31,9 @@ __all__ = ["MailHandler"]
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SLICE = 0.1  # Seconds: how late a changed level, or the end, is seen.
+_PATIENCE = 10.0  # Seconds: how long flush() and close() wait for a thread that may wait for a lock which their caller holds.
+_RECORD_OCTETS_MAX = 64 << 10
+_MAIL_OCTETS_MAX = 1 << 20
 
 
 class LogBridge:
@@ -41,12 +48,16 @@ class LogBridge:
         self._thread.start()
 
     def close(self) -> None:
-        """On return all lines are logged."""
+        """On return all lines are logged, unless a handler of the program's holds them up for _PATIENCE."""
         if self._process != os.getpid():  # Of a fork: the thread, and perhaps a lock, are its parent's.
             return
         self.queue.close()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._thread is threading.current_thread():
+            return
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            with _reporting():
+                raise Unavailable(f"an engine closed while a log handler has been at one of its lines for {_PATIENCE:g} s: the next ones may be lost")
 
 
 def _name_of(level: int) -> str:
@@ -63,10 +74,24 @@ def _hand_over(queue: _core.engine.LogQueue, logger: logging.Logger) -> None:
         except Closed:  # The interpreter is ending.
             return
         for level, when, room, text in lines:
-            _log(logger.getChild(room), _LEVELS[level], when, text)
-        if dropped := queue.dropped():
-            _log(logger, logging.WARNING, time.time(), f"{dropped} lines came faster than they were taken, and were dropped")
-        queue.set_level(_name_of(logger.getEffectiveLevel()))
+            with _reporting():
+                _log(logger.getChild(room), _LEVELS[level], when, text)
+        with _reporting():
+            if dropped := queue.dropped():
+                _log(logger, logging.WARNING, time.time(), f"{dropped} lines came faster than they were taken, and were dropped")
+        with _reporting():
+            queue.set_level(_name_of(logger.getEffectiveLevel()))
+
+
+@contextlib.contextmanager
+def _reporting() -> Iterator[None]:
+    """What a handler, a filter or a record factory raises ends no thread that logs for others: it is said, and the next line comes."""
+    try:
+        yield
+    except BaseException:  # Also sys.exit(): it would end this thread alone, unseen.
+        if logging.raiseExceptions:
+            with contextlib.suppress(Exception):  # Standard error may be closed, or none.
+                traceback.print_exc(file=sys.stderr)
 
 
 def _log(logger: logging.Logger, level: int, when: float, text: str) -> None:
@@ -74,7 +99,8 @@ def _log(logger: logging.Logger, level: int, when: float, text: str) -> None:
         return
     record = logger.makeRecord(logger.name, level, "(mailsbuddy)", 0, text, (), None)
     record.created, record.msecs = when, when % 1 * 1000
-    logger.handle(record)  # A handler that raises says so by itself (logging.raiseExceptions).
+    record.mailsbuddy = True  # For MailHandler: the logger may have any name.
+    logger.handle(record)
 
 
 class MailHandler(logging.Handler):
@@ -87,10 +113,14 @@ class MailHandler(logging.Handler):
     :param capacity: records that wait at most. Beyond, the newest are dropped, and the next mail says how many.
     :param subject: with ``{count}``, ``{level}`` and ``{first}``, the first line of the first record.
 
-    emit() does no more than format the record and put it into a queue; a thread sends. Records of ``mailsbuddy`` itself, and those
-    of the sending thread, are not mailed: a mail about a mail would never end. What cannot be sent is tried again with the
-    next mail, and said on standard error as other handlers do (``logging.raiseExceptions``). close(), also at the interpreter's
-    end, sends what is left, once.
+    emit() does no more than format the record and put it into a queue; a thread sends. Records of ``mailsbuddy``, those of engines
+    under whatever name they log, and those of a thread while it sends are not mailed: a mail about a mail would never end. Of a
+    record the first 64 KiB are mailed, and 1 MiB of records at most in one mail; octets that are no text are written as ``\\x00``.
+
+    What cannot be sent is said on standard error as other handlers do (``logging.raiseExceptions``), and tried again with the next
+    mail; but what is refused for good, by a 5yz reply or as no valid message, is dropped, and the next mail says how many records.
+    flush() and close(), which also happens at the interpreter's end, send what is left; they wait 10 seconds at most for a mail that
+    is under way. In a forked process only what is logged there is mailed.
     """
 
     def __init__(self, send: Callable[[EmailMessage], object], sender: str, recipients: str | Sequence[str], *,
@@ -106,22 +136,41 @@ class MailHandler(logging.Handler):
         self._send, self._sender, self._subject = send, sender, subject
         self._recipients = [recipients] if isinstance(recipients, str) else list(recipients)
         self._interval, self._gather, self._capacity = interval, gather, capacity
-        self._waiting: collections.deque[tuple[int, str]] = collections.deque()
-        self._dropped = 0
-        self._changed = threading.Condition()
-        self._sending = threading.Lock()  # One mail at a time; never taken by emit().
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = self._given_up = False
+        self._reset()
+        _handlers.add(self)
         # Before the engines are closed, which is what mailsbuddy asked for earlier.
         self._at_exit = _close_if_there(weakref.ref(self))
         atexit.register(self._at_exit)
 
+    def _reset(self) -> None:
+        """Nothing waits, nobody sends: at first, and in a forked process, where the threads that held the locks are gone and what
+        waits is its parent's to mail."""
+        self._waiting: collections.deque[tuple[int, bytes]] = collections.deque()
+        self._dropped = self._refused = 0  # Records for which there was no room; which were refused for good.
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()  # One mail at a time; never taken by emit().
+        self._sender_thread: int | None = None  # Who has it.
+        self._thread: threading.Thread | None = None
+
+    def createLock(self) -> None:  # noqa: N802: logging's name.
+        """None: logging.shutdown() and dictConfig() hold it around flush() and close(), which wait for a thread that may log."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Filters it, and queues it."""
+        kept = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return kept
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queues it. Never waits for a mail, and never raises."""
-        if record.name.partition(".")[0] == "mailsbuddy" or self._thread is threading.current_thread():
+        if (getattr(record, "mailsbuddy", False) or record.name.partition(".")[0] == "mailsbuddy"
+                or self._sender_thread == threading.get_ident()):
             return
         try:
-            line = self.format(record)
+            line = _capped(self.format(record))
         except Exception:
             self.handleError(record)
             return
@@ -132,7 +181,7 @@ class MailHandler(logging.Handler):
                 self._dropped += 1
                 return
             self._waiting.append((record.levelno, line))
-            if self._thread is None or not self._thread.is_alive():  # The first record, also in a forked process.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=_run, args=(weakref.ref(self), self._changed), name="mailsbuddy-log-mail", daemon=True)
                 self._thread.start()
             self._changed.notify()
@@ -140,7 +189,7 @@ class MailHandler(logging.Handler):
     def flush(self) -> None:
         """Sends what waits, now. After close() it does nothing."""
         if not self._closed:
-            self._send_batch()
+            self._send_waiting(_PATIENCE)
 
     def close(self) -> None:
         """Sends what waits, once, and takes no more."""
@@ -149,41 +198,128 @@ class MailHandler(logging.Handler):
                 return
             self._closed = True
             self._changed.notify()
-        self._send_batch()
+        self._send_waiting(_PATIENCE)
+        if self._waiting:
+            self._given_up = True
+            self._say(Unavailable(f"no mail went out within {_PATIENCE:g} s of close(), or it failed"), len(self._waiting))
         atexit.unregister(self._at_exit)
         super().close()
 
-    def _send_batch(self) -> None:
-        with self._sending:
-            with self._changed:
-                batch, dropped = list(self._waiting), self._dropped
-                self._waiting.clear()
-                self._dropped = 0
-            if not batch:
-                return
-            try:
-                result = self._send(self._message(batch, dropped))
-                if isinstance(result, SendResult) and result.refused:
-                    raise Unavailable("; ".join(str(outcome) for outcome in result.refused.values()))
-            except Exception:
-                with self._changed:  # They come before what was logged meanwhile, and leave no more than fits.
-                    room = 0 if self._closed else max(0, self._capacity - len(self._waiting))
-                    self._waiting.extendleft(reversed(batch[:room]))
-                    self._dropped += dropped + len(batch[room:])
-                self.handleError(logging.LogRecord("mailsbuddy.logging", logging.ERROR, "(mailsbuddy)", 0,
-                                                   f"{len(batch)} records could not be mailed", (), None))
+    def _send_waiting(self, patience: float = -1) -> None:
+        """All that waits now, mail by mail until one fails."""
+        left = len(self._waiting)  # Not what is logged meanwhile: this would never end.
+        while left > 0 and (sent := self._send_batch(patience)):
+            left -= sent
 
-    def _message(self, batch: list[tuple[int, str]], dropped: int) -> EmailMessage:
+    def _send_batch(self, patience: float = -1) -> int:
+        """Sends a mail of the first that wait. How many are done with; 0: none wait, it failed, or another is under way for longer
+        than `patience` (-1: for ever)."""
+        sending = self._sending  # Of this process: send() may fork.
+        if self._sender_thread == threading.get_ident() or not sending.acquire(timeout=patience):
+            return 0
+        try:
+            self._sender_thread = threading.get_ident()
+            batch, dropped, refused = self._take()
+            return len(batch) if batch and self._mail(batch, dropped, refused) else 0
+        finally:
+            self._sender_thread = None
+            sending.release()
+
+    def _take(self) -> tuple[list[tuple[int, bytes]], int, int]:
+        with self._changed:
+            batch: list[tuple[int, bytes]] = []
+            octets = 0
+            while self._waiting and (octets := octets + len(self._waiting[0][1]) + 1) <= _MAIL_OCTETS_MAX:
+                batch.append(self._waiting.popleft())
+            dropped, refused = self._dropped, self._refused
+            if batch:
+                self._dropped = self._refused = 0
+            return batch, dropped, refused
+
+    def _mail(self, batch: list[tuple[int, bytes]], dropped: int, refused: int) -> bool:
+        """False: to be tried again."""
+        try:
+            result = self._send(self._message(batch, dropped, refused))
+            if isinstance(result, SendResult) and result.refused:
+                refusal = _Refused(result)
+                if len(result.refused) == len(result.outcomes):
+                    raise refusal
+                self._say(refusal, len(batch))  # Who has got them does not get them again with every mail to come.
+            return True
+        except Exception as error:
+            final = _is_final(error)
+            with self._changed:  # They come before what was logged meanwhile, and leave no more than fits.
+                room = 0 if final or self._closed else max(0, self._capacity - len(self._waiting))
+                self._waiting.extendleft(reversed(batch[:room]))
+                self._refused += refused + (len(batch) if final else 0)
+                self._dropped += dropped + (0 if final else len(batch[room:]))
+            self._say(error, len(batch))
+            return final
+
+    def _say(self, error: Exception, count: int) -> None:
+        try:
+            raise error  # handleError() reads what is being handled.
+        except Exception:
+            self.handleError(logging.LogRecord("mailsbuddy.logging", logging.ERROR, "(mailsbuddy)", 0,
+                                               f"{count} records could not be mailed", (), None))
+
+    def _message(self, batch: list[tuple[int, bytes]], dropped: int, refused: int) -> EmailMessage:
         level = logging.getLevelName(max(level for level, _ in batch))
-        first = (batch[0][1].splitlines() or [""])[0][:150]
+        lines = [line.decode() for _, line in batch]
+        first = (lines[0].splitlines() or [""])[0][:150]
         message = EmailMessage()
         message["From"], message["To"] = self._sender, ", ".join(self._recipients)
-        message["Subject"] = " ".join(self._subject.format(count=len(batch), level=level, first=first).split())
-        lines = [line for _, line in batch]
+        message["Subject"] = _in_a_field(self._subject.format(count=len(batch), level=level, first=first))
         if dropped:
             lines.append(f"{dropped} further records were dropped: more than {self._capacity} waited.")
+        if refused:
+            lines.append(f"{refused} earlier records were dropped: their mail was refused for good.")
         message.set_content("\n".join(lines) + "\n")
         return message
+
+
+class _Refused(Unavailable):
+    """By the server, of whom a client's send() tells in its result."""
+
+    def __init__(self, result: SendResult) -> None:
+        super().__init__("; ".join(str(outcome) for outcome in result.refused.values()))
+        self.final = all(500 <= outcome.reply.code < 600 for outcome in result.refused.values())
+
+
+def _is_final(error: Exception) -> bool:
+    """The same mail would fail again: it would keep all that come after it from being mailed."""
+    if isinstance(error, _Refused):
+        return error.final
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    if isinstance(error, (smtplib.SMTPDataError, smtplib.SMTPSenderRefused)):
+        return int(error.smtp_code) >= 500
+    return isinstance(error, (ValueError, TypeError)) and not isinstance(error, OSError)  # ssl has one that is both.
+
+
+def _capped(text: str) -> bytes:
+    """UTF-8 as a mail may have it: surrogates, as in names of files, and NUL are escaped."""
+    line = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
+    if len(line) <= _RECORD_OCTETS_MAX:
+        return line
+    return line[:_RECORD_OCTETS_MAX].decode("utf-8", "ignore").encode() + b" [... cut, of %d octets]" % len(line)
+
+
+def _in_a_field(text: str) -> str:
+    """One line, without what no header field may have."""
+    text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+_handlers: weakref.WeakSet[MailHandler] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for handler in _handlers:
+        handler._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _close_if_there(handler: weakref.ref[MailHandler]) -> Callable[[], None]:
@@ -225,3 +361,5 @@ def _run(handler: weakref.ref[MailHandler], changed: threading.Condition) -> Non
         if there is not None:
             there._send_batch()
         next_mail = time.monotonic() + interval
+    if there is not None and there._given_up:
+        there._send_waiting()

@@ -2,12 +2,16 @@
 
 import io
 import logging
+import logging.config
+import smtplib
 import subprocess
 import sys
 import threading
+import types
 
 import mailsbuddy as mb
 import mailsbuddy._core.engine as native
+import mailsbuddy.logging
 import pytest
 from conftest import END_SECONDS, ENVIRONMENT, LETTER, campaign, options_for, rows
 from mailsbuddy import smtp
@@ -85,17 +89,81 @@ def test_an_interpreter_ends_with_an_engine_that_logs(sink):
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
+class Raises(Kept):
+    """At its first record, and keeps the others."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def emit(self, record):
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        super().emit(record)
+
+
+@pytest.mark.parametrize("error", [OSError("no room for the log"), SystemExit(3)])
+def test_a_handler_that_raises_does_not_end_the_log(error, sink, logger, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logger.addHandler(raises := Raises(error))
+    with mb.Engine.open(**options_for(sink, log=logger)) as engine:
+        engine.command("127.0.0.1", "example.net", "pause")
+        engine.command("127.0.0.1", "example.net", "resume")
+    assert type(error).__name__ in sys.stderr.getvalue()
+    assert len(raises.records) == len(logger.kept.records) - 1 > 0
+
+
+def test_a_logger_that_raises_does_not_end_the_log(sink, monkeypatch):
+    class Moody(logging.Logger):
+        asked = 0
+
+        def getEffectiveLevel(self):  # Engine.open() asks first, then the log's thread.
+            self.asked += 1
+            if self.asked == 2:
+                raise ValueError("not now")
+            return logging.DEBUG
+
+        def getChild(self, suffix):
+            return self
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    moody, kept = Moody("moody"), Kept()
+    moody.addHandler(kept)
+    with mb.Engine.open(**options_for(sink, log=moody)) as engine:
+        while "not now" not in sys.stderr.getvalue():
+            assert engine._log._thread.is_alive()
+            engine._log._thread.join(0.01)
+        engine.command("127.0.0.1", "example.net", "pause")
+    assert any("pause" in record.getMessage() for record in kept.records)
+
+
+def test_close_does_not_wait_for_ever_for_a_handler(sink, logger, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(mailsbuddy.logging, "_PATIENCE", 0.1)
+    logger.kept.acquire()  # As a caller of close() may hold it, within a handler or dictConfig().
+    try:
+        engine = mb.Engine.open(**options_for(sink, log=logger))
+        engine.command("127.0.0.1", "example.net", "pause")
+        engine.close()
+    finally:
+        logger.kept.release()
+    assert "a log handler" in sys.stderr.getvalue()
+    engine._log._thread.join(END_SECONDS)
+    assert logger.kept.records
+
+
 # What is logged is mailed
 
 class Outbox:
     """Takes mails, and fails while it is told to."""
 
     def __init__(self):
-        self.mails, self.fails, self.came = [], False, threading.Semaphore(0)
+        self.mails, self.fails, self.came = [], None, threading.Semaphore(0)
 
     def __call__(self, message):
-        if self.fails:
-            raise mb.Unavailable("no way out")
+        if self.fails is not None:
+            raise self.fails
         self.mails.append(message)
         self.came.release()
 
@@ -157,14 +225,154 @@ def test_what_is_too_much_is_dropped_and_said(logger, outbox):
 def test_what_cannot_be_sent_comes_with_the_next_mail(logger, outbox, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     handler = add(logger, outbox, gather=3600)
-    outbox.fails = True
+    outbox.fails = mb.Unavailable("no way out")
     logger.error("first")
     handler.flush()
     assert "no way out" in sys.stderr.getvalue() and "1 records could not be mailed" in sys.stderr.getvalue()
-    outbox.fails = False
+    outbox.fails = None
     logger.error("second")
     handler.flush()
     assert [mail.get_content() for mail in outbox.mails] == ["first\nsecond\n"]
+
+
+@pytest.mark.parametrize("error", [
+    mb.InvalidArgument("no message"), UnicodeEncodeError("utf-8", "x", 0, 1, "no"), smtplib.SMTPDataError(554, b"5.6.0 no"),
+    smtplib.SMTPSenderRefused(550, b"5.7.1 no", "app@brand.example"), smtplib.SMTPRecipientsRefused({"ops@brand.example": (550, b"5.1.1 no")})])
+def test_what_is_refused_for_good_keeps_nothing_else_back(error, logger, outbox, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    handler = add(logger, outbox, gather=3600)
+    outbox.fails = error
+    logger.error("first")
+    handler.flush()
+    assert type(error).__name__ in sys.stderr.getvalue()
+    outbox.fails = None
+    logger.error("second")
+    handler.flush()
+    logger.error("third")
+    handler.flush()
+    one, two = (mail.get_content().splitlines() for mail in outbox.mails)
+    assert one == ["second", "1 earlier records were dropped: their mail was refused for good."] and two == ["third"]
+
+
+@pytest.mark.parametrize("error", [smtplib.SMTPDataError(451, b"4.3.0 later"), smtplib.SMTPAuthenticationError(535, b"5.7.8 no"),
+                                   smtplib.SMTPRecipientsRefused({"a@b.example": (550, b"no"), "c@d.example": (450, b"later")})])
+def test_what_may_be_taken_later_is_kept(error, logger, outbox, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    handler = add(logger, outbox, gather=3600)
+    outbox.fails = error
+    logger.error("first")
+    handler.flush()
+    outbox.fails = None
+    handler.flush()
+    assert [mail.get_content() for mail in outbox.mails] == ["first\n"]
+
+
+def test_who_got_a_mail_gets_it_once(logger, outbox, monkeypatch):
+    """When another recipient is refused for now."""
+    def send(message):
+        outbox(message)
+        return smtp.SendResult({"ops@brand.example": types.SimpleNamespace(delivered=True),
+                                "dev@brand.example": types.SimpleNamespace(delivered=False, reply=types.SimpleNamespace(code=451))})
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    handler = add(logger, send, gather=3600)
+    logger.error("first")
+    handler.flush()
+    assert "could not be mailed" in sys.stderr.getvalue()
+    handler.flush()
+    assert len(outbox.mails) == 1
+
+
+@pytest.mark.parametrize("text", [b"caf\xe9.txt".decode("utf-8", "surrogateescape"), "a\0b", "a\x7fb\x1b[1m", "=?utf-8?q?=FF=0D=0A?="])
+def test_what_is_no_text_is_mailed_all_the_same(text, logger, outbox):
+    def send(message):
+        assert b"\0" not in message.as_bytes()
+        outbox(message)
+
+    handler = add(logger, send, subject="\udcff\x07{first}", gather=3600)
+    logger.error("cannot open %s", text)
+    handler.flush()
+    (mail,) = outbox.mails
+    assert "cannot open" in mail["Subject"] and "cannot open" in mail.get_content()
+
+
+def test_mails_have_a_size(logger, outbox):
+    handler = add(logger, outbox, gather=3600)
+    for number in range(40):
+        logger.error("%d %s", number, "ü" * 50_000)
+    handler.close()
+    lines = [line for mail in outbox.mails for line in mail.get_content().splitlines()]
+    assert [line.split()[0] for line in lines] == [str(number) for number in range(40)]
+    assert all(line.endswith("[... cut, of 100002 octets]") or line.endswith("[... cut, of 100003 octets]") for line in lines)
+    assert len(outbox.mails) == 3 and all(len(mail.get_content().encode()) <= 1 << 20 for mail in outbox.mails)
+
+
+def test_the_lines_of_an_engine_are_not_mailed_under_any_name(sink, logger, outbox):
+    handler = add(logger, outbox, level="DEBUG")
+    with mb.Engine.open(**options_for(sink, log=logger)) as engine:
+        engine.command("127.0.0.1", "example.net", "pause")
+    handler.close()
+    assert logger.kept.records and outbox.mails == []
+
+
+SENDS_AND_LOGS = """
+import logging, logging.config, os, sys, threading
+import mailsbuddy.logging as m
+began, go = threading.Event(), threading.Event()
+log = logging.getLogger("app")
+def send(message):
+    print(message.get_content().strip(), flush=True)
+    began.set()
+    go.wait()
+    {body}
+handler = m.MailHandler(send, "a@b.example", "c@d.example", interval=0, gather=0)
+log.addHandler(handler)
+log.error("one")
+began.wait()
+"""
+
+
+def run(body, code):
+    """What a program says whose mail is under way, and whose send() does `body` after go.set()."""
+    return subprocess.run([sys.executable, "-c", SENDS_AND_LOGS.format(body=body) + code], capture_output=True, text=True, check=False,
+                          timeout=END_SECONDS, env=ENVIRONMENT)
+
+
+@pytest.mark.parametrize("end", ["logging.shutdown()", "logging.config.dictConfig({'version': 1})", "handler.flush()", "handler.close()"])
+@pytest.mark.parametrize("body", ["log.error('from within')", "handler.flush()", "logging.getLogger('app.another').error('from within')"])
+def test_a_sender_that_logs_holds_nothing_up(body, end):
+    """Who ends the logging has all its locks."""
+    if "another" in body and "dictConfig" in end:
+        code = "m._PATIENCE = 0.2; "  # It has the lock of getLogger() too, which nobody but it can give back.
+    else:
+        code = "m._PATIENCE = 3600; "
+    # flush() and close() wait for the mail under way, while send() goes on.
+    done = run(body, code + f"log.error('two'); threading.Timer(0.1, go.set).start(); {end}; print('end', flush=True); handler.close()")
+    assert done.returncode == 0 and done.stderr.count("Traceback") <= ("_PATIENCE = 0.2" in code), done.stderr
+    assert "from within" not in done.stdout and {"one", "end"} <= set(done.stdout.splitlines())
+
+
+def test_what_close_gave_up_is_mailed_by_the_thread():
+    done = run("print('sent', flush=True)", "m._PATIENCE = 0.1; log.error('two'); handler.close(); go.set(); handler._thread.join()")
+    assert done.stdout.split() == ["one", "sent", "two", "sent"], done
+    assert "no mail went out within 0.1 s" in done.stderr and "1 records could not be mailed" in done.stderr
+
+
+def test_a_fork_mails_what_is_logged_there():
+    done = run("pass", """
+log.error("of the parent")
+child = os.fork()
+if child == 0:
+    go.set()
+    log.error("of the child")
+    logging.shutdown()
+    sys.exit(7)
+_, status = os.waitpid(child, 0)
+go.set()
+logging.shutdown()
+print("status", os.waitstatus_to_exitcode(status))
+""")
+    assert done.stdout.splitlines() == ["one", "of the child", "of the parent", "status 7"], done
 
 
 def test_a_mail_about_a_mail_is_not_sent(logger, outbox):
