@@ -60,7 +60,8 @@ class SuppressionVerbs:
         return None if found is None else Suppressed(*found)
 
     def import_suppressions(self, entries: Iterable[SuppressionEntry]) -> int:
-        """Takes all of them, in batches; how many. At a wrong one, or when the iterable raises, those before it stay."""
+        """Takes all of them, in batches; how many. At a wrong one, or when the iterable raises, those before it stay;
+        also when another thread closes the engine, which raises Closed here."""
         return self._native.import_suppressions(_rows(entries))
 
     def export_suppressions(self) -> Iterator[SuppressionEntry]:

@@ -125,7 +125,7 @@ void bind_suppression(Class& engine) {
         return py::make_tuple(to_str(to_string(found->reason)), to_datetime(found->since));
       }, py::arg("account"), py::arg("address"))
       .def("import_suppressions", [](EngineHandle& self, py::iterator entries) {
-        SuppressionSource source(std::move(entries), &to_reason);
+        SuppressionSource source(self, std::move(entries), &to_reason);
         const Use use(self);
         auto count = without_gil([&] { return use->import_suppressions([&source] { return source.next(); }); });
         source.rethrow();

@@ -27,7 +27,10 @@ EngineHandle::~EngineHandle() {
   closing_ = true;
   hub_->drop_callbacks();
   if (!hub_->on_its_thread()) {
-    without_gil([this] { shut_down(); });
+    without_gil([this] {
+      refuse_calls();
+      shut_down();
+    });
     return;
   }
   hub_->close_queues();
@@ -58,16 +61,23 @@ EngineHandle::Use::~Use() {
 void EngineHandle::close() {
   if (!ours()) return;
   refuse_in_callback("close()");
+  without_gil([this] { refuse_calls(); });
+  if (!Wait::interpreter_ends()) {  // A call may be in a program's iterator, which may take its time: Ctrl-C ends the wait for it.
+    wait_until(mutex_, idle_, [this] { return users_ == 0; });
+  }
   without_gil([this] { shut_down(); });
   hub_->drop_callbacks();
 }
 
-void EngineHandle::shut_down() {
+void EngineHandle::refuse_calls() {
   {
     const std::lock_guard lock(mutex_);
-    closing_ = true;  // Calls that wait look at it at short intervals.
+    closing_ = true;  // Calls that wait, or read what a program gives, look at it at short intervals.
   }
   hub_->close_queues();
+}
+
+void EngineHandle::shut_down() {
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return users_ == 0; });
   auto engine = std::move(engine_);

@@ -34,7 +34,9 @@ class EngineHandle {
     EngineHandle& handle_;
   };
 
-  void close();  // With the GIL. Raises Unsupported in a callback. A second time, and in a forked process, it does nothing.
+  // With the GIL. Raises Unsupported in a callback, and what a signal handler raises while it waits for other threads' calls: they
+  // are refused by then, and another close() goes on. A second time, and in a forked process, it does nothing.
+  void close();
   bool closing() const { return closing_; }
   bool closed_or_foreign() const { return closing_ || !ours(); }
   EventHub& hub() { return *hub_; }
@@ -43,7 +45,8 @@ class EngineHandle {
 
  private:
   bool ours() const { return getpid() == process_; }
-  void shut_down();  // Without the GIL.
+  void refuse_calls();  // Without the GIL, as the next.
+  void shut_down();     // Once no call is under way.
 
   const pid_t process_ = getpid();
   std::mutex mutex_;

@@ -25,6 +25,8 @@ std::optional<SuppressionEntry> SuppressionSource::next() {
 
 void SuppressionSource::fill() {
   while (batch_.size() < kBatch) {
+    check_slice();
+    if (handle_.closing()) raise(ErrorCode::kClosed, "the engine is being closed: the suppressions before this one are stored");
     PyObject* raw = PyIter_Next(entries_.ptr());
     if (raw == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
     ended_ = raw == nullptr;
@@ -35,7 +37,6 @@ void SuppressionSource::fill() {
     if (!entry[3].is_none()) made.suppressed.since = to_time_point(entry[3], "since");
     batch_.push_back(std::move(made));
   }
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
 void SuppressionSource::rethrow() {

@@ -8,24 +8,26 @@
 #include <string>
 #include <vector>
 
+#include "bindings/python/src/engine_handle.h"
 #include "mailsbuddy/engine.h"
 
 namespace mailsbuddy::python {
 
 // Entries of a Python iterator of tuples (account, address, reason, since or None), fetched under the GIL some at a time.
-// Threads: one. What the iterator raises ends it, and is kept for rethrow().
+// Threads: one. What the iterator raises ends it, and so does the engine's close(); it is kept for rethrow().
 class SuppressionSource {
  public:
   static constexpr std::size_t kBatch = 1024;
 
-  SuppressionSource(pybind11::iterator entries, SuppressionReason (*to_reason)(const std::string& word))
-      : entries_(std::move(entries)), to_reason_(to_reason) {}
+  SuppressionSource(const EngineHandle& handle, pybind11::iterator entries, SuppressionReason (*to_reason)(const std::string& word))
+      : handle_(handle), entries_(std::move(entries)), to_reason_(to_reason) {}
   std::optional<SuppressionEntry> next();  // Without the GIL.
   void rethrow();                          // With it.
 
  private:
   void fill();  // With the GIL.
 
+  const EngineHandle& handle_;
   pybind11::iterator entries_;
   SuppressionReason (*to_reason_)(const std::string& word);
   std::vector<SuppressionEntry> batch_;

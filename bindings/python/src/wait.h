@@ -12,6 +12,7 @@ namespace mailsbuddy::python {
 
 // A thread that waits in C++ never sees Python's signal handlers: they run between slices. This is how late Ctrl-C may be.
 inline constexpr std::chrono::milliseconds kSignalSlice{100};
+inline constexpr std::chrono::milliseconds kEndSlice{5};  // How late an interpreter that ends sees that nobody waits any more.
 
 // One wait under way. An interpreter that ends kills daemon threads where they ask for the GIL, in the middle of C++: so its end
 // is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and ends.
@@ -20,13 +21,13 @@ class Wait {
   Wait() noexcept { ++under_way_, ++of_this_thread_; }
   ~Wait() {
     --of_this_thread_;
-    if (--under_way_ == 0) under_way_.notify_all();
+    --under_way_;
   }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
   static bool interpreter_ends() noexcept { return ends_; }
-  static void end_all();  // At the interpreter's exit.
+  static void end_all();  // At the interpreter's exit. Throws what a signal handler raises.
   static void after_fork() noexcept { under_way_ = of_this_thread_; }  // In the child, which has no other thread.
 
  private:

@@ -43,6 +43,20 @@ WAITS = {
                 if i == 5000: print('go', flush=True)
                 yield {'email': f'u{i}@a.example', 'name': 'x', 'city': 'y'}
         engine.start(campaign(), endless())""",
+    "close() while a thread's generator is stuck": """
+        began = threading.Event()
+        def stuck():
+            began.set()
+            threading.Event().wait()
+            yield
+        threading.Thread(target=lambda: engine.import_suppressions(stuck()), daemon=True).start()
+        began.wait()
+        try:
+            print('go', flush=True)
+            engine.close()
+        except KeyboardInterrupt:
+            print('KeyboardInterrupt', file=sys.stderr, flush=True)
+            os._exit(130)""",
     "asyncio": """
         import asyncio, mailsbuddy.aio
         engine.start(campaign(), rows(9))
@@ -108,6 +122,17 @@ EXITS = {
     "with a callback": "engine.subscribe(lambda events: sum(event.row for event in events)); engine.start(campaign(), rows(5000))",
     "in a cycle": "engine.subscribe(lambda events: engine.open_rows); engine.start(campaign(), rows(5000))",
     "with a thread that waits": "threading.Thread(target=lambda: list(engine.events()), daemon=True).start()",
+    "with a thread that imports suppressions": """
+        began = threading.Event()
+        def endless():
+            while True:
+                yield mb.SuppressionEntry("brand", "ann@readers.example")
+                began.set()
+        def load():
+            try: engine.import_suppressions(endless())
+            except mb.Closed: pass
+        threading.Thread(target=load, daemon=True).start()
+        began.wait()""",
     "dropped": "engine.start(campaign(), rows(5000)); del engine; gc.collect()",
     "dropped, and a stream of it goes on": """
         stream = engine.events(); engine.subscribe(lambda events: None)

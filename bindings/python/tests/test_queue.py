@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import email
 import inspect
+import itertools
 import json
 import pathlib
 import re
@@ -213,6 +214,28 @@ def test_a_wrong_suppression_is_named_and_those_before_it_stay(engine):
         with pytest.raises(error, match=words):
             engine.import_suppressions(entries)
         assert engine.unsuppress("brand", "ann@readers.example") is True
+
+
+def test_close_ends_an_endless_list_of_suppressions(engines, sink, tmp_path):
+    began, raised = threading.Event(), []
+
+    def endless():
+        for number in itertools.count():
+            yield mb.SuppressionEntry("brand", f"user{number}@readers.example")
+            began.set()
+
+    def load(engine):
+        with pytest.raises(mb.Closed, match="being closed"):
+            engine.import_suppressions(endless())
+        raised.append(True)
+
+    engine = engines(sink, spool_dir=tmp_path / "spool")
+    thread = threading.Thread(target=load, args=(engine,), daemon=True)
+    thread.start()
+    assert began.wait(END_SECONDS)
+    engine.close()
+    thread.join(END_SECONDS)
+    assert raised and engines(sink, spool_dir=tmp_path / "spool").suppressed("brand", "user0@readers.example")  # Those before it stay.
 
 
 def test_hashed_suppressions(engines, sink, tmp_path):
