@@ -370,6 +370,7 @@ void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) {
   auto& carries = connections_.at(id).carries;
   PreparedPtr message = std::move(carries.front().message);
   const bool replied = carries.front().replied;
+  const bool had_places = !message->places.empty();
   carries.pop_front();
   if (!carries.empty()) {
     carries.front().started |= replied;
@@ -378,7 +379,7 @@ void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) {
   const auto again = [](const Prepared& each) { return each.part == Part::kAgain; };
   if (keep_recipients(*message, again)) site_.put_back(std::move(message));
   message.reset();
-  worker_.place_free(site_.provider());
+  if (had_places) worker_.place_free(site_.provider());
 }
 
 void Lane::released() {
