@@ -153,7 +153,8 @@ warming::PlanRequest request_for(const Worker::Backlog& at, const Terms& terms, 
     if (ip->pool != terms.job.current_pool() && !takes_overflow(policy, overflow, *ip)) continue;
     const bool pinned = each.state == warming::PaceState::kPinned;
     warming::PlanIp planned{.address = each.ip, .curve = ip->curve, .day = each.day, .cap = each.cap, .used = each.used,
-                            .from = each.next == warming::kNever ? warming::kNever : each.suspended_until};
+                            .from = each.next == warming::kNever ? warming::kNever : each.suspended_until,
+                            .pinned = pinned};
     if (pinned) planned.curve = warming::Curve{.name = "pinned", .daily = {each.cap}};
     if (overflow == warming::Overflow::kSendAnyway) planned.curve.reset();
     left += planned.curve ? each.cap - std::min(each.cap, each.used) : warming::kCurveMessagesMax;

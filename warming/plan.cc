@@ -114,7 +114,7 @@ struct Planner {
     std::vector<Lane> lanes;
     for (const PlanIp& ip : request.ips) {
       lanes.push_back({.ip = &ip,
-                       .curve = ip.curve ? ip.curve->times(thresholds.curve_multiplier) : Curve{},
+                       .curve = ip.curve ? ip.curve->times(ip.pinned ? 1 : thresholds.curve_multiplier) : Curve{},
                        .limits = settings.limits(part.provider, Subject::kIp, ip.address),
                        .hour_share = thresholds.smoothing / 24,
                        .hour_floor = static_cast<double>(thresholds.hour_floor),
@@ -135,12 +135,14 @@ struct Planner {
     std::map<std::string, std::uint32_t> bound_days;
     for (std::uint32_t day = 0; day < request.days_max && outcome.left > 0; ++day) {
       const TimePoint ends = request.zone.day_start(first_day + day + 1);
-      const TimePoint begins = std::min(ends, std::max(request.zone.day_start(first_day + day), request.from));
+      const TimePoint opens = std::min(ends, std::max(request.zone.day_start(first_day + day), request.from));
+      TimePoint begins = ends;  // When the first of them carries something.
       std::vector<Bound> bounds;
       double sum = 0;
       for (const Lane& lane : lanes) {
-        const TimePoint from = std::max(begins, lane.ip->from);
+        const TimePoint from = std::max(opens, lane.ip->from);
         bounds.push_back(from < ends ? lane.on(day == 0, open(from, ends), request.per_message) : Bound{0, "paused"});
+        if (bounds.back().cap > 0) begins = std::min(begins, from);
         sum += static_cast<double>(bounds.back().cap);
       }
       const Bound total = of_limits(total_limits, Duration(0), open(begins, ends));

@@ -609,6 +609,7 @@ struct PlanIp {
                                // of a plan for each.
   std::uint64_t used = 0;      // Of the first day's cap.
   TimePoint from{};            // It carries nothing before; kNever: it is paused.
+  bool pinned = false;         // The curve is an operator's cap: curve_multiplier does not change it.
 };
 
 struct PlanRequest {

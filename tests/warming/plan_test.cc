@@ -136,6 +136,32 @@ BOOST_AUTO_TEST_CASE(who_is_stopped_carries_nothing) {
   BOOST_TEST(plan(made)->bound == "google: paused");
 }
 
+BOOST_AUTO_TEST_CASE(the_finish_is_not_before_one_carries_something) {
+  PlanRequest made = request(10, "1000", 2);
+  made.from = kStart;
+  made.ips[0].from = kNever;
+  made.ips[1].from = kStart + 6h;
+  BOOST_TEST((plan(made)->finish > kStart + 6h));
+  BOOST_TEST((plan(made)->finish < kStart + 7h));
+  made.ips[1].used = 1'000;  // Today's is used up.
+  BOOST_TEST((plan(made)->finish > kFirstDay + 24h));
+  made.ips[1].used = 0;
+  made.ips[0].from = TimePoint{};
+  BOOST_TEST((plan(made)->finish < kStart + 1h));
+}
+
+BOOST_AUTO_TEST_CASE(a_pinned_cap_is_what_the_operator_said) {
+  Settings settings;
+  BOOST_REQUIRE(settings.add("google control curve_multiplier=0.5\n", "t"));
+  PlanRequest made = request(10'000, "1000", 1);
+  made.settings = &settings;
+  made.ips[0].day = 3;
+  made.ips[0].cap = 1'000;
+  BOOST_TEST(plan(made)->days == 20U);
+  made.ips[0].pinned = true;
+  BOOST_TEST(plan(made)->days == 10U);
+}
+
 // Nine to five, but on the second day.
 BOOST_AUTO_TEST_CASE(nothing_goes_while_it_is_not_open) {
   PlanRequest made = request(500, "200 hour=0.1", 1);
