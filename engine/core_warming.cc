@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "core/base/ascii.h"
 #include "engine/core.h"
 #include "engine/signal_of.h"
 
@@ -47,27 +48,27 @@ bool Engine::Core::on_worker(int index, const std::function<void(Worker&)>& task
   return *done;
 }
 
+// Providers and domains are named as DNS compares them: who writes "Google" means google.
 Result<warming::Explanation> Engine::Core::explain(std::string_view ip, std::string_view provider) const {
+  const ProviderId id{ascii::to_lower(provider)};
   Result<warming::Explanation> explained = stopping();
-  on_worker(owner_of(provider),
-            [&](Worker& worker) { explained = worker.explain(ProviderId{std::string(provider)}, ip); });
+  on_worker(owner_of(id.name), [&](Worker& worker) { explained = worker.explain(id, ip); });
   return explained;
 }
 
 Result<void> Engine::Core::command(std::string_view ip, std::string_view provider, warming::Command command,
                                    std::uint64_t value) {
+  const ProviderId id{ascii::to_lower(provider)};
   Result<void> done = stopping();
-  on_worker(owner_of(provider),
-            [&](Worker& worker) { done = worker.command(ProviderId{std::string(provider)}, ip, command, value); });
+  on_worker(owner_of(id.name), [&](Worker& worker) { done = worker.command(id, ip, command, value); });
   return done;
 }
 
 Result<void> Engine::Core::resume_domain(std::string_view sender_domain, std::string_view provider) {
-  const bool ran = on_worker(owner_of(provider), [&](Worker& worker) {
-    worker.resume_domain(ProviderId{std::string(provider)}, sender_domain);
-  });
-  if (!ran) return stopping();
-  return {};
+  const ProviderId id{ascii::to_lower(provider)};
+  Result<void> done = stopping();
+  on_worker(owner_of(id.name), [&](Worker& worker) { done = worker.resume_domain(id, ascii::to_lower(sender_domain)); });
+  return done;
 }
 
 std::vector<warming::Explanation> Engine::Core::paces() const {

@@ -76,7 +76,7 @@ class Worker {
   // Warming. The ones with a provider make it, if mail was never sent to it.
   Result<warming::Explanation> explain(const ProviderId& id, std::string_view ip);
   Result<void> command(const ProviderId& id, std::string_view ip, warming::Command command, std::uint64_t value);
-  void resume_domain(const ProviderId& id, std::string_view sender_domain);
+  Result<void> resume_domain(const ProviderId& id, std::string_view sender_domain);
   void paces(std::vector<warming::Explanation>& out);
   void change(const std::shared_ptr<const warming::Settings>& settings);
   // What came back by mail about a row of `job`. `source_ip`: that it came from, as the report says; empty: it does not.

@@ -165,12 +165,15 @@ Result<void> Worker::command(const ProviderId& id, std::string_view ip, warming:
   return done;
 }
 
-void Worker::resume_domain(const ProviderId& id, std::string_view sender_domain) {
+Result<void> Worker::resume_domain(const ProviderId& id, std::string_view sender_domain) {
+  const bool known = providers_.contains(id);
   Provider& told = provider(id);
-  told.pacer.resume_domain(sender_domain, now());
+  auto done = told.pacer.resume_domain(sender_domain, now());
+  if (!done && !known) return providers_.erase(id), done;
   report(told);
   wake(told);
   forget_if_idle(id);
+  return done;
 }
 
 void Worker::paces(std::vector<warming::Explanation>& out) {

@@ -375,9 +375,10 @@ Result<void> Pacer::command(std::string_view ip, Command command, TimePoint now,
   return pace == nullptr ? Result<void>(state_->unknown(ip)) : pace->command(command, now, value);
 }
 
-void Pacer::resume_domain(std::string_view sender_domain, TimePoint now) {
+Result<void> Pacer::resume_domain(std::string_view sender_domain, TimePoint now) {
   const auto found = state_->domains.find(sender_domain);
-  if (found == state_->domains.end()) return;
+  if (found == state_->domains.end() || found->second.until <= now)
+    return Error{ErrorCode::kNotFound, fmt::format("the From domain {} is not paused at {}", sender_domain, state_->options.provider.name)};
   state_->domains.erase(found);
   keep(state_->decisions, {.kind = DecisionKind::kOperator,
                            .time = now,
@@ -386,6 +387,7 @@ void Pacer::resume_domain(std::string_view sender_domain, TimePoint now) {
                            .rule = "operator.resume",
                            .seen = "told by the operator",
                            .what = "until"});
+  return {};
 }
 
 Result<Explanation> Pacer::explain(std::string_view ip, TimePoint now) {

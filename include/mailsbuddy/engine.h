@@ -506,9 +506,9 @@ class Engine {
   // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
   // `keys` is null.
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
-  // Warming, at one mailbox provider: `provider` as Event::provider has it. These wait for the thread that owns the provider,
-  // so not to be called from a task of the runtime's loops.
-  // Errors: kNotFound: no such egress IP; kInvalidArgument.
+  // Warming, at one mailbox provider: `provider` as Event::provider has it, in capitals or not. These wait for the thread that
+  // owns the provider, so not to be called from a task of the runtime's loops.
+  // Errors: kNotFound: no such egress IP, or the domain is not paused there; kInvalidArgument.
   Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
   Result<void> command(std::string_view ip, std::string_view provider, warming::Command command, std::uint64_t value = 0);
   Result<void> resume_domain(std::string_view sender_domain, std::string_view provider);  // Ends a pause of it there.

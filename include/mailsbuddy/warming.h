@@ -566,7 +566,7 @@ class Pacer {
 
   // Errors: kNotFound, kInvalidArgument.
   Result<void> command(std::string_view ip, Command command, TimePoint now, std::uint64_t value = 0);
-  void resume_domain(std::string_view sender_domain, TimePoint now);
+  Result<void> resume_domain(std::string_view sender_domain, TimePoint now);  // kNotFound: it is not paused.
   Result<Explanation> explain(std::string_view ip, TimePoint now);
   void change(std::shared_ptr<const Settings> settings, TimePoint now);  // While running.
 

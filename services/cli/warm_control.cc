@@ -16,6 +16,14 @@ using warming::kNoCap;
 
 constexpr std::size_t kPacesMax = 10'000;  // In one answer: some 20 MB.
 
+// As the library names providers and DNS compares domains: ASCII alone.
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 ControlJson json_cap(std::uint64_t cap) { return cap == kNoCap ? ControlJson(nullptr) : ControlJson(cap); }
 
 // What the operator may do to one IP at one provider.
@@ -39,7 +47,7 @@ constexpr Order kOrders[] = {
 
 Result<ControlJson> explain_asked(Engine& engine, const ControlJson& arguments) {
   const std::string ip = text_or(arguments, "ip", "");
-  const std::string provider = text_or(arguments, "provider", "");
+  const std::string provider = lower_case(text_or(arguments, "provider", ""));
   ControlJson all = ControlJson::array();
   if (!ip.empty() && !provider.empty()) {
     auto explained = engine.explain(ip, provider);
@@ -177,11 +185,13 @@ ControlJson json_of(const warming::Explanation& e) {
   return json;
 }
 
-Result<std::string> provider_named(std::string_view name) {
+Result<std::string> provider_named(std::string_view given) {
+  const std::string name = lower_case(std::string(given));
   const bool brand = name == "gmail" || name == "outlook" || name == "hotmail" || name == "icloud" || name == "aol";
   const std::string_view meant = meant_provider(name);
-  if (meant.empty() || brand) return std::string(brand ? meant : name);
-  return Error{ErrorCode::kInvalidArgument, fmt::format("there is no provider \"{}\", but \"{}\"", name, meant)};
+  if (brand) return std::string(meant);
+  if (meant.empty()) return name;
+  return Error{ErrorCode::kInvalidArgument, fmt::format("there is no provider \"{}\", but \"{}\"", given, meant)};
 }
 
 std::optional<std::uint64_t> messages_named(std::string_view text) {

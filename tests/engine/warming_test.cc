@@ -173,6 +173,17 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_ip_is_an_error, World) {
              int(ErrorCode::kInvalidArgument));
 }
 
+BOOST_FIXTURE_TEST_CASE(orders_reach_whom_they_name_or_fail, World) {
+  open("100,200");
+  BOOST_REQUIRE(engine->command("192.0.2.1", "D.Test", warming::Command::kPause).has_value());
+  BOOST_TEST(int(engine->explain("192.0.2.1", "d.test")->state) == int(warming::PaceState::kPaused));
+  BOOST_TEST(int(engine->explain("192.0.2.1", "D.TEST")->state) == int(warming::PaceState::kPaused));
+  BOOST_TEST(engine->paces().size() == 1U);
+  BOOST_TEST(int(engine->resume_domain("s.test", "d.test").error().code) == int(ErrorCode::kNotFound));
+  BOOST_TEST(int(engine->resume_domain("s.test", "typo.test").error().code) == int(ErrorCode::kNotFound));
+  BOOST_TEST(engine->paces().size() == 1U);  // What was mistyped leaves nothing.
+}
+
 // Real threads: many ask at once, of the threads that own the providers.
 namespace {
 

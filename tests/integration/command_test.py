@@ -86,7 +86,7 @@ class Warm(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             limits = pathlib.Path(folder, "limits.tsv")
             limits.write_text("google ip:192.0.2.7 connections=3\n", encoding="utf-8")
-            run = support.command("warm", "explain", "--provider", "gmail", "--ip", "192.0.2.7", "--curve", "sparkpost", "--day", 9,
+            run = support.command("warm", "explain", "--provider", "Gmail", "--ip", "192.0.2.7", "--curve", "sparkpost", "--day", 9,
                                   "--limits", limits)
         self.assertEqual((run.returncode, run.stderr), (0, ""))
         for part in ("192.0.2.7 at google: warming", "sending day 9 of 29", "0 sent of 50,000", "connections  3 of 3",

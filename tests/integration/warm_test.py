@@ -56,12 +56,14 @@ class Control(submission_test.SubmissionTest):
         self.assertEqual((stands["state"], stands["cap"]), ("pinned", 4))
         self.arrived(4)
         self.assertEqual(self.order("unpin")["cap"], 3)
-        self.assertEqual(self.order("pause")["state"], "paused")
+        (stands,) = json.loads(self.warm("pause", "--provider", PROVIDER.title(), "--ip", IP, "--json"))
+        self.assertEqual((stands["provider"], stands["state"]), (PROVIDER, "paused"))
         self.assertEqual(self.order("resume")["state"], "warming")
         self.assertEqual(self.order("skip")["cap"], 6)
         self.arrived(5)
         self.assertIn("the operator", self.order("repeat")["why"])
-        self.warm("resume", "--provider", PROVIDER, "--domain", "brand.example")
+        self.assertIn(f"brand.example is not paused at {PROVIDER}",
+                      self.warm("resume", "--provider", PROVIDER, "--domain", "Brand.Example", status=2))
 
         slower = self.world.write("slower.tsv", f"{PROVIDER} ip connections=2\n")
         self.warm("limits", slower)

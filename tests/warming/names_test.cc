@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(what_has_nothing_to_remember_may_be_forgotten) {
       {.name = "a pin",
        .happens = [](Pacer& p) { static_cast<void>(p.command(kIp, Command::kPin, kMidnight, 5)), p.take_decisions(); }},
       {.name = "a decision that nobody was told",
-       .happens = [](Pacer& p) { p.resume_domain("x", kMidnight), p.change({}, kMidnight); }},
+       .happens = [](Pacer& p) { p.change({}, kMidnight); }},
       {.name = "a reply that counts",
        .happens = [](Pacer& p) { p.learn(0, {.kind = SignalKind::kReputation}, kMidnight); }},
       {.name = "a reply that counted an hour ago",

@@ -238,8 +238,14 @@ BOOST_AUTO_TEST_CASE(the_scope_decides_who_pauses) {
                   day(1));
     BOOST_TEST((f.pacer.next(1, {.sender_domain = "a.example"}, day(1)) == day(1) + 10min));
     BOOST_TEST((f.pacer.next(0, {.sender_domain = "b.example"}, day(1)) == day(1)));
-    f.pacer.resume_domain("a.example", day(1));
+    const auto none = f.pacer.resume_domain("b.example", day(1));
+    BOOST_REQUIRE(!none);
+    BOOST_TEST(none.error().detail == "the From domain b.example is not paused at google");
+    BOOST_TEST((none.error().code == ErrorCode::kNotFound));
+    BOOST_TEST(!f.pacer.resume_domain("a.example", day(1) + 10min));  // Not any more.
+    BOOST_TEST(f.pacer.resume_domain("a.example", day(1)).has_value());
     BOOST_TEST((f.pacer.next(1, {.sender_domain = "a.example"}, day(1)) == day(1)));
+    BOOST_TEST(!f.pacer.resume_domain("a.example", day(1)));
   }
 }
 

@@ -331,7 +331,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
         self._native.command(ip, provider, command, value)
 
     def resume_domain(self, sender_domain: str, provider: str) -> None:
-        """Ends a pause of a sending domain at a provider."""
+        """Ends a pause of a sending domain at a provider. Raises NotFound where it is not paused."""
         self._native.resume_domain(sender_domain, provider)
 
     def take_tls_reports(self) -> list[TlsReport]:

@@ -377,7 +377,7 @@ def test_every_command_on_the_pace_of_an_ip(sink):
         assert all(setting and where for setting, _, where in state().settings)
         engine.command(pace.ip, pace.provider, "skip_day")
         assert (state().day, state().cap) == (1, 100)
-        engine.command(pace.ip, pace.provider, "pause")
+        engine.command(pace.ip, pace.provider.upper(), "pause")
         assert state().state == "paused"
         engine.command(pace.ip, pace.provider, "resume")
         engine.command(pace.ip, pace.provider, "pin", 7)
@@ -387,4 +387,5 @@ def test_every_command_on_the_pace_of_an_ip(sink):
         assert state().cap == 100
         engine.change("* ip messages_per_second=5")
         assert state().rate == 5
-        engine.resume_domain("brand.example", pace.provider)
+        with pytest.raises(mb.NotFound, match="brand.example is not paused at"):
+            engine.resume_domain("Brand.Example", pace.provider)
