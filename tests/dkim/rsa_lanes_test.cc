@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(nothing_of_a_key_is_left_on_the_stack) {
     RsaDigits copy = lanes.p.modulus;
     asm volatile("" : : "r"(copy.data()) : "memory");
   });
-  BOOST_TEST(digits_left(lanes, careless.memory) >= lanes.p.modulus.size());
+  BOOST_TEST(digits_left(lanes, careless.memory) > 0U);  // Not all: its last frames lie over some.
   const OnOwnStack signs([] {
     std::vector<DigestToSign> digests(kRsaLanesMax);
     for (DigestToSign& each : digests) each.key = key(0).key().get();

@@ -37,7 +37,7 @@ class Relays(support.TestCase):
         return run
 
     def check_kept_back(self, server, url, cause, **changed):
-        run = self.send(server, url, **{"max-age": "2s"} | changed)
+        run = self.send(server, url, **{"max-age": "6s"} | changed)
         self.assertEqual(run.recipients("expired"), {ANN, BOB}, run.events)
         deferred = [event for event in run.events if event["kind"] == "deferred"]
         self.assertTrue(deferred, run.events)
