@@ -152,6 +152,10 @@ BOOST_FIXTURE_TEST_CASE(a_failure_of_dns_is_asked_again, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(what_is_refused_for_now_is_asked_again, Fixture) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  BOOST_TEST_MESSAGE("skipped: the allocator of this build counts nothing");
+  return;
+#endif
   send();
   open(1);  // All of the memory is used: no mail is taken.
   until(kMidnight + 5h);

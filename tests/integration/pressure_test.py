@@ -4,6 +4,7 @@ import os
 import resource
 import smtplib
 import subprocess
+import unittest
 
 import events_test
 import submission_test
@@ -86,6 +87,7 @@ class Listening(submission_test.SubmissionTest):
         for recipient in ("before@away.example", "after@away.example"):
             self.wait_for("delivered", recipient)
 
+    @unittest.skipIf("asan" in support.PROGRAM or "tsan" in support.PROGRAM, "a sanitizer needs files of its own")
     def test_too_many_files(self):
         client = self.begin(self.world.folder / "spool", "starttls")
         pid = self.listener.process.pid
@@ -138,6 +140,7 @@ class Sending(support.TestCase):
         self.assertEqual(run.recipients("delivered"), self.everybody)
         self.check_received_once(self.world.mail(), self.everybody)
 
+    @unittest.skipIf("asan" in support.PROGRAM or "tsan" in support.PROGRAM, "a sanitizer's allocator counts nothing")
     def test_more_memory_than_it_may_use(self):
         refused = self.world.send(port=self.sinks.port, campaign="spring", memory_max=1)
         self.assertEqual(refused.status, 2, refused.stderr)
