@@ -233,7 +233,8 @@ void everything_at_once(std::shared_ptr<spool::Spool> spool) {
   std::size_t ends = 0;
   for (const auto& [recipient, count] : finals) {
     ends += static_cast<std::size_t>(count);
-    if (!recipient.empty()) BOOST_TEST(count == 1, recipient << " has " << count << " ends");
+    // Of one erased while it was on its way a deferral may name the domain alone.
+    if (!recipient.empty() && !(recipient.front() == '@' && count == 0)) BOOST_TEST(count == 1, recipient << " has " << count << " ends");
   }
   BOOST_TEST(ends <= everybody);
   BOOST_TEST(ends + kErased >= everybody);  // Who was erased unsent is reported no more.
