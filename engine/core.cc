@@ -212,7 +212,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
              options_.keys, [this](const Job& job) { return load_message(job); }),
       events_(spool(), runtime().events(), runtime().loop(0), options_.log.get(), options_.deliver),
       inbound_(
-          spool(), options_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
+          spool(), options_, erased_, [this](std::uint64_t token_number) { return find_campaign(token_number); },
           [this](const JobPtr& job, const engine::Inbound::Late& late) { learn_late(job, late); }),
       shared_{.options = options_,
               .runtime = runtime(),

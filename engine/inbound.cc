@@ -112,10 +112,12 @@ struct Inbound::Subject {
   bounce::Day sent = 0;
 };
 
-Inbound::Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign, Learn learn)
+Inbound::Inbound(spool::Spool& spool, const EngineOptions& options, const ErasedAddresses& erased,
+                 FindCampaign find_campaign, Learn learn)
     : spool_(spool),
       verp_key_(bounce::VerpKey::make(options.verp_key).value()),  // Its length is checked.
       report_age_(options.report_age),
+      erased_(erased),
       suppressor_(spool, options.suppression),
       find_campaign_(std::move(find_campaign)),
       learn_(std::move(learn)) {}
@@ -152,7 +154,8 @@ std::optional<Inbound::Subject> Inbound::attribute(InboundReport& result, TimePo
   result.attribution = token.day + report_age_.count() < day_of(now) ? Attribution::kExpired : Attribution::kRow;
   result.campaign = job->id;
   result.account = job->account;
-  result.recipient = row->local + "@" + row->domain;
+  if (!row->local.empty()) result.recipient = row->local + "@" + row->domain;
+  if (erased_.contains(job->number, result.recipient)) result.recipient.clear();
   return Subject{std::move(job), key, *std::move(row), static_cast<bounce::Day>(token.day)};
 }
 
@@ -169,6 +172,7 @@ void Inbound::take_signed(InboundReport& result, const Subject& subject, TimePoi
     event.job = event.campaign = subject.job->id;
     event.account = subject.job->account;
     event.recipient = result.recipient;
+    if (event.recipient.empty()) erase_recipient(event);
     event.row = row_number(subject.key);
     batch.notes.push_back({.key = subject.key, .kind = came.note, .event = encode_event(event)});
     const bool of_pace = came.event == EventKind::kComplaint || came.event == EventKind::kLateBounce;
@@ -179,6 +183,7 @@ void Inbound::take_signed(InboundReport& result, const Subject& subject, TimePoi
                            .source_ip = report.complaint ? report.complaint->source_ip : std::string()});
     }
   }
+  if (result.recipient.empty()) return;  // Whom it was about nobody knows any more.
   // Who wants no more mail is heard as long as the row is known, and a soft bounce counts once.
   if (result.attribution == Attribution::kExpired && came.event != EventKind::kUnsubscribed) return;
   if (result.repeated && bounce::advise(verdict) == bounce::Advice::kCount) return;

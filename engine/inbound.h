@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/erased_addresses.h"
 #include "engine/job.h"
 #include "engine/suppressor.h"
 
@@ -31,9 +32,14 @@ class Inbound {
   };
   using Learn = std::function<void(const JobPtr& job, const Late& late)>;
 
-  Inbound(spool::Spool& spool, const EngineOptions& options, FindCampaign find_campaign, Learn learn);
+  // `erased` outlives it.
+  Inbound(spool::Spool& spool, const EngineOptions& options, const ErasedAddresses& erased, FindCampaign find_campaign,
+          Learn learn);
 
+  // Of an erased recipient nothing is said but that it was one.
   InboundReport take(std::string_view message, const InboundEnvelope& envelope, TimePoint now);
+  // Until what take() has begun is in the spool.
+  void flush() { const std::lock_guard lock(mutex_); }
 
  private:
   // Events that a message without a token of ours may cause: one report of a whole list is no reason for a thousand.
@@ -48,6 +54,7 @@ class Inbound {
   spool::Spool& spool_;
   const bounce::VerpKey verp_key_;
   const std::chrono::days report_age_;
+  const ErasedAddresses& erased_;
   Suppressor suppressor_;
   FindCampaign find_campaign_;
   Learn learn_;

@@ -24,7 +24,8 @@ struct World {
   EngineOptions options{.egress = {}, .verp_key = kKey};
   std::unique_ptr<spool::Spool> spool = spool::make_memory_spool();
   JobPtr job = std::make_shared<Job>();
-  Inbound inbound{*spool, options,
+  ErasedAddresses erased;
+  Inbound inbound{*spool, options, erased,
                   [this](std::uint64_t number) { return number == token_number(*job) ? job : nullptr; },
                   [this](const JobPtr&, const Inbound::Late& late) {
                     learned.push_back(late.domain + " " + std::string(to_string(late.kind)));
@@ -109,6 +110,29 @@ BOOST_FIXTURE_TEST_CASE(an_event_has_what_the_report_says, World) {
 }
 
 // An address that leads to several others: if some got the message, it is not dead.
+// Erased a moment ago, or in another process.
+BOOST_AUTO_TEST_CASE(of_an_erased_recipient_nothing_is_said) {
+  for (const bool just_now : {true, false}) {
+    World world;
+    if (just_now) {
+      world.erased.add("user1@x.test", world.job->number);
+    } else {
+      BOOST_REQUIRE(world.spool->erase_address({.local = "user1", .domain = "x.test"}).has_value());
+    }
+    const InboundReport report = world.dsn(1, {.status = "5.1.1", .text = "<user1@x.test>: no such user"});
+    BOOST_TEST((report.event == EventKind::kLateBounce));
+    BOOST_TEST(report.recipient == "");
+    BOOST_TEST(report.suppressed.empty());
+    BOOST_TEST(world.learned.size() == 1U);
+    const auto all = world.events();
+    BOOST_REQUIRE(all.size() == 1U);
+    BOOST_TEST(all[0].recipient == "");
+    BOOST_TEST(all[0].outcome.reply.text == "");
+    BOOST_TEST(all[0].outcome.reply.code == 550);
+    BOOST_TEST(world.dsn(1, {.status = "5.1.1"}).repeated);
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(of_several_recipients_ours_counts_or_else_the_least_bad, World) {
   struct Case {
     const char* name;
