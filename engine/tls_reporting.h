@@ -47,7 +47,7 @@ class TlsReporting {
     std::vector<std::string> reached{};  // Addresses and URLs that are done with: they have it, or refused it for good.
     int tries = 0;
     int posts = 0;       // Under way.
-    bool again = false;  // One of this try failed for now.
+    bool again = false;  // One of this try failed and may yet succeed.
   };
 
   // `task` on loop(0), unless stop() came before.

@@ -11,6 +11,7 @@
 
 #include "mailsbuddy/bounce.h"
 #include "services/cli/bounce_parse_command.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -109,7 +110,7 @@ Json judged(const Line& line, const bounce::Verdict& verdict, bool explain) {
 int classify(const Arguments& arguments) {
   const auto classifier = load(arguments.rules_file);
   if (!classifier) {
-    fmt::print(stderr, "mailsbuddy bounce classify: {}\n", classifier.error().detail);
+    say("mailsbuddy bounce classify: {}\n", classifier.error().detail);
     return kBadUsage;
   }
   std::ios::sync_with_stdio(false);
@@ -120,7 +121,7 @@ int classify(const Arguments& arguments) {
     if (!text.empty() && text.back() == '\r') text.pop_back();
     const Line line = parse_line(text);
     if (line.unknown_stage) {
-      fmt::print(stderr, "mailsbuddy bounce classify: line {}: no such stage; judged without it\n", number);
+      say("mailsbuddy bounce classify: line {}: no such stage; judged without it\n", number);
       good = false;
     }
     const Json json = judged(line, classifier->classify(line.outcome, line.provider), arguments.explain);
@@ -133,7 +134,7 @@ int classify(const Arguments& arguments) {
 int test_rules(const std::string& file) {
   const auto classifier = load(file);
   if (!classifier) {
-    fmt::print(stderr, "mailsbuddy bounce rules test: {}\n", classifier.error().detail);
+    say("mailsbuddy bounce rules test: {}\n", classifier.error().detail);
     return kBadUsage;
   }
   const auto faults = classifier->faults();

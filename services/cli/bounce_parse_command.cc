@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mailsbuddy/bounce.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -58,7 +59,7 @@ int parse_files(const std::vector<std::string>& files) {
     std::istream& in = file == "-" ? std::cin : opened;
     const std::string message = in ? read_some(in) : std::string();
     if ((file != "-" && !opened.is_open()) || in.bad() || (message.empty() && !in.eof())) {
-      fmt::print(stderr, "mailsbuddy bounce parse: {}: cannot be read\n", file);
+      say("mailsbuddy bounce parse: {}: cannot be read\n", file);
       status = kBadUsage;
       continue;
     }

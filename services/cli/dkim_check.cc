@@ -8,6 +8,7 @@
 #include "mailsbuddy/dkim.h"
 #include "services/cli/dkim_verify_command.h"
 #include "services/cli/key_records.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -21,7 +22,7 @@ struct Options {
 };
 
 int refuse(const Error& error) {
-  fmt::print(stderr, "mailsbuddy dkim check: {}\n", error.detail);
+  say("mailsbuddy dkim check: {}\n", error.detail);
   return kBadUsage;
 }
 
@@ -30,16 +31,16 @@ class Report {
  public:
   explicit Report(std::string name) : name_(std::move(name)) {}
 
-  void good(std::string_view text) { say("good", text); }
-  void advice(std::string_view text) { say("advice", text); }
+  void good(std::string_view text) { state("good", text); }
+  void advice(std::string_view text) { state("advice", text); }
   void bad(std::string_view text) {
-    say("bad", text);
+    state("bad", text);
     status_ = kUnsettled;
   }
   int status() const noexcept { return status_; }
 
  private:
-  void say(std::string_view kind, std::string_view text) { fmt::print("{}: {}: {}\n", name_, kind, text); }
+  void state(std::string_view kind, std::string_view text) { fmt::print("{}: {}: {}\n", name_, kind, text); }
 
   std::string name_;
   int status_ = kDone;

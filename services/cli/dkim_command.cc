@@ -9,6 +9,7 @@
 
 #include "mailsbuddy/dkim.h"
 #include "services/cli/dkim_verify_command.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -22,7 +23,7 @@ using Run = std::function<int()>;
 constexpr const char* kStandardInput = "/dev/stdin";
 
 int refuse(std::string_view command, const Error& error) {
-  fmt::print(stderr, "mailsbuddy dkim {}: {}\n", command, error.detail);
+  say("mailsbuddy dkim {}: {}\n", command, error.detail);
   return kBadUsage;
 }
 
@@ -144,7 +145,7 @@ int sign(const Sign& options) {
   if (!key) return refuse("sign", key.error());
   auto signer = dkim::Signer::make(options.domain, options.selector, *key, sign_options(options));
   if (!signer) return refuse("sign", signer.error());
-  for (const std::string& warning : signer->warnings()) fmt::print(stderr, "warning: {}\n", warning);
+  for (const std::string& warning : signer->warnings()) say("warning: {}\n", warning);
   const std::string message = read_message();
   const TimePoint now = options.at < 0 ? SystemClock().now() : TimePoint(std::chrono::seconds(options.at));
   auto field = signer->sign(message, now);

@@ -11,6 +11,7 @@
 #include "mailsbuddy/base.h"
 #include "mailsbuddy/dkim.h"
 #include "services/cli/key_records.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -27,7 +28,7 @@ struct Options {
 };
 
 int refuse(std::string_view command, const Error& error) {
-  fmt::print(stderr, "mailsbuddy dkim {}: {}\n", command, error.detail);
+  say("mailsbuddy dkim {}: {}\n", command, error.detail);
   return kBadUsage;
 }
 

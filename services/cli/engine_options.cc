@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "services/cli/key_records.h"
+#include "services/cli/say.h"
 #include "services/cli/tls_options.h"
 
 namespace mailsbuddy::cli {
@@ -52,7 +53,7 @@ Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::st
     if (!key) return about("--dkim", key.error());
     auto signer = dkim::Signer::make(each.substr(0, first), each.substr(first + 1, second - first - 1), *key);
     if (!signer) return about("--dkim " + each, signer.error());
-    for (const std::string& warning : signer->warnings()) fmt::print(stderr, "warning: --dkim {}: {}\n", each, warning);
+    for (const std::string& warning : signer->warnings()) say("warning: --dkim {}: {}\n", each, warning);
     if (auto added = ring->add(*signer); !added) return about("--dkim " + each, added.error());
   }
   if (ring->empty()) return std::shared_ptr<const dkim::KeyRing>();
@@ -71,7 +72,7 @@ void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const 
       dkim::verify(trial + message, [&](std::string_view name) { return records->find(name); }, {.now = now});
   for (const dkim::SignatureResult& each : verified.signatures) {
     if (each.status == dkim::Status::kPass) continue;
-    fmt::print(stderr, "warning: receivers will not accept the DKIM signature of {}: {}; see mailsbuddy dkim check {} {}\n",
+    say("warning: receivers will not accept the DKIM signature of {}: {}; see mailsbuddy dkim check {} {}\n",
                each.domain, dkim::describe(each.reason), each.domain, each.selector);
   }
 }

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "services/cli/say.h"
+
 namespace mailsbuddy::cli {
 namespace {
 
@@ -133,13 +135,13 @@ Result<void> EventLog::write(std::string_view lines) {
   }
   const std::lock_guard lock(mutex_);
   if (error == 0) {
-    if (!file_trouble_.empty()) fmt::print(stderr, "events are written to {} again, none was lost\n", path_);
+    if (!file_trouble_.empty()) say("events are written to {} again, none was lost\n", path_);
     file_trouble_.clear();
     return {};
   }
   if (before >= 0) static_cast<void>(::ftruncate(file_, before) == 0);
   const std::string trouble = fmt::format("{}: {}", path_, std::strerror(error));
-  if (file_trouble_.empty()) fmt::print(stderr, "events wait until they can be written: {}\n", trouble);
+  if (file_trouble_.empty()) say("events wait until they can be written: {}\n", trouble);
   file_trouble_ = trouble;
   return Error{ErrorCode::kIo, trouble};
 }

@@ -15,6 +15,7 @@
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/inbound_maildir.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 #include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
@@ -56,7 +57,7 @@ struct ListenArguments {
 class StandardError final : public LogSink {
  public:
   void write(LogLevel, std::string_view room, std::string_view line) noexcept override {
-    fmt::print(stderr, "{}: {}\n", room, line);
+    say("{}: {}\n", room, line);
   }
 };
 
@@ -129,7 +130,7 @@ class Listen {
   int run() {
     const Signals signals;  // Before the threads, which inherit the mask.
     if (auto started = start(); !started) {
-      fmt::print(stderr, "mailsbuddy listen: {}\n", started.error().detail);
+      say("mailsbuddy listen: {}\n", started.error().detail);
       return kBadUsage;
     }
     while (!signals.wait(pace_report_.wanted() ? std::min<std::chrono::nanoseconds>(rest_of_time(), 1s) : rest_of_time())) {
@@ -199,7 +200,7 @@ class Listen {
     control_ = *std::move(control);
     pace_report_ = PaceReport(arguments_.pace.report_file);
     if (const std::uint64_t open = engine_->open_rows(); open > 0)
-      fmt::print(stderr, "{} recipients are in {} of before, and go on\n", open, arguments_.spool.directory);
+      say("{} recipients are in {} of before, and go on\n", open, arguments_.spool.directory);
     return {};
   }
 
@@ -230,7 +231,7 @@ class Listen {
                                                           smtp::ListenHandler::Answered done) {
         cpu->post([maildir, submission = std::move(submission), done = std::move(done)]() mutable {
           const auto written = maildir->write(submission);
-          if (!written) fmt::print(stderr, "mailsbuddy listen: {}\n", written.error().detail);
+          if (!written) say("mailsbuddy listen: {}\n", written.error().detail);
           done(written ? Reply{.code = 250, .enhanced = EnhancedCode{2, 0, 0}, .text = ""}
                        : Reply{.code = 452, .enhanced = EnhancedCode{4, 3, 1}, .text = "Cannot keep the message now"});
         });
@@ -246,11 +247,11 @@ class Listen {
       const std::string& given = arguments_.listen[i];
       const std::size_t equals = given.find('=');
       const std::string words = equals == std::string::npos ? "starttls" : given.substr(equals + 1);
-      fmt::print(stderr, "listening on {} ({})\n", endpoints[i].str(), words);
+      say("listening on {} ({})\n", endpoints[i].str(), words);
       const auto octets = endpoints[i].address.bytes();
       const bool loopback = endpoints[i].address.is_v4() ? octets[0] == 127 : endpoints[i].address.str() == "::1";
       if (arguments_.no_auth && !loopback && !arguments_.options.endpoints[i].inbound)
-        fmt::print(stderr, "warning: whoever can reach {} can send mail to anybody (--no-auth)\n", endpoints[i].str());
+        say("warning: whoever can reach {} can send mail to anybody (--no-auth)\n", endpoints[i].str());
       lines += fmt::format("{} {}\n", endpoints[i].str(), words);
     }
     return arguments_.port_file.empty() ? Result<void>() : write_whole(arguments_.port_file, lines);
@@ -274,16 +275,16 @@ class Listen {
     bool settled = engine_->drain(100ms);
     const bool kept = !arguments_.spool.directory.empty();
     if (const std::uint64_t open = engine_->open_rows(); open > 0 && kept) {
-      fmt::print(stderr, "{} recipients are kept in {}: the next start goes on with them\n", open, arguments_.spool.directory);
+      say("{} recipients are kept in {}: the next start goes on with them\n", open, arguments_.spool.directory);
     } else if (!settled && !kept) {
-      fmt::print(stderr, "{} recipients are queued, {} events are to be written; stop once more to leave them\n", open, engine_->unreported());
+      say("{} recipients are queued, {} events are to be written; stop once more to leave them\n", open, engine_->unreported());
     }
     while (!kept && !settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
     pace_report_.refresh(*engine_, true);
     const std::uint64_t left = engine_->open_rows();
     const std::string trouble = events_->file_trouble();
     if (!trouble.empty()) {
-      fmt::print(stderr, "{} events are not written: {}; they {}\n", engine_->unreported(), trouble,
+      say("{} events are not written: {}; they {}\n", engine_->unreported(), trouble,
                  kept ? "are kept in " + arguments_.spool.directory : "go with this process");
     }
     if (arguments_.json) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "services/cli/engine_options.h"
+#include "services/cli/say.h"
 #include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
@@ -114,7 +115,7 @@ void PaceReport::refresh(const Engine& engine, bool at_once) {
   std::string text;
   for (const warming::Explanation& each : engine.paces()) text += each.str() + "\n";
   if (auto written = write_whole(file_, text); !written)
-    fmt::print(stderr, "warning: --pace-report: {}\n", written.error().detail);
+    say("warning: --pace-report: {}\n", written.error().detail);
 }
 
 }  // namespace mailsbuddy::cli

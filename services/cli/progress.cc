@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "services/cli/say.h"
+
 namespace mailsbuddy::cli {
 namespace {
 
@@ -58,21 +60,21 @@ std::string human_duration(std::chrono::seconds time) {
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
 
 void Progress::clear_drawn() {
-  if (drawn_lines_ > 0) fmt::print(stderr, "\x1b[{}A\x1b[J", drawn_lines_);
+  if (drawn_lines_ > 0) say("\x1b[{}A\x1b[J", drawn_lines_);
   drawn_lines_ = 0;
 }
 
 void Progress::show(const CampaignStatus& status, EventLog& log) {
   if (const auto decisions = log.take_decisions(); !decisions.empty()) {
     clear_drawn();
-    for (const std::string& each : decisions) fmt::print(stderr, "{}\n", each);
+    for (const std::string& each : decisions) say("{}\n", each);
     if (terminal_) next_ = {};  // What was drawn is gone.
   }
   const auto now = std::chrono::steady_clock::now();
   if (now < next_) return;
   next_ = now + (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(5));
   if (!terminal_) {
-    fmt::print(stderr, "{}\n", one_line(status));
+    say("{}\n", one_line(status));
     return;
   }
   std::string screen = bar(final_rows(status), status.total) + " " + one_line(status) + "\n";

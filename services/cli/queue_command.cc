@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "services/cli/queue_control.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -25,7 +26,7 @@ struct Arguments {
 using ArgumentsPtr = std::shared_ptr<Arguments>;
 
 int complain(std::string_view command, const Error& error) {
-  fmt::print(stderr, "mailsbuddy {}: {}\n", command, error.detail);
+  say("mailsbuddy {}: {}\n", command, error.detail);
   return kBadUsage;
 }
 
@@ -55,7 +56,7 @@ int list(const Arguments& arguments, const QueueOffice& office) {
     }
     cursor = (*answer)["cursor"];
   } while (!cursor.is_null() && shown < arguments.max);
-  if (!cursor.is_null()) fmt::print(stderr, "there may be more: --max, or a narrower --filter\n");
+  if (!cursor.is_null()) say("there may be more: --max, or a narrower --filter\n");
   return kDone;
 }
 
@@ -97,7 +98,7 @@ int ask(std::string_view command, const Arguments& arguments, const QueueOffice&
     for (const auto& [name, value] : answer->items()) fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (answer->value("unreadable", std::uint64_t{0}) == 0) return kDone;
-  fmt::print(stderr, "mailsbuddy {}: the spool cannot read all of them now; queue list says which, and why\n", command);
+  say("mailsbuddy {}: the spool cannot read all of them now; queue list says which, and why\n", command);
   return kUnsettled;
 }
 
@@ -178,7 +179,7 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
     if (!answer) return Error{answer.error().code, fmt::format("lines {} to {}: {}", from, line_number, answer.error().detail)};
     taken += (*answer)["taken"].get<std::uint64_t>();
     from = line_number + 1;
-    if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r{} taken", taken);
+    if (isatty(STDERR_FILENO) != 0) say("\r{} taken", taken);
     return {};
   };
   Result<void> result;
@@ -195,7 +196,7 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
     if (entries.size() >= at_once) result = flush();
   }
   if (result) result = flush();
-  if (taken > 0 && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r");
+  if (taken > 0 && isatty(STDERR_FILENO) != 0) say("\r");
   if (!result) return complain("suppress import", about(fmt::format("{} were taken; {}", taken, arguments.file), result.error()));
   fmt::print("{} taken\n", taken);
   return kDone;

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "services/cli/say.h"
+
 namespace mailsbuddy::cli {
 namespace {
 
@@ -15,7 +17,7 @@ Result<std::unique_ptr<ReturnWatch>> ReturnWatch::start(const std::string& path,
   std::unique_ptr<ReturnWatch> inbound(new ReturnWatch(engine));
   auto watcher = MaildirWatcher::open(
       path, [self = inbound.get()](std::string_view message) { return self->take(message); },
-      [](const std::string& word) { fmt::print(stderr, "{}\n", word); });
+      [](const std::string& word) { say("{}\n", word); });
   if (!watcher) return std::move(watcher).error();
   inbound->watcher_ = std::make_unique<MaildirWatcher>(*std::move(watcher));
   inbound->thread_ = std::thread([self = inbound.get()] { self->run(); });

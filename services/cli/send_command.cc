@@ -18,6 +18,7 @@
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
+#include "services/cli/say.h"
 #include "services/cli/trace_lines.h"
 #include "services/cli/way_options.h"
 #include "services/cli/progress.h"
@@ -180,7 +181,7 @@ class Send {
 
   int run() {
     if (auto sent = prepare(); !sent) {
-      fmt::print(stderr, "mailsbuddy send: {}\n", sent.error().detail);
+      say("mailsbuddy send: {}\n", sent.error().detail);
       return kBadUsage;
     }
     watch();
@@ -208,17 +209,17 @@ class Send {
     if (!imported) return about(options_.recipients_file, imported.error());
     import_ = *imported;
     if (import_.resumed > 0) {
-      fmt::print(stderr, "an interrupted import goes on: {} recipients were there\n", import_.resumed);
+      say("an interrupted import goes on: {} recipients were there\n", import_.resumed);
     }
-    fmt::print(stderr, "campaign '{}': {} recipients at {} domains", campaign_, import_.accepted, import_.domains);
-    if (import_.suppressed > 0) fmt::print(stderr, ", {} of them suppressed", import_.suppressed);
+    say("campaign '{}': {} recipients at {} domains", campaign_, import_.accepted, import_.domains);
+    if (import_.suppressed > 0) say(", {} of them suppressed", import_.suppressed);
     if (import_.refused > 0) {
-      fmt::print(stderr, "; {} bad rows are in {}", import_.refused,
+      say("; {} bad rows are in {}", import_.refused,
                  options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
     }
-    fmt::print(stderr, "\n");
+    say("\n");
     if (options_.unsubscribe.empty()) {
-      fmt::print(stderr, "note: no --unsubscribe given; List-Unsubscribe points at https://DOMAIN/unsubscribe/TOKEN\n");
+      say("note: no --unsubscribe given; List-Unsubscribe points at https://DOMAIN/unsubscribe/TOKEN\n");
     }
     return {};
   }
@@ -237,7 +238,7 @@ class Send {
     for (const std::string& id : (*resting)->campaigns()) {
       const auto now = (*resting)->status(id);
       if (!now) {
-        fmt::print(stderr, "campaign '{}' was not imported to its end: mailsbuddy send imports the rest\n", id);
+        say("campaign '{}' was not imported to its end: mailsbuddy send imports the rest\n", id);
       } else if (!now->settled()) {
         open.push_back(id);
       }
@@ -250,7 +251,7 @@ class Send {
     if (!open.empty()) return Error{ErrorCode::kInvalidArgument, fmt::format("several campaigns are open; name the one to watch with --campaign: {}", fmt::join(open, ", "))};
     import_.accepted = (*resting)->open_rows();
     if (import_.accepted == 0 && (*resting)->unreported() == 0) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: nothing in it is open", options_.spool.directory)};
-    fmt::print(stderr, "no campaign is open in {}; {} recipients of messages go on\n", options_.spool.directory, import_.accepted);
+    say("no campaign is open in {}; {} recipients of messages go on\n", options_.spool.directory, import_.accepted);
     return {};
   }
 
@@ -315,7 +316,7 @@ class Send {
     const auto known = engine_->status(campaign_);
     if (!known) return false;
     import_.accepted = known->total;
-    fmt::print(stderr, "campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
+    say("campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
                options_.spool.directory, final_rows(*known), known->total);
     static_cast<void>(engine_->resume(campaign_));  // An interrupt paused it.
     return true;
@@ -369,7 +370,7 @@ class Send {
     if (interrupts > 0 && !gone_ && !now.settled()) {
       stop();
       progress.finish();
-      fmt::print(stderr, "stopping: waiting for the answers to what is on the wire (again: stop at once)\n");
+      say("stopping: waiting for the answers to what is on the wire (again: stop at once)\n");
       const auto limit = std::chrono::steady_clock::now() + 60s;
       while (on_the_wire() && !gone_ && std::chrono::steady_clock::now() < limit) {
         std::this_thread::sleep_for(20ms);
@@ -402,12 +403,12 @@ class Send {
   void linger() {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(options_.inbound_linger_seconds);
     if (options_.inbound_linger_seconds > 0 && interrupts == 0) {
-      fmt::print(stderr, "taking what comes back to {} for {} (Ctrl-C: no longer)\n", options_.inbound_maildir,
+      say("taking what comes back to {} for {} (Ctrl-C: no longer)\n", options_.inbound_maildir,
                  human_duration(std::chrono::seconds(options_.inbound_linger_seconds)));
     }
     while (interrupts == 0 && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(50ms);
     inbound_->finish();
-    fmt::print(stderr, "{} messages came back to {}; {} addresses are suppressed for it\n", inbound_->messages(),
+    say("{} messages came back to {}; {} addresses are suppressed for it\n", inbound_->messages(),
                options_.inbound_maildir, inbound_->suppressed());
   }
 
@@ -430,17 +431,17 @@ class Send {
       fmt::print("{}{:.1f} s, {:.0f} delivered per second\n", summary_table(now, *log_), took.count(),
                  static_cast<double>(now.of(spool::State::kDelivered)) / std::max(took.count(), 1e-9));
     }
-    if (gone_) fmt::print(stderr, "campaign '{}' was erased\n", campaign_);
+    if (gone_) say("campaign '{}' was erased\n", campaign_);
     const std::uint64_t unreported = engine_->unreported();
     if (now.settled() && unreported == 0) return kDone;
-    if (unreported > 0) fmt::print(stderr, "{} events are not written: {}\n", unreported, log_->file_trouble());
+    if (unreported > 0) say("{} events are not written: {}\n", unreported, log_->file_trouble());
     if (gone_) return kUnsettled;
     if (!messages() && !now.settled()) write_unsent();
     if (kept()) {
-      fmt::print(stderr, "they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
+      say("they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
     } else {
       temporary_->keep();
-      fmt::print(stderr, "they are kept in {0}: mailsbuddy resume --spool {0} goes on with them; else remove it\n", temporary_->path());
+      say("they are kept in {0}: mailsbuddy resume --spool {0} goes on with them; else remove it\n", temporary_->path());
     }
     return kUnsettled;
   }
@@ -456,9 +457,9 @@ class Send {
     }
     out.flush();
     if (!out) {
-      fmt::print(stderr, "{}: {}\n", path, std::strerror(errno));
+      say("{}: {}\n", path, std::strerror(errno));
     } else {
-      fmt::print(stderr, "{} unsent recipients are in {}\n", open ? open->size() : 0, path);
+      say("{} unsent recipients are in {}\n", open ? open->size() : 0, path);
     }
   }
 

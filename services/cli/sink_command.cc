@@ -15,6 +15,7 @@
 
 #include "mailsbuddy/smtp.h"
 #include "services/cli/engine_options.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 #include "services/cli/signals.h"
 #include "services/cli/sink_profiles.h"
@@ -137,13 +138,13 @@ void wait_for_end(const smtp::Sink& sink, const Signals& signals, std::optional<
     if (!live) continue;
     const smtp::SinkCounts total = total_of(sink.counts());
     const double rate = static_cast<double>(total.accepted - accepted_before) / std::max(seconds_since(before), 1e-3);
-    fmt::print(stderr, "\r{} accepted ({:.0f}/s), {} deferred, {} rejected, {} connections\x1b[K", total.accepted, rate,
+    say("\r{} accepted ({:.0f}/s), {} deferred, {} rejected, {} connections\x1b[K", total.accepted, rate,
                total.deferred, total.rejected + total.data_rejected, total.connections);
     std::fflush(stderr);
     before = steady_clock::now();
     accepted_before = total.accepted;
   }
-  if (live) fmt::print(stderr, "\r\x1b[K");
+  if (live) say("\r\x1b[K");
 }
 
 void print_table(std::vector<smtp::SinkCounts> rows) {
@@ -177,7 +178,7 @@ void print_json(const std::vector<smtp::SinkCounts>& rows, double seconds) {
 }
 
 int fail(const Error& error) {
-  fmt::print(stderr, "mailsbuddy sink: {}\n", error.detail);
+  say("mailsbuddy sink: {}\n", error.detail);
   return kBadUsage;
 }
 
@@ -196,7 +197,7 @@ int run_sink(SinkArguments& arguments) {
   if (!sink) return fail(sink.error());
   const auto endpoints = (*sink)->endpoints();
   for (std::size_t i = 0; i < endpoints.size(); ++i)
-    fmt::print(stderr, "listening on {} ({})\n", endpoints[i].str(), arguments.options.listeners[i].profile);
+    say("listening on {} ({})\n", endpoints[i].str(), arguments.options.listeners[i].profile);
   if (!arguments.port_file.empty())
     if (const auto written = write_ports(arguments.port_file, **sink, arguments.options); !written)
       return fail(written.error());

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "services/cli/say.h"
+
 #include "services/cli/engine_options.h"
 
 namespace mailsbuddy::cli {
@@ -56,7 +58,7 @@ Result<std::shared_ptr<spool::Spool>> open_spool(const SpoolOptions& options) {
                                                            : spool::Durability::kPowerLoss,
                                          .suppression_key = std::move(key)});
   if (!opened) return about("--spool " + options.directory, opened.error());
-  for (const spool::Defect& each : (*opened)->defects()) fmt::print(stderr, "warning: --spool: {}\n", each.what);
+  for (const spool::Defect& each : (*opened)->defects()) say("warning: --spool: {}\n", each.what);
   return std::shared_ptr<spool::Spool>(*std::move(opened));
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "services/cli/engine_options.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 #include "services/cli/tls_options.h"
 
@@ -32,7 +33,7 @@ std::string shown(std::string_view text) {
   return out;
 }
 
-void say(std::string_view about, std::string_view kind, std::string_view text) {
+void state(std::string_view about, std::string_view kind, std::string_view text) {
   fmt::print("{}: {}: {}\n", shown(about), kind, shown(text));
 }
 
@@ -91,7 +92,7 @@ class Check {
 
   int run() {
     if (auto made = prepare(); !made) {
-      fmt::print(stderr, "mailsbuddy tls check: {}\n", made.error().detail);
+      say("mailsbuddy tls check: {}\n", made.error().detail);
       return kBadUsage;
     }
     check_dnssec();
@@ -145,22 +146,22 @@ class Check {
   }
 
   void bad(std::string_view about, std::string_view text) {
-    say(about, "bad", text);
+    state(about, "bad", text);
     status_ = kUnsettled;
   }
 
   void check_dnssec() {
     if (secure_ == nullptr) return;
     if (!wait_on<bool>(*runtime_, [this](auto done) { secure_->validates(done); }))
-      return say("DNSSEC", "note",
+      return state("DNSSEC", "note",
                  "nothing validates here: these DNS servers leave signatures out, so there is no DANE");
     const auto mx =
         wait_on<net::SecureAnswer<net::MxRecord>>(*runtime_, [this](auto done) { secure_->mx(options_.domain, done); });
     if (mx.security == net::DnsSecurity::kBogus)
       bad(options_.domain, "its MX records are forged or broken: " + mx.answer.detail);
     if (mx.security == net::DnsSecurity::kInsecure)
-      say(options_.domain, "note", "its MX records are not signed: no DANE");
-    if (mx.security == net::DnsSecurity::kSecure) say(options_.domain, "good", "its MX records are signed");
+      state(options_.domain, "note", "its MX records are not signed: no DANE");
+    if (mx.security == net::DnsSecurity::kSecure) state(options_.domain, "good", "its MX records are signed");
   }
 
   void check_sts() {
@@ -169,24 +170,24 @@ class Check {
         wait_on<smtp::StsFinder::Found>(*runtime_, [this](auto done) { sts_->find(options_.domain, done); });
     if (!found.failure.empty()) bad(options_.domain, "MTA-STS: " + found.failure);
     if (found.policy != nullptr) {
-      say(options_.domain, "good",
+      state(options_.domain, "good",
           fmt::format("MTA-STS: {}, for {}, {} s", to_string(found.policy->mode), fmt::join(found.policy->mx, " "),
                       found.policy->max_age.count()));
     } else if (found.failure.empty()) {
-      say(options_.domain, "note", "no MTA-STS policy");
+      state(options_.domain, "note", "no MTA-STS policy");
     }
   }
 
   void say_policy(const smtp::RouteTls& tls) {
     static constexpr std::string_view kPolicies[] = {"none", "opportunistic", "required", "verified"};
-    say(options_.domain, "policy",
+    state(options_.domain, "policy",
         fmt::format("{} ({}){}", kPolicies[static_cast<int>(tls.policy)], to_string(tls.source),
                     tls.dane ? "; verified by DANE at hosts with TLSA records" : ""));
   }
 
   void check_host(const smtp::Route& route, const smtp::RouteHost& host) {
     if (route.tls.dane) check_tlsa(host.host);
-    if (!options_.connect) return say(host.host, "host", fmt::format("preference {}", host.preference));
+    if (!options_.connect) return state(host.host, "host", fmt::format("preference {}", host.preference));
     smtp::PoolOptions options{.session = {.ehlo_name = options_.ehlo, .tls = engine_.tls},
                               .port = options_.port,
                               .tls = route.tls,
@@ -197,7 +198,7 @@ class Check {
     const auto result = visit.open(*runtime_, std::move(options), host, said);
     if (!said.empty()) return bad(host.host, said);
     if (!result || !result->tls) return bad(host.host, "mail goes in clear");
-    say(host.host, result->verified ? "good" : "note",
+    state(host.host, result->verified ? "good" : "note",
         result->verified
             ? fmt::format("TLS, verified by {}", result->dane && !result->tlsa.empty() ? "DANE" : "the roots")
             : fmt::format("TLS, not verified: {}", to_string(result->failure)));
@@ -210,18 +211,18 @@ class Check {
     if (found.answer.status == net::DnsStatus::kFailed)
       return bad(name, "this host is passed over: " + found.answer.detail);
     for (const net::TlsaRecord& record : found.answer.records)
-      say(name, found.security == net::DnsSecurity::kSecure && record.usable() ? "good" : "note",
+      state(name, found.security == net::DnsSecurity::kSecure && record.usable() ? "good" : "note",
           "TLSA " + record.str());
-    if (found.answer.records.empty()) say(name, "note", "no TLSA records");
+    if (found.answer.records.empty()) state(name, "note", "no TLSA records");
   }
 
   void check_reports() {
     const auto texts = wait_on<net::DnsAnswer<std::string>>(
         *runtime_, [this](auto done) { runtime_->resolver(0).txt("_smtp._tls." + options_.domain, done); });
     const auto record = smtp::parse_tlsrpt_record(texts.records);
-    if (!record) return say(options_.domain, "note", "wants no TLS reports");
-    for (const Address& address : record->mailto) say(options_.domain, "good", "wants TLS reports at " + address.str());
-    for (const std::string& url : record->https) say(options_.domain, "good", "wants TLS reports at " + url);
+    if (!record) return state(options_.domain, "note", "wants no TLS reports");
+    for (const Address& address : record->mailto) state(options_.domain, "good", "wants TLS reports at " + address.str());
+    for (const std::string& url : record->https) state(options_.domain, "good", "wants TLS reports at " + url);
   }
 
   const Options& options_;

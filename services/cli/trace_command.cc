@@ -9,6 +9,7 @@
 #include <string>
 
 #include "services/cli/control.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 #include "services/cli/trace_lines.h"
 
@@ -29,7 +30,7 @@ int trace(const TraceArguments& arguments) {
         std::fflush(stdout);
       });
   if (followed) return kDone;  // The process has ended.
-  fmt::print(stderr, "mailsbuddy trace: {}\n", followed.error().detail);
+  say("mailsbuddy trace: {}\n", followed.error().detail);
   return followed.error().code == ErrorCode::kInvalidArgument ? kBadUsage : kUnsettled;
 }
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/cli/say.h"
+
 namespace mailsbuddy::cli {
 namespace {
 
@@ -142,7 +144,7 @@ TracePrinter::~TracePrinter() {
 
 void TracePrinter::print() {
   for (const ControlJson& line : take(tracings_, ending_ ? 0ms : 100ms))
-    fmt::print(stderr, "{}\n", json_ ? line.dump() : line_of(line, colours_));
+    say("{}\n", json_ ? line.dump() : line_of(line, colours_));
 }
 
 }  // namespace mailsbuddy::cli

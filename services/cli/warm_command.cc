@@ -17,6 +17,7 @@
 #include "mailsbuddy/warming.h"
 #include "services/cli/csv_rows.h"
 #include "services/cli/engine_options.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 #include "services/cli/svg_chart.h"
 #include "services/cli/warm_control.h"
@@ -433,7 +434,7 @@ Result<void> presets(const WarmOptions& options) {
 
 int ran(std::string_view name, const Result<void>& result) {
   if (result) return kDone;
-  fmt::print(stderr, "mailsbuddy warm {}: {}\n", name, result.error().detail);
+  say("mailsbuddy warm {}: {}\n", name, result.error().detail);
   return kBadUsage;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "services/cli/engine_options.h"
+#include "services/cli/say.h"
 #include "services/cli/send_command.h"
 
 namespace mailsbuddy::cli {
@@ -124,7 +125,7 @@ Result<void> change_limits(const OrderOptions& options) {
 
 int ran(std::string_view name, const Result<void>& result) {
   if (result) return kDone;
-  fmt::print(stderr, "mailsbuddy warm {}: {}\n", name, result.error().detail);
+  say("mailsbuddy warm {}: {}\n", name, result.error().detail);
   return kBadUsage;
 }
 

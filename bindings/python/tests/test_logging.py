@@ -268,7 +268,7 @@ def test_what_may_be_taken_later_is_kept(error, logger, outbox, monkeypatch):
 
 
 def test_who_got_a_mail_gets_it_once(logger, outbox, monkeypatch):
-    """When another recipient is refused for now."""
+    """When another recipient is deferred."""
     def send(message):
         outbox(message)
         return smtp.SendResult({"ops@brand.example": types.SimpleNamespace(delivered=True),
