@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import logging
 import os
@@ -44,11 +45,12 @@ def _close_all() -> None:
     """An interpreter that ends with a running engine: its threads must not call into it any more."""
     global _exiting
     _exiting = True
-    for engine in list(_open):
-        engine.close()
-    _core.engine.join_reapers()
-    for log in list(_logs):
-        log.close()
+    with contextlib.ExitStack() as last_in_first_out:  # All of it, whatever one of them raises, as Ctrl-C does.
+        for log in list(_logs):
+            last_in_first_out.callback(log.close)
+        last_in_first_out.callback(_core.engine.join_reapers)
+        for engine in list(_open):
+            last_in_first_out.callback(engine.close)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
         self._native, self._log = native, log
         _open.add(native)
         if log is not None:  # Also of an engine that is let go of.
-            weakref.finalize(native, log.queue.close).atexit = False
+            weakref.finalize(native, log.let_go).atexit = False
             _logs.add(log)
 
     @classmethod
@@ -216,6 +218,10 @@ class Engine(QueueVerbs, SuppressionVerbs):
             "spool_dir": None if spool_dir is None else os.fspath(spool_dir), "durability": durability,
             "spool_reserve_bytes": spool_reserve_bytes, "spool_cache_bytes": spool_cache_bytes, "suppression_key": suppression_key,
         })
+        if not spool.get("spool_dir", "."):
+            raise InvalidArgument("spool_dir: empty; a directory is needed, or None for an engine that keeps its mail in memory")
+        if spool and "spool_dir" not in spool:
+            raise InvalidArgument(f"{', '.join(spool)}: of no use without a spool_dir")
         if _exiting:
             raise Closed("the interpreter is ending: no engine can be opened any more")
         _callable(on_events=on_events, on_decisions=on_decisions, on_error=on_error)

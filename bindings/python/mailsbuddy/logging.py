@@ -44,8 +44,14 @@ class LogBridge:
             raise InvalidArgument(f'log: a logging.Logger is needed, as of logging.getLogger("mailsbuddy"), not {type(logger).__name__}')
         self.queue, self._process = _core.engine.LogQueue(), os.getpid()
         self.queue.set_level(_name_of(logger.getEffectiveLevel()))
-        self._thread = threading.Thread(target=_hand_over, args=(self.queue, logger), name="mailsbuddy-log", daemon=True)
+        self._logger = logger
+        self._thread = threading.Thread(target=self._hand_over, name="mailsbuddy-log", daemon=True)  # Keeps this as long as it runs.
         self._thread.start()
+
+    def let_go(self) -> None:
+        """Of an engine that is gone: the thread logs what has come, and ends."""
+        if self._process == os.getpid():  # In a fork the queue may be locked, by a thread of the parent's.
+            self.queue.close()
 
     def close(self) -> None:
         """On return all lines are logged, unless a handler of the program's holds them up for _PATIENCE."""
@@ -59,28 +65,28 @@ class LogBridge:
             with _reporting():
                 raise Unavailable(f"an engine closed while a log handler has been at one of its lines for {_PATIENCE:g} s: the next ones may be lost")
 
+    def _hand_over(self) -> None:
+        queue, logger = self.queue, self._logger
+        closed = False
+        while not closed:
+            closed = queue.closed()  # Before the last look, not after it.
+            try:
+                lines = queue.take(_SLICE)
+            except Closed:  # The interpreter is ending.
+                return
+            for level, when, room, text in lines:
+                with _reporting():
+                    _log(logger.getChild(room), _LEVELS[level], when, text)
+            with _reporting():
+                if dropped := queue.dropped():
+                    _log(logger, logging.WARNING, time.time(), f"{dropped} lines came faster than they were taken, and were dropped")
+            with _reporting():
+                queue.set_level(_name_of(logger.getEffectiveLevel()))
+
 
 def _name_of(level: int) -> str:
     """The lowest of the library's levels that a logger takes."""
     return next((name for name, value in _LEVELS.items() if value >= level), "error")
-
-
-def _hand_over(queue: _core.engine.LogQueue, logger: logging.Logger) -> None:
-    closed = False
-    while not closed:
-        closed = queue.closed()  # Before the last look, not after it.
-        try:
-            lines = queue.take(_SLICE)
-        except Closed:  # The interpreter is ending.
-            return
-        for level, when, room, text in lines:
-            with _reporting():
-                _log(logger.getChild(room), _LEVELS[level], when, text)
-        with _reporting():
-            if dropped := queue.dropped():
-                _log(logger, logging.WARNING, time.time(), f"{dropped} lines came faster than they were taken, and were dropped")
-        with _reporting():
-            queue.set_level(_name_of(logger.getEffectiveLevel()))
 
 
 @contextlib.contextmanager
@@ -182,8 +188,10 @@ class MailHandler(logging.Handler):
                 return
             self._waiting.append((record.levelno, line))
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=_run, args=(weakref.ref(self), self._changed), name="mailsbuddy-log-mail", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=_run, args=(weakref.ref(self), self._changed), name="mailsbuddy-log-mail", daemon=True)
+                with contextlib.suppress(RuntimeError):  # No thread to be had now: the next record asks again, and close() sends.
+                    thread.start()
+                    self._thread = thread
             self._changed.notify()
 
     def flush(self) -> None:
@@ -246,7 +254,7 @@ class MailHandler(logging.Handler):
                     raise refusal
                 self._say(refusal, len(batch))  # Who has got them does not get them again with every mail to come.
             return True
-        except Exception as error:
+        except BaseException as error:  # Also Ctrl-C: what was to be mailed is not lost.
             final = _is_final(error)
             with self._changed:  # They come before what was logged meanwhile, and leave no more than fits.
                 room = 0 if final or self._closed else max(0, self._capacity - len(self._waiting))
@@ -254,12 +262,14 @@ class MailHandler(logging.Handler):
                 self._refused += refused + (len(batch) if final else 0)
                 self._dropped += dropped + (0 if final else len(batch[room:]))
             self._say(error, len(batch))
+            if not isinstance(error, Exception):
+                raise
             return final
 
-    def _say(self, error: Exception, count: int) -> None:
+    def _say(self, error: BaseException, count: int) -> None:
         try:
             raise error  # handleError() reads what is being handled.
-        except Exception:
+        except BaseException:
             self.handleError(logging.LogRecord("mailsbuddy.logging", logging.ERROR, "(mailsbuddy)", 0,
                                                f"{count} records could not be mailed", (), None))
 
@@ -286,7 +296,7 @@ class _Refused(Unavailable):
         self.final = all(500 <= outcome.reply.code < 600 for outcome in result.refused.values())
 
 
-def _is_final(error: Exception) -> bool:
+def _is_final(error: BaseException) -> bool:
     """The same mail would fail again: it would keep all that come after it from being mailed."""
     if isinstance(error, _Refused):
         return error.final

@@ -3,6 +3,7 @@
 import io
 import logging
 import logging.config
+import os
 import smtplib
 import subprocess
 import sys
@@ -74,8 +75,19 @@ def test_an_engine_that_does_not_open_leaves_no_thread(sink, logger):
     assert threading.active_count() == before
 
 
-def test_log_lines_are_bounded():
+def test_log_lines_are_bounded(sink, logger):
     """Nobody takes: the engine goes on, and what is too much is counted."""
+    with mb.Engine.open(**options_for(sink, log=logger)) as engine:
+        with logger.kept.lock:  # The log's thread stands at its first line.
+            for _ in range(6000):
+                engine.command("127.0.0.1", "example.net", "pause")
+                engine.command("127.0.0.1", "example.net", "resume")
+    lines = [record.getMessage() for record in logger.kept.records]
+    (dropped,) = [int(line.split()[0]) for line in lines if line.endswith("were dropped")]
+    assert dropped > 0 and len(lines) - 1 + dropped == 12_000
+
+
+def test_a_closed_queue_waits_no_more():
     queue = native.LogQueue()
     assert queue.take(0) == [] and queue.dropped() == 0 and not queue.closed()
     queue.close()
@@ -87,6 +99,34 @@ def test_an_interpreter_ends_with_an_engine_that_logs(sink):
             "engine = mb.Engine.open([mb.EgressIp('127.0.0.1', 'mx1.brand.example')], log=logging.getLogger('mailsbuddy'))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=ENVIRONMENT)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_an_engine_that_is_let_go_of_logs_all_its_lines(sink):
+    code = f'''
+import atexit, logging, time
+atexit.register(lambda: print(slow.lines))  # After what mailsbuddy asks for.
+import mailsbuddy as mb
+from conftest import options_for
+class sink: port = {sink.port}
+class Slow(logging.Handler):
+    lines = 0
+    def emit(self, record):
+        if self.lines == 0:
+            time.sleep(0.5)  # The engine is gone before the second line.
+        self.lines += 1
+slow, log = Slow(), logging.getLogger("app")
+log.propagate = False
+log.setLevel(logging.DEBUG)
+log.addHandler(slow)
+engine = mb.Engine.open(**options_for(sink, log=log))
+for _ in range(1000):
+    engine.command("127.0.0.1", "example.net", "pause")
+    engine.command("127.0.0.1", "example.net", "resume")
+del engine
+'''
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), ENVIRONMENT.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=environment)
+    assert done.stdout.strip() == "2000", done
 
 
 class Raises(Kept):
@@ -232,6 +272,34 @@ def test_what_cannot_be_sent_comes_with_the_next_mail(logger, outbox, monkeypatc
     outbox.fails = None
     logger.error("second")
     handler.flush()
+    assert [mail.get_content() for mail in outbox.mails] == ["first\nsecond\n"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_ctrl_c_ends_is_mailed_later(error, logger, outbox, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    handler = add(logger, outbox, gather=3600)
+    outbox.fails = error
+    logger.error("first")
+    with pytest.raises(type(error)):
+        handler.flush()
+    assert "1 records could not be mailed" in sys.stderr.getvalue()
+    outbox.fails = None
+    handler.flush()
+    assert [mail.get_content() for mail in outbox.mails] == ["first\n"]
+
+
+def test_records_wait_where_no_thread_can_be_had(logger, outbox, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    handler = add(logger, outbox)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        logger.error("first")
+    logger.error("second")
+    outbox.wait()
+    handler.close()
     assert [mail.get_content() for mail in outbox.mails] == ["first\nsecond\n"]
 
 

@@ -167,13 +167,16 @@ def test_an_address_is_erased(engines, sink, tmp_path):
     assert engine.suppressed("brand", "user4@readers.example") is None
 
 
-@pytest.mark.skipif(mb.build_info()["sanitizers"] != "", reason="a sanitizer's allocator counts nothing")
 def test_pressure_and_what_is_not_reported(engines, sink):
     engine = engines(sink, outbox_events_max=2)
     assert engine.pressure() == mb.IntakePressure(refuses=False, detail="")
     stream = engine.events()  # Holds up what comes once its queue is full; nobody takes.
     assert engine.unreported == 0
     stream.close()
+
+
+@pytest.mark.skipif(mb.build_info()["sanitizers"] != "", reason="a sanitizer's allocator counts nothing")
+def test_what_memory_does_not_allow_is_refused(sink):
     with mb.Engine.open(**options_for(sink, memory_max_bytes=1)) as small:
         assert small.pressure().refuses and "memory" in small.pressure().detail
         with pytest.raises(mb.ResourceExhausted, match="memory"):
@@ -324,6 +327,14 @@ def test_tls_overrides_and_reports(sinks, engines, name_server):
 def test_wrong_options_are_named(options, words, sink, tmp_path):
     with pytest.raises(mb.InvalidArgument, match=words):
         mb.Engine.open(**options_for(sink, **{"spool_dir": tmp_path / "spool", **options}))
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"spool_dir": ""}, "spool_dir: empty"), ({"durability": "power_loss"}, "durability: of no use without a spool_dir"),
+    ({"suppression_key": b"0123456789abcdef", "spool_reserve_bytes": 1}, "spool_reserve_bytes, suppression_key: of no use")])
+def test_no_engine_keeps_its_mail_in_memory_unasked(options, words, sink):
+    with pytest.raises(mb.InvalidArgument, match=words):
+        mb.Engine.open(**options_for(sink, **options))
 
 
 def test_what_is_asked_of_the_recipients_server_is_said(engines):
