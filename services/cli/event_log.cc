@@ -3,16 +3,20 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <signal.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "services/cli/say.h"
+#include "services/cli/signals.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -25,6 +29,7 @@ std::string iso_time(TimePoint time) {
 }
 
 constexpr std::size_t kDecisionsShown = 100;
+constexpr int kUnreadMs = 1000;  // So long a pipe may be full.
 
 // What came from elsewhere may hold anything; what is no UTF-8 becomes U+FFFD.
 std::string dump(const nlohmann::ordered_json& json) {
@@ -48,6 +53,13 @@ void drop_cut_line(const std::string& path) {
     if (in && kept < size) std::filesystem::resize_file(path, kept, none);
     return;
   }
+}
+
+// Lines that a pipe takes whole or not at all; one that is longer may be cut.
+std::size_t whole_lines(std::string_view lines) noexcept {
+  if (lines.size() <= PIPE_BUF) return lines.size();
+  const std::size_t last = lines.rfind('\n', PIPE_BUF - 1);
+  return (last != std::string_view::npos ? last : lines.find('\n')) + 1;
 }
 
 }  // namespace
@@ -115,24 +127,51 @@ Result<void> EventLog::open(const std::string& path, bool append) {
   path_ = path;
   file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC), 0666);
   if (file_ < 0) return Error{ErrorCode::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
+  struct stat what {};
+  is_pipe_ = ::fstat(file_, &what) == 0 && S_ISFIFO(what.st_mode);
+  if (is_pipe_) ::fcntl(file_, F_SETFL, O_APPEND | O_NONBLOCK);  // After open(), which waits for its reader.
   return {};
 }
 
-Result<void> EventLog::write(std::string_view lines) {
-  if (file_ < 0) return {};
-  sigset_t pipe;  // Of this thread, which is the engine's: EPIPE says the same.
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-  const off_t before = ::lseek(file_, 0, SEEK_END);  // -1: a pipe, whose next reader is to begin with a whole line.
-  int error = 0;
-  while (!lines.empty() && error == 0) {
+// Errors: of errno, 0: none.
+int EventLog::write_file(std::string_view lines) {
+  while (!lines.empty()) {
     const ssize_t written = ::write(file_, lines.data(), lines.size());
     if (written >= 0)
       lines.remove_prefix(static_cast<std::size_t>(written));
     else if (errno != EINTR)
-      error = errno;
+      return errno;
   }
+  return 0;
+}
+
+// As above. What the pipe has cannot be taken back: it is left out when the batch comes again.
+int EventLog::write_pipe(std::string_view lines) {
+  if (!lines.starts_with(piped_)) piped_.clear();  // Another batch, for one in it was erased meanwhile.
+  for (std::string_view rest = lines.substr(piped_.size()); !rest.empty();) {
+    const ssize_t written = ::write(file_, rest.data(), whole_lines(rest));
+    if (written >= 0) {
+      piped_.append(rest.substr(0, static_cast<std::size_t>(written)));
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd reader{file_, POLLOUT, 0};
+      if (::poll(&reader, 1, kUnreadMs) == 0) return EAGAIN;
+    } else if (errno != EINTR) {
+      const int error = errno;
+      int left = 0;  // The next reader has what the last one left; if that is nothing, it begins with a whole line.
+      if (error == EPIPE && ::ioctl(file_, FIONREAD, &left) == 0 && left == 0) piped_.clear();
+      return error;
+    }
+  }
+  piped_.clear();
+  return 0;
+}
+
+Result<void> EventLog::write(std::string_view lines) {
+  if (file_ < 0) return {};
+  block_sigpipe();  // On this thread, which is the engine's.
+  const off_t before = is_pipe_ ? -1 : ::lseek(file_, 0, SEEK_END);  // -1: it cannot be cut.
+  const int error = is_pipe_ ? write_pipe(lines) : write_file(lines);
   const std::lock_guard lock(mutex_);
   if (error == 0) {
     if (!file_trouble_.empty()) say("events are written to {} again, none was lost\n", path_);
@@ -140,7 +179,7 @@ Result<void> EventLog::write(std::string_view lines) {
     return {};
   }
   if (before >= 0) static_cast<void>(::ftruncate(file_, before) == 0);
-  const std::string trouble = fmt::format("{}: {}", path_, std::strerror(error));
+  const std::string trouble = fmt::format("{}: {}", path_, error == EAGAIN ? "nobody reads it" : std::strerror(error));
   if (file_trouble_.empty()) say("events wait until they can be written: {}\n", trouble);
   file_trouble_ = trouble;
   return Error{ErrorCode::kIo, trouble};

@@ -22,8 +22,9 @@ std::string to_json(const Event& event);  // One line, without its end.
 std::string to_json(const warming::Decision& decision);
 
 // Threads: on_events() on the engine's event thread, the rest on any.
-// Invariants: a batch is in the file whole, or refused and not in it: what a full disk took of it is cut off again. Standard
-// error hears once what is wrong, and when it no longer is.
+// Invariants: a batch is in the file whole, or refused and not in it: what a full disk took of it is cut off again; what a
+// pipe took of it, whose reader took no more for a second, is not written twice. Standard error hears once what is wrong,
+// and when it no longer is.
 class EventLog final : public EventSink {
  public:
   ~EventLog() override;
@@ -40,6 +41,8 @@ class EventLog final : public EventSink {
 
  private:
   Result<void> write(std::string_view lines);
+  int write_file(std::string_view lines);
+  int write_pipe(std::string_view lines);
 
   mutable std::mutex mutex_;
   std::map<std::string, KindCounts> providers_;
@@ -47,6 +50,8 @@ class EventLog final : public EventSink {
   std::vector<std::string> decisions_;
   std::string path_;
   int file_ = -1;
+  bool is_pipe_ = false;
+  std::string piped_;  // Of a batch that was refused: what the pipe has.
   std::string file_trouble_;
 };
 

@@ -127,8 +127,13 @@ class Listen {
  public:
   explicit Listen(ListenArguments& arguments) : arguments_(arguments) {}
 
+  ~Listen() { end_listener(); }
+  Listen(const Listen&) = delete;
+  Listen& operator=(const Listen&) = delete;
+
   int run() {
-    const Signals signals;  // Before the threads, which inherit the mask.
+    block_sigpipe();  // Both before the threads, which inherit the mask.
+    const Signals signals;
     if (auto started = start(); !started) {
       say("mailsbuddy listen: {}\n", started.error().detail);
       return kBadUsage;
@@ -139,12 +144,16 @@ class Listen {
     }
     end_connections(signals);
     const auto counts = listener_->counts();
-    door_->open(nullptr);
-    listener_.reset();  // What was answered 250 is with the engine; what was not, its client sends again.
+    end_listener();  // What was answered 250 is with the engine; what was not, its client sends again.
     return report(counts, signals);
   }
 
  private:
+  void end_listener() {  // Before the control's server, which asks it for traces.
+    door_->open(nullptr);
+    listener_.reset();
+  }
+
   Result<void> start() {
     if (auto gathered = gather(arguments_); !gathered) return gathered;
     const auto traced = TraceWish::parse(arguments_.trace, true);

@@ -9,8 +9,8 @@
 
 namespace mailsbuddy::cli {
 
-// Standard error may be a file on a full disk, or a pipe whose reader is gone: what cannot be said is not said, and what the
-// command does goes on. Threads: any.
+// Standard error may be a file on a full disk, or, on a thread with block_sigpipe(), a pipe whose reader is gone: what
+// cannot be said is not said, and what the command does goes on. Threads: any.
 template <class... Values>
 void say(fmt::format_string<Values...> format, Values&&... values) noexcept {
   try {

@@ -19,6 +19,7 @@
 #include "services/cli/event_log.h"
 #include "services/cli/return_watch.h"
 #include "services/cli/say.h"
+#include "services/cli/signals.h"
 #include "services/cli/trace_lines.h"
 #include "services/cli/way_options.h"
 #include "services/cli/progress.h"
@@ -180,6 +181,7 @@ class Send {
   explicit Send(SendOptions options) : options_(std::move(options)) {}
 
   int run() {
+    block_sigpipe();  // Before the threads, which inherit the mask.
     if (auto sent = prepare(); !sent) {
       say("mailsbuddy send: {}\n", sent.error().detail);
       return kBadUsage;
@@ -434,9 +436,12 @@ class Send {
     if (gone_) say("campaign '{}' was erased\n", campaign_);
     const std::uint64_t unreported = engine_->unreported();
     if (now.settled() && unreported == 0) return kDone;
-    if (unreported > 0) say("{} events are not written: {}\n", unreported, log_->file_trouble());
-    if (gone_) return kUnsettled;
-    if (!messages() && !now.settled()) write_unsent();
+    if (unreported > 0) {
+      const std::string trouble = log_->file_trouble();
+      say("{} events are not written{}{}\n", unreported, trouble.empty() ? ", it was stopped before" : ": ", trouble);
+    }
+    if (gone_ && unreported == 0) return kUnsettled;
+    if (!gone_ && !messages() && !now.settled()) write_unsent();
     if (kept()) {
       say("they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
     } else {

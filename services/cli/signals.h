@@ -7,6 +7,14 @@
 
 namespace mailsbuddy::cli {
 
+// Of this thread and those it starts: a pipe whose reader is gone is an error, EPIPE, and ends no process.
+inline void block_sigpipe() noexcept {
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+}
+
 // SIGINT and SIGTERM are waited for instead of handled: no code runs in a handler.
 class Signals {
  public:

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "services/cli/say.h"
+#include "services/cli/signals.h"
 
 namespace mailsbuddy::cli {
 namespace {
@@ -133,6 +134,7 @@ std::string line_of(const ControlJson& line, bool colours) {
 
 TracePrinter::TracePrinter(Tracings tracings, bool json)
     : tracings_(std::move(tracings)), json_(json), colours_(!json && isatty(STDERR_FILENO) == 1), thread_([this] {
+        block_sigpipe();
         while (!ending_) print();
       }) {}
 

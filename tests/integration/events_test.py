@@ -1,6 +1,7 @@
 """Events reach their file, whatever becomes of the file and of the process: what is not in it is in the spool."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -25,10 +26,10 @@ def events_of(file):
 class Said:
     """A process' standard error, read from a file while it runs."""
 
-    def __init__(self, world, name, command, **options):
-        self.log = world.folder / name
+    def __init__(self, folder, children, command, **options):
+        self.log = folder / "send.log"
         with open(self.log, "wb") as log:
-            self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, **options)
+            self.process = children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, **options)
 
     @property
     def text(self):
@@ -67,10 +68,11 @@ class Events(support.TestCase):
         self.spool = self.world.folder / "spool"
         self.temporary = self.world.folder / "temporary"
         self.temporary.mkdir()
+        self.log_folder = self.world.folder
 
     def start(self, *words, events, **changed):
         changed = {"campaign": "spring", "port": self.sinks.port, "events": events, **changed}
-        return Said(self.world, "send.log", [support.PROGRAM, "send", *self.world.options(**changed), *words],
+        return Said(self.log_folder, self.world.children, [support.PROGRAM, "send", *self.world.options(**changed), *words],
                     env={**os.environ, "TMPDIR": str(self.temporary)})
 
     def resume(self, spool):
@@ -102,6 +104,18 @@ class Events(support.TestCase):
             self.assertEqual(run.end(), 0, run.text)
             self.assertEqual(events_of(events).recipients("delivered"), self.everybody)
             self.assertEqual((run.text.count(WAITING), run.text.count(AGAIN)), (1, 1), run.text)
+
+    def test_disk_with_what_is_said_fills_and_empties_again(self):
+        with small_disk(self.world.folder / "disk", 64) as disk:
+            events, self.log_folder = disk / "events.jsonl", disk
+            (disk / "filler").write_bytes(b"x" * (64 << 10))
+            run = self.start("--trace", "all", events=events, spool=self.spool)
+            loopback.wait_until(lambda: len(self.world.mail()) == len(self.everybody), "all mail", run.process, run.log)
+            self.assertIsNone(run.process.poll())
+            self.assertEqual(run.text, "")
+            subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+            self.assertEqual(run.end(), 0, run.text)
+            self.assertEqual(events_of(events).recipients("delivered"), self.everybody)
 
     def test_interrupted_while_nothing_can_be_written(self):
         run = self.start(events=FULL, spool=self.spool)
@@ -166,6 +180,43 @@ class Events(support.TestCase):
         self.assertTrue(rest)
         self.assertTrue({event["recipient"] for event in rest} <= self.everybody)
 
+    def unread(self, **changed):
+        """A pipe whose reader stays and does not read, and who writes to it."""
+        pipe = self.world.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 8192)
+        run = self.start(events=pipe, **changed)
+        run.wait_for(WAITING)
+        self.assertIn(f"{pipe}: nobody reads it", run.text)
+        loopback.wait_until(lambda: len(self.world.mail()) == len(self.everybody), "all mail", run.process, run.log)
+        return run, reader
+
+    def test_reader_that_does_not_read_for_long(self):
+        run, reader = self.unread()
+        read = b""
+        while run.process.poll() is None:
+            with contextlib.suppress(BlockingIOError):
+                read += os.read(reader, 1000)
+        while more := os.read(reader, 1000):  # The end: nobody writes.
+            read += more
+        self.assertEqual(run.end(), 0, run.text)
+        self.assertEqual((run.text.count(WAITING), run.text.count(AGAIN)), (1, 1), run.text)
+        events = [json.loads(line) for line in read.splitlines()]
+        self.assertEqual(sorted(e["recipient"] for e in events if e["kind"] == "delivered"), sorted(self.everybody))
+
+    def test_interrupted_while_nobody_reads(self):
+        run, reader = self.unread(spool=self.spool)
+        support.interrupt(run.process)
+        self.assertEqual(run.end(), 1, run.text)
+        self.assertRegex(run.text, r"\d+ events are not written: .*/pipe: nobody reads it")
+        read = b"".join(iter(lambda: os.read(reader, 1000), b""))
+        self.assertTrue(read.endswith(b"\n"), "a line is cut off")
+        first = {json.loads(line)["recipient"] for line in read.splitlines()}
+        self.assertTrue(first)
+        self.assertEqual(first | self.resume(self.spool), self.everybody)
+
 
 class Listening(submission_test.SubmissionTest):
     def test_what_listen_cannot_write_its_next_start_writes(self):
@@ -187,6 +238,17 @@ class Listening(submission_test.SubmissionTest):
         loopback.wait_until(lambda: [e["recipient"] for e in self.listener.events] == ["ann@away.example"], "its event",
                             self.listener.process, self.listener.log)
         self.listener.stop()
+
+    def test_what_nobody_reads_is_not_said_and_it_serves_on(self):
+        self.listener.stop()
+        self.listener = submission_test.Listener(self.world, self.ENDPOINTS, "--trace", "all", port=self.sinks.port, stderr=subprocess.PIPE)
+        self.submission = self.listener.ports[0]
+        self.listener.process.stderr.close()
+        client = self.client()
+        for number in range(5):
+            client.sendmail("news@brand.example", [f"r{number}@away.example"], submission_test.MESSAGE)
+        loopback.wait_until(lambda: len(self.listener.events) == 5, "their events", self.listener.process)
+        self.assertEqual(self.listener.stop()["messages"], 5)
 
 
 if __name__ == "__main__":

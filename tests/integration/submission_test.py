@@ -27,7 +27,8 @@ MESSAGE = f"From: News <news@{support.SENDER}>\r\nTo: ann@away.example\r\nSubjec
 class Listener:
     """`mailsbuddy listen` with one user of each kind; `ports` in the order of `endpoints`."""
 
-    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s", name="listen"):
+    def __init__(self, world, endpoints, *flags, port, egress=("127.0.0.2=mx1.brand.example",), max_age="60s", name="listen",
+                 stderr=None):
         self.events_file = world.folder / f"{name}.jsonl"
         self.inbound = world.folder / "inbound"
         self.log = world.folder / f"{name}.log"
@@ -47,7 +48,7 @@ class Listener:
             command += ["--egress", each]
         command += ["--allow-target", "127.0.0.0/8"]
         with open(self.log, "wb") as log:
-            self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=log)
+            self.process = world.children.start([str(word) for word in command], stdout=subprocess.PIPE, stderr=stderr or log)
         support.loopback.wait_until(ports.exists, "the listener", self.process, self.log)
         self.ports = [int(line.split()[0].rsplit(":", 1)[1]) for line in ports.read_text().splitlines()]
 
@@ -259,7 +260,14 @@ class Trace(SubmissionTest):
     def test_filters(self):
         _, sender = self.follow("sender", "sender=brand.example", "--bodies", "full", "--json")
         _, domain = self.follow("domain", "domain=away.example")
-        _, nobody = self.follow("nobody", "client=192.0.2.1")
+        _, there = self.follow("there", "client=192.0.2.1")
+
+        def from_there():
+            with smtplib.SMTP("127.0.0.1", self.other.ports[0], timeout=30) as client:
+                client.ehlo()
+                self.assertEqual(client.docmd("XCLIENT ADDR=192.0.2.1")[0], 220)
+            return there.read_text()
+        support.loopback.wait_until(from_there, "a trace of 192.0.2.1", self.other.process, there)
 
         def followed():
             self.send()
@@ -273,7 +281,9 @@ class Trace(SubmissionTest):
         self.assertNotIn("unseen", sender.read_text())
         self.assertIn("connecting to", domain.read_text())
         self.assertNotIn(" in#", domain.read_text())
-        self.assertEqual(nobody.read_text(), "")
+        for line in there.read_text().splitlines():
+            self.assertIn("192.0.2.1", line)
+        self.assertNotIn("MAIL FROM", there.read_text().upper())
 
     def test_mistakes(self):
         for words, said in ((["--control", self.world.folder / "none"], "is the process running?"),
