@@ -2,7 +2,9 @@
 
 import os
 import resource
+import select
 import smtplib
+import socket
 import subprocess
 import unittest
 
@@ -81,7 +83,10 @@ class Listening(submission_test.SubmissionTest):
         self.assertIsNone(answer_to(client, "before@away.example"))
         self.wait_for("deferred", "before@away.example")
         disk.fill()
-        loopback.wait_until(lambda: answer_to(client, "meanwhile@away.example"), "a refusal", self.listener.process)
+        refusals = []
+        loopback.wait_until(lambda: refusals.append(answer_to(client, "meanwhile@away.example")) or refusals[-1], "a refusal",
+                            self.listener.process)
+        self.assertEqual(refusals[-1][0] // 100, 4, refusals[-1])
         disk.resize(ROOM)
         self.until_taken(client, "after@away.example")
         for recipient in ("before@away.example", "after@away.example"):
@@ -90,7 +95,7 @@ class Listening(submission_test.SubmissionTest):
     # UBSan opens a pipe to see whether it may look at an object, and takes a failure for a wrong object.
     @unittest.skipIf("asan" in support.PROGRAM or "tsan" in support.PROGRAM, "a sanitizer needs files of its own")
     def test_too_many_files(self):
-        client = self.begin(self.world.folder / "spool", "starttls")
+        client = self.begin(self.world.folder / "spool", "starttls,messages-per-connection=1")
         pid = self.listener.process.pid
         self.assertIsNone(answer_to(client, "before@away.example"))
         self.wait_for("delivered", "before@away.example")
@@ -98,10 +103,21 @@ class Listening(submission_test.SubmissionTest):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))  # What is open stays so, and no more is opened.
         taken = []
         for number in range(5):
-            if answer_to(client, f"r{number}@away.example") is None:  # Else it was told so.
+            refused = answer_to(client, f"r{number}@away.example")
+            if refused is None:
                 taken.append(f"r{number}@away.example")
+            else:  # It was told so.
+                self.assertEqual(refused[0] // 100, 4, refused)
+        self.assertTrue(taken)
+        late = socket.create_connection(("127.0.0.1", self.submission), 30)  # By the system: nobody accepts it.
+        self.addCleanup(late.close)
+        loopback.wait_until(lambda: [e for e in self.listener.events if e["kind"] == "deferred" and e["recipient"] in taken
+                                     and "too many open files" in str(e).lower()], "a deferral", self.listener.process)
+        self.assertEqual(select.select([late], [], [], 0.5)[0], [])
         self.assertIsNone(self.listener.process.poll())
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        with late.makefile("rb") as said:
+            self.assertTrue(said.readline().startswith(b"220 "))
         self.until_taken(self.client(), "after@away.example")
         for recipient in [*taken, "after@away.example"]:
             self.wait_for("delivered", recipient)

@@ -21,12 +21,12 @@ class Relays(support.TestCase):
         self.world.write("template.eml", support.TEMPLATE)
         self.world.write("rows.csv", f"email,name\n{ANN},Ann\n{BOB},Bob\n")
 
-    def send(self, server, url, **changed):
-        return self.world.send(egress="127.0.0.2=mx1.brand.example", relay=f"*={url}", port=1,
-                               **{"tls-ca": server.certificate, "allow-target": None} | changed)
+    def start(self, server, url, **changed):
+        return self.world.start_send(egress="127.0.0.2=mx1.brand.example", relay=f"*={url}", port=1,
+                                     **{"tls-ca": server.certificate, "allow-target": None} | changed)
 
     def check_delivered(self, server, url, by, **changed):
-        run = self.send(server, url, **changed)
+        run = self.world.finish(self.start(server, url, **changed))
         self.assertEqual(run.status, 0, run.stderr + server.log.read_text())
         self.assertEqual(run.recipients("delivered"), {ANN, BOB}, run.events)
         mails = support.maildir(server.maildir)
@@ -37,8 +37,11 @@ class Relays(support.TestCase):
         return run
 
     def check_kept_back(self, server, url, cause, **changed):
-        run = self.send(server, url, **{"max-age": "6s"} | changed)
-        self.assertEqual(run.recipients("expired"), {ANN, BOB}, run.events)
+        process = self.start(server, url, **changed)
+        self.world.wait_for_events(process, 1)
+        support.interrupt(process)
+        run = self.world.finish(process)
+        self.assertEqual((run.status, run.finals), (1, {}), run.events)
         deferred = [event for event in run.events if event["kind"] == "deferred"]
         self.assertTrue(deferred, run.events)
         self.assertEqual({(event["stage"], event["cause"]) for event in deferred}, {cause}, deferred)
@@ -131,7 +134,7 @@ class DovecotLmtp(Relays):
         for reply in (f"< 250 2.0.0 <{ANN}>", f"< 552 5.2.2 <{full}>", f"< 550 5.1.1 <{nobody}>", f"< 250 2.0.0 <{BOB}>"):
             support.loopback.wait_until(lambda: reply in read(), reply, log=self.world.folder / "lmtp.log")
         log = read()
-        self.assertLess(log.count("127.0.0.2 mx.away.example > DATA"), 4, log)  # How many share one is for the pace to say.
+        self.assertIn(log.count("127.0.0.2 mx.away.example > DATA"), range(1, 4), log)  # How many share one is for the pace to say.
         for name, count in (("ann", 1), ("bob", 1), ("full", 0)):
             self.assertEqual(len(list((server.mail(name) / "new").glob("*"))), count)
 
