@@ -294,14 +294,17 @@ void CurlThread::State::reap() {
   if (any) curl_multi_wakeup(multi);  // There is room for one that waits.
 }
 
-// Ends what takes long while others wait for a place. True: somebody does.
+// Ends what takes long while others wait for a place: the oldest first, as many as there are who wait. True: some do.
 bool CurlThread::State::hurry() {
-  if (!slots.starved()) return false;
+  const std::size_t wanted = slots.starved();
+  if (wanted == 0) return false;
   const auto before = std::chrono::steady_clock::now() - kHttpsHurried;
-  std::vector<CURL*> slow;
+  std::vector<std::pair<std::chrono::steady_clock::time_point, CURL*>> slow;
   for (const auto& [easy, transfer] : transfers)
-    if (transfer->begun <= before) slow.push_back(easy);
-  for (CURL* const easy : slow)
+    if (transfer->begun <= before) slow.emplace_back(transfer->begun, easy);
+  std::ranges::sort(slow);
+  slow.resize(std::min(slow.size(), wanted));
+  for (const auto& [begun, easy] : slow)
     end(easy, {.failure = HttpsFailure::kTimeout,
                .detail = fmt::format("not done after {} s, while others wait", kHttpsHurried.count())});
   if (!slow.empty()) curl_multi_wakeup(multi);

@@ -10,7 +10,7 @@ namespace mailsbuddy::net {
 
 // Requests under way at once, of all workers; more wait their turn. Policies are fetched once a day for a domain.
 inline constexpr std::size_t kHttpsRequestsMax = 64;
-// Of them, to one server (by its address): one that is slow holds up its own alone.
+// Of them, for one domain at one server (an IPv4 address, an IPv6 /64): one that is slow holds up its own alone.
 inline constexpr std::size_t kServerRequestsMax = 8;
 // So long one may take while others have to wait, who wait ten seconds for a policy; else HttpsRequest::timeout.
 inline constexpr std::chrono::seconds kHttpsHurried{3};

@@ -226,7 +226,7 @@ void UnboundResolver::hurry(TimePoint now) {
     if (i < wanted)
       finish(*late[i], UB_NOERROR, nullptr);
     else
-      loop_.timers().arm(late[i]->timer, now + kSecureHurried);
+      loop_.timers().arm(late[i]->timer, std::min<TimePoint>(late[i]->asked + options_.timeout, now + kSecureHurried));
   }
 }
 

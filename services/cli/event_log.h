@@ -22,9 +22,9 @@ std::string to_json(const Event& event);  // One line, without its end.
 std::string to_json(const warming::Decision& decision);
 
 // Threads: on_events() on the engine's event thread, the rest on any.
-// Invariants: a batch is in the file whole, or refused and not in it: what a full disk took of it is cut off again; what a
-// pipe took of it, whose reader took no more for a second, is not written twice. Standard error hears once what is wrong,
-// and when it no longer is.
+// Invariants: a batch is in the file whole, or refused and not in it: what a full disk took of it is cut off again;
+// what a pipe took of it, whose reader took no more for a second, is not written twice. Standard error hears once what
+// is wrong, and when it no longer is.
 class EventLog final : public EventSink {
  public:
   ~EventLog() override;
