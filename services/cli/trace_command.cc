@@ -43,7 +43,9 @@ is shown. docs/trace.md has the rest.
 Example:
   mailsbuddy listen ... --control /run/mb.sock
   mailsbuddy trace --control /run/mb.sock user=app
-  mailsbuddy trace --control /run/mb.sock domain=example.net --bodies full --json)";
+  mailsbuddy trace --control /run/mb.sock domain=example.net --bodies full --json
+
+Exit status: 0 when the process has ended, 1 when it cannot be followed, 2 when FILTER is none.)";
 
 }  // namespace
 

@@ -50,7 +50,8 @@ Result<void> apply_token(const std::string& option, std::vector<smtp::RelayRule>
   if (rule->relay.login.user.empty())
     return bad("--relay-token " + domain, "the URL of --relay names no user: smtp://USER@HOST");
   auto tokens = std::make_shared<TokenFile>(path);
-  if (tokens->token().empty()) return bad("--relay-token " + domain, path + " cannot be read, or is empty");
+  if (tokens->token().empty())
+    return bad("--relay-token " + domain, path + " is no file of 1 to 16384 octets that can be read (a pipe is none)");
   rule->relay.login.tokens = std::move(tokens);
   return {};
 }
@@ -66,7 +67,8 @@ void add_way_options(CLI::App& app, WayOptions& options) {
          "Host of a domain instead of its MX: DOMAIN=smtp://[USER:PASSWORD@]HOST[:PORT], smtps://, lmtp://; *: all")
       ->group("Delivery");
   app.add_option("--relay-token", options.relay_tokens,
-                 "A bearer token for XOAUTH2 at that relay, as another process writes it there; read at each log-in")
+                 "A bearer token for XOAUTH2 at that relay, as another process writes it there (a file of up to 16 KB);"
+                 " read at each log-in")
       ->type_name("DOMAIN=FILE")
       ->group("Delivery");
   app.add_option("--allow-target", options.allowed_targets,
