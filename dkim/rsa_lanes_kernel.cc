@@ -134,6 +134,13 @@ void combine(LaneWork& work, Vector k0) {
   for (int j = 0; j < 2 * kLaneDigits; ++j) store(work.signature[j], sum[j]);
 }
 
+__attribute__((noinline)) void compute(LaneWork& work) {
+  const Vector k0 = load(work.k0);
+  begin(work, k0);
+  raise(work, k0);
+  combine(work, k0);
+}
+
 // The compiler keeps digits in registers and, where those are too few, below this file's frames: the largest is of some 4 KB,
 // with sanitizers more.
 __attribute__((noinline)) void wipe_spills() {
@@ -156,10 +163,7 @@ __attribute__((noinline)) void wipe_spills() {
 }  // namespace
 
 void rsa_lanes_kernel(LaneWork& work) noexcept {
-  const Vector k0 = load(work.k0);
-  begin(work, k0);
-  raise(work, k0);
-  combine(work, k0);
+  compute(work);  // In a frame of its own, where wipe_spills() wipes.
   wipe_spills();
 }
 

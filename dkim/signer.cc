@@ -255,10 +255,6 @@ void finish(Workspace& work) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 template <class IdentityOf>
 void sign_few(std::span<SignTask> tasks, TimePoint now, Workspace& work, IdentityOf identity_of) {
   work.fields_used = 0;
@@ -323,6 +319,7 @@ Result<void> Signer::sign_header(std::string_view header, const BodyHash& body, 
   if (auto good = check_from(work.cut.fields); !good) return good;
   DigestToSign digest;
   digest.key = identity_->key.get();
+  if (work.unsigned_field.capacity() > kKeptBytesMax) std::string().swap(work.unsigned_field);
   work.unsigned_field.clear();
   if (!Signing(*identity_, work).begin(body, now, work.unsigned_field, digest.digest)) return openssl_refused();
   sign_digests({&digest, 1});

@@ -130,6 +130,7 @@ class Engine::Core {
   void wake_workers(const engine::JobPtr& job);
   // Runs on the worker's thread, and waits for it. False: the engine is stopping, it never ran.
   void collect_tls_reports(const std::function<void(smtp::TlsReports)>& done);
+  static Error stopping();
   bool on_a_loop() const;  // Who is on one cannot wait for another, from a LogSink say: two might wait for each other for ever.
   bool on_worker(int index, const std::function<void(engine::Worker&)>& task) const;
   void learn_late(const engine::JobPtr& job, const engine::Inbound::Late& late);

@@ -51,7 +51,9 @@ Result<AddressErased> Engine::Core::erase_address(const Address& address, bool s
   }
   withdrawn_ = true;
   // What was settled a moment ago, and names it, is in the spool before it is gone through.
-  for (int i = 0; i < runtime().workers(); ++i) on_worker(i, [](engine::Worker& worker) { worker.delivery().flush(); });
+  for (int i = 0; i < runtime().workers(); ++i) {
+    if (!on_worker(i, [](engine::Worker& worker) { worker.delivery().flush(); })) return stopping();
+  }
   inbound_.flush();
   std::vector<JobPtr> messages;
   spool::AddressErasure erasure{.local = std::string(address.local()),

@@ -17,11 +17,11 @@ constexpr Duration kFinishBelieved =
     std::chrono::seconds(5);  // A plan costs a look at every site of the job's providers.
 constexpr std::size_t kFinishesMax = 1'000;
 
-Error stopping() {
+}  // namespace
+
+Error Engine::Core::stopping() {
   return {ErrorCode::kUnavailable, "the engine is stopping, or this was asked from one of its own loops"};
 }
-
-}  // namespace
 
 bool Engine::Core::on_a_loop() const {
   for (int i = 0; i < runtime().workers(); ++i) {
@@ -152,11 +152,14 @@ warming::PlanRequest request_for(const Worker::Backlog& at, const Terms& terms, 
                                  [&](const EgressIp& egress) { return egress.address == each.ip; });
     if (ip == terms.options.egress.end()) continue;
     if (ip->pool != terms.job.current_pool() && !takes_overflow(policy, overflow, *ip)) continue;
-    const bool pinned = each.state == warming::PaceState::kPinned;
+    const bool pinned = each.pinned;
     warming::PlanIp planned{.address = each.ip, .curve = ip->curve, .day = each.day, .cap = each.cap, .used = each.used,
                             .from = each.next == warming::kNever ? warming::kNever : each.suspended_until,
                             .pinned = pinned};
-    if (pinned) planned.curve = warming::Curve{.name = "pinned", .daily = {each.cap}};
+    if (pinned) {
+      const double hour_share = ip->curve ? ip->curve->hour_share : 0;
+      planned.curve = warming::Curve{.name = "pinned", .daily = {each.cap}, .hour_share = hour_share};
+    }
     if (overflow == warming::Overflow::kSendAnyway) planned.curve.reset();
     left += planned.curve ? each.cap - std::min(each.cap, each.used) : warming::kCurveMessagesMax;
     request.ips.push_back(std::move(planned));

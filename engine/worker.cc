@@ -344,7 +344,8 @@ void Worker::hand_out_due() {
   std::vector<spool::Row> rows;
   if (*shared_.due_at_hand < shared_.options.due_rows_max) {
     spool().take_due(now(), kAtOnce, rows);
-  } else {
+  } else if (now() >= shed_again_) {
+    shed_again_ = now() + kShedAgain;
     shared_.shed();  // What is stuck, of a paused campaign or at a host that is down, holds up nobody else's retries.
   }
   std::map<std::pair<spool::JobNumber, spool::DomainNumber>, FeedPtr> feeds;

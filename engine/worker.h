@@ -151,6 +151,7 @@ class Worker {
   static constexpr Duration kLookAgain = std::chrono::milliseconds(10);
   static constexpr std::size_t kSettleAtOnce = 2048;  // Some milliseconds.
   static constexpr Duration kShedFor = std::chrono::minutes(1);
+  static constexpr Duration kShedAgain = std::chrono::seconds(1);  // It looks at every feed.
   static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
   void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);
@@ -167,7 +168,7 @@ class Worker {
   bool settled_if_ended(FeedPtr& feed, std::string provider = {});  // True: its job is cancelled or expired.
   Provider& provider(const ProviderId& id);
   void stage_snapshot(Provider& provider);
-  void wake(Provider& provider);
+  void wake(Provider& provider, bool with_rows = false);  // All its sites, or those that have rows.
   std::optional<std::string> kept(const ProviderId& id);  // What the spool has of its pacer.
   void forget_if_idle(const ProviderId& id);
   void forget_idle(const ProviderId& id);                  // It and, in turns, some others, if they are idle.
@@ -198,6 +199,7 @@ class Worker {
   Timer aside_timer_;
   Timer unrouted_timer_;
   Timer due_timer_;
+  TimePoint shed_again_{};  // Not before.
   std::shared_ptr<const warming::Settings> settings_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
   ProviderId looked_at_;                           // The last that forget_idle() looked at.

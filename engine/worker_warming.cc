@@ -135,12 +135,13 @@ void Worker::place_free(Provider& provider) {
     const auto found = providers_.find(id);
     if (stopped_ || found == providers_.end()) return;
     found->second->wakes = false;
-    wake(*found->second);
+    wake(*found->second, true);
   });
 }
 
-void Worker::wake(Provider& provider) {
+void Worker::wake(Provider& provider, bool with_rows) {
   for (Site* site : std::vector<Site*>(provider.sites)) {
+    if (with_rows && site->all_rows() == 0) continue;
     site->change();
     site->pump();
   }

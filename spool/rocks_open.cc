@@ -81,15 +81,21 @@ Result<void> RocksSpool::load() {
 }
 
 Result<void> RocksSpool::load_meta() {
-  const auto number = [this](std::string_view name) {
-    std::string value;
-    return store_->get(Family::kDefault, keys::meta(name), value) == Found::kYes ? Reader(value).varint() : 0;
+  Result<void> loaded;
+  const auto number = [this, &loaded](std::string_view name) -> std::uint64_t {
+    std::string value, reason;
+    const Found found = store_->get(Family::kDefault, keys::meta(name), value, &reason);
+    if (found == Found::kYes) return Reader(value).varint();
+    if (found != Found::kNo) {
+      loaded = Error{ErrorCode::kIo, fmt::format("spool {}: {} cannot be read: {}", store_->directory(), name, reason)};
+    }
+    return 0;
   };
   last_job_ = static_cast<JobNumber>(number("last_job"));
   journal_from_ = number("journal_from");
   outbox_head_ = number("outbox_head");
   suppression_kinds_ = static_cast<std::uint8_t>(number("suppression_kinds"));
-  return {};
+  return loaded;
 }
 
 // Names, snapshots, tallies.

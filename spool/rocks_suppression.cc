@@ -29,7 +29,7 @@ std::uint8_t kind_of(const AccountAddress& who) noexcept {
 
 }  // namespace
 
-// A spool of before this was stored has none: then any key is believed.
+// A spool that has none stored believes any key.
 Result<void> RocksSpool::check_suppression_key() {
   if ((suppression_kinds_ & (kAccountHashed | kEveryHashed)) == 0) return {};
   if (options_.suppression_key.empty()) {
@@ -37,11 +37,16 @@ Result<void> RocksSpool::check_suppression_key() {
                  fmt::format("spool {}: addresses are suppressed by their hashes, which are not found without suppression_key",
                              store_->directory())};
   }
-  std::string stored;
-  suppression_key_stored_ = store_->get(Family::kDefault, keys::meta(kKeyCheck), stored) == Found::kYes;
+  std::string stored, reason;
+  const Found found = store_->get(Family::kDefault, keys::meta(kKeyCheck), stored, &reason);
+  if (found != Found::kYes && found != Found::kNo) {
+    return Error{ErrorCode::kIo, fmt::format("spool {}: what tells suppression_key from another one cannot be read: {}",
+                                             store_->directory(), reason)};
+  }
+  suppression_key_stored_ = found == Found::kYes;
   if (!suppression_key_stored_ || stored == hashed_address(options_.suppression_key, kKeyCheck)) return {};
   return Error{ErrorCode::kInvalidArgument,
-               fmt::format("spool {}: suppression_key is not the one that addresses were hashed with", store_->directory())};
+               fmt::format("spool {}: suppression_key is not the one that addresses were hashed with: open it with that", store_->directory())};
 }
 
 std::optional<Suppression> RocksSpool::stored_suppression(std::string_view account, std::string_view address) const {
@@ -131,6 +136,7 @@ Result<std::uint64_t> RocksSpool::import_suppressions(const std::function<std::o
       auto each = next();
       more = each.has_value();
       if (more) hashed = refuses_hashed(options_.suppression_key, each->who);
+      if (hashed) hashed->detail = fmt::format("entry {}: {}", count + batch.size() + 1, hashed->detail);
       more = more && !hashed;
       if (more) batch.push_back(*std::move(each));
     }

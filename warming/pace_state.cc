@@ -44,6 +44,7 @@ Explanation Pace::explain(TimePoint now) {
   Explanation out{.provider = provider_.name,
                   .ip = address_,
                   .state = state(now),
+                  .pinned = budget_.pinned_ != kNoCap,
                   .curve = budget_.curve_.name,
                   .day = budget_.day_,
                   .days = budget_.curve_.daily.size(),

@@ -110,7 +110,12 @@ struct Pacer::State {
       std::string& hand = hands[static_cast<std::size_t>(subject)];
       make_room(map, hand, [now](const Named& each) { return each.unused(now); });
       forgot_debts |= map.size() >= kSubjectsMax;
-      if (map.size() >= kSubjectsMax) map.erase(map.begin());
+      if (map.size() >= kSubjectsMax) {  // Not the newest, which two names in turn could be for ever: who is at the hand.
+        auto at = map.find(hand);
+        if (at == map.end()) at = map.begin();
+        at = map.erase(at);
+        hand = at == map.end() ? std::string() : at->first;
+      }
     }
     const Limits limits = settings->limits(options.provider, subject, name);
     const int connections = subject == Subject::kSite ? INT_MAX : limits.connections;  // A site counts its own.

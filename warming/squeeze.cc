@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kMagic = "MBWZ";
 constexpr std::size_t kRunMax = 255;
+constexpr std::size_t kWholeBytesMax = 64 << 20;  // More than any snapshot: what is damaged takes no more memory.
 
 }  // namespace
 
@@ -36,6 +37,7 @@ std::optional<std::string> unsqueeze(std::string_view bytes) {
       continue;
     }
     if (++at == bytes.size() || bytes[at] == '\0') return std::nullopt;
+    if (out.size() > kWholeBytesMax) return std::nullopt;
     out.append(static_cast<unsigned char>(bytes[at]), '\0');
   }
   return out;

@@ -434,6 +434,7 @@ struct Explanation {
   std::string provider;
   std::string ip;
   PaceState state = PaceState::kWarm;
+  bool pinned = false;     // Also while it is suspended or paused.
   std::string curve;       // Its name; empty: none.
   std::uint64_t day = 0;   // Sending day, from 0.
   std::uint64_t days = 0;  // Of the curve.

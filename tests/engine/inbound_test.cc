@@ -109,7 +109,6 @@ BOOST_FIXTURE_TEST_CASE(an_event_has_what_the_report_says, World) {
   BOOST_TEST((all[0].time == kNow));
 }
 
-// An address that leads to several others: if some got the message, it is not dead.
 // Erased a moment ago, or in another process.
 BOOST_AUTO_TEST_CASE(of_an_erased_recipient_nothing_is_said) {
   for (const bool just_now : {true, false}) {
@@ -133,6 +132,7 @@ BOOST_AUTO_TEST_CASE(of_an_erased_recipient_nothing_is_said) {
   }
 }
 
+// An address that leads to several others: if some got the message, it is not dead.
 BOOST_FIXTURE_TEST_CASE(of_several_recipients_ours_counts_or_else_the_least_bad, World) {
   struct Case {
     const char* name;

@@ -2,32 +2,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
+using sim::Collector;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  Result<void> on_events(std::span<const Event> batch) override {
-    events.insert(events.end(), batch.begin(), batch.end());
-    return {};
-  }
-};
-
-class OneRow final : public RowSource {
- public:
-  std::span<const std::string> columns() const override { return {}; }
-  Result<std::optional<RowView>> next() override {
-    if (std::exchange(read_, true)) return std::optional<RowView>();
-    return std::optional<RowView>({.number = 1, .address = "row@d.test", .values = {}});
-  }
-
- private:
-  bool read_ = false;
-};
 
 const dkim::PrivateKey& rsa() {
   static const auto key = dkim::PrivateKey::generate_rsa(1024, {.allow_short_rsa = true}).value();
@@ -71,7 +53,7 @@ struct Fixture {
                            .data = "From: <" + std::string(from) + ">\r\nSubject: s\r\n\r\n.body\r\n"});
   }
   Result<ImportReport> start() {
-    OneRow rows;
+    sim::Rows rows({"row@d.test"});
     const auto content = make_campaign_content({.headers = {{"Subject", "Hi"}}, .text = "Hi", .html = {}, .attachments = {}},
                                                {.unsubscribe_url = "https://s.test/u", .list_id = "l.s.test"});
     return engine->start({.id = "c", .account = "a", .content = *content,

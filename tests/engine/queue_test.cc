@@ -556,7 +556,6 @@ BOOST_FIXTURE_TEST_CASE(a_campaign_is_erased_from_the_files, OnDisk) {
   BOOST_TEST(taken().size() == 1U);
 }
 
-// One who was on the wire when it was erased: nothing that is said afterwards names it, and it is not tried again.
 // Whatever moment it is done at: also that between a reply and the write of what it settles.
 BOOST_FIXTURE_TEST_CASE(no_event_names_an_address_that_was_erased_as_it_was_settled, World) {
   int delivered = 0;
@@ -578,6 +577,7 @@ BOOST_FIXTURE_TEST_CASE(no_event_names_an_address_that_was_erased_as_it_was_sett
   BOOST_TEST(delivered < 40);
 }
 
+// One who was on the wire when it was erased: nothing that is said afterwards names it, and it is not tried again.
 BOOST_FIXTURE_TEST_CASE(what_is_on_the_wire_is_erased_too, World) {
   open();
   all_reply("451 4.7.1 xylophone77 is greylisted");

@@ -2,20 +2,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include "mailsbuddy/engine.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/sim.h"
 
 using namespace mailsbuddy;
+using sim::Collector;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Collector final : EventSink {
-  std::vector<Event> events;
-  Result<void> on_events(std::span<const Event> batch) override {
-    events.insert(events.end(), batch.begin(), batch.end());
-    return {};
-  }
-};
 
 // A domain with an MTA-STS policy, its one host, and engines one after the other on one spool.
 struct Site {

@@ -283,8 +283,12 @@ struct Complaints : World {
     const auto explained = engine->explain(ip, "d.test");
     BOOST_REQUIRE(explained.has_value());
     for (const auto& each : explained->to_advance) {
-      if (each.name == "complaints") return std::round(each.have * sent[ip]);
+      if (each.name != "complaints") continue;
+      const double borne = each.have * sent[ip];
+      BOOST_TEST(std::abs(borne - std::round(borne)) < 1e-6);
+      return std::round(borne);
     }
+    BOOST_FAIL("complaints are no condition");
     return 0;
   }
 

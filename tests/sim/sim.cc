@@ -11,10 +11,18 @@ namespace mailsbuddy::sim {
 // ---------------------------------------------------------------------------------------------------------------------
 // Loop
 
+void SimLoop::post(Task task) {
+  const std::lock_guard lock(tasks_mutex_);
+  tasks_.push_back(std::move(task));
+}
+
 void SimLoop::run_tasks() {
-  while (!tasks_.empty()) {
+  for (;;) {
+    std::unique_lock lock(tasks_mutex_);
+    if (tasks_.empty()) return;
     Task task = std::move(tasks_.front());
     tasks_.pop_front();
+    lock.unlock();
     task();
   }
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,7 +25,7 @@ inline constexpr Duration kLatency = std::chrono::milliseconds(1);        // One
 
 class SimLoop final : public net::Loop, public Clock {
  public:
-  void post(Task task) override { tasks_.push_back(std::move(task)); }
+  void post(Task task) override;  // From any thread: a durable spool's writer posts what it has written.
   TimePoint now() const noexcept override { return now_; }
   TimerWheel& timers() noexcept override { return wheel_; }
   bool is_owner() const noexcept override { return true; }
@@ -37,7 +38,8 @@ class SimLoop final : public net::Loop, public Clock {
  private:
   TimePoint now_ = kStart;
   TimerWheel wheel_{kStart};
-  std::deque<Task> tasks_;
+  std::mutex tasks_mutex_;
+  std::deque<Task> tasks_;  // Guarded by tasks_mutex_.
   std::set<std::unique_ptr<Timer>> delayed_;
 };
 

@@ -98,6 +98,7 @@ void bind_explanation(py::module_& engine) {
   using warming::Explanation;
   py::class_<Explanation> explanation(engine, "Explanation", "Why an IP sends to a provider as it does.");
   explanation.def_property_readonly("state", [](const Explanation& self) { return to_str(to_string(self.state)); })
+      .def_readonly("pinned", &Explanation::pinned)
       .def_readonly("day", &Explanation::day)
       .def_readonly("days", &Explanation::days)
       .def_property_readonly("cap", [](const Explanation& self) { return cap_of(self.cap); })
