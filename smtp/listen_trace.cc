@@ -13,7 +13,7 @@ namespace {
 
 // What is kept for those who may want it later: an opening with TLS and AUTH has some thirty lines.
 constexpr std::size_t kOpeningMax = 64;
-constexpr std::size_t kKeptLineMax = 256;  // Octets of a line that is kept for one who may come to follow: 16 KB of a connection.
+constexpr std::size_t kKeptLineMax = 256;  // Octets of each: 16 KB of a connection for each who follows.
 
 // As Address has it, where it is one.
 std::string domain_of(std::string_view mail_from) {
@@ -148,7 +148,7 @@ void ListenTrace::on_line(const TraceLine& line) {
 
 void ListenTrace::keep(Watch& watch, Line line) {
   const std::size_t oldest = watch.opening < kOpeningMax ? watch.opening : 0;
-  line.text.resize(std::min(line.text.size(), kKeptLineMax));
+  if (line.text.size() > kKeptLineMax) line.text.replace(kKeptLineMax, std::string::npos, "...");
   if (watch.kept.size() == kOpeningMax) watch.kept.erase(watch.kept.begin() + static_cast<std::ptrdiff_t>(oldest));
   watch.kept.push_back(std::move(line));
 }

@@ -29,7 +29,7 @@ struct ListenWanted {
 using ListenFollowers = Followers<ListenWanted, TraceRecord, kTraceRecordsMax>;
 
 // Threads: its connection's. Ownership: `followers` outlives it.
-// Invariants: keeps kOpeningMax lines at most for each follower.
+// Invariants: keeps kOpeningMax lines of kKeptLineMax octets at most for each who follows.
 class ListenTrace {
  public:
   struct Connection {

@@ -170,20 +170,27 @@ void Transcript::on_reply(TimePoint now) {
 
 void Transcript::show(TimePoint now, TraceLine::Kind kind, const Line& line) {
   const std::string_view content = line.content();
-  if (line.octets <= line.text.size()) return say(now, kind, content);
-  say(now, kind, fmt::format("{}... ({} octets)", content, line.octets));
+  const bool whole = escape(content) && line.octets <= line.text.size();
+  if (!whole) fmt::format_to(std::back_inserter(words_), "... ({} octets)", line.octets);
+  to_->on_line({.time = now, .kind = kind, .text = words_});
 }
 
 void Transcript::say(TimePoint now, TraceLine::Kind kind, std::string_view text) {
+  if (!escape(text)) words_ += "...";
+  to_->on_line({.time = now, .kind = kind, .text = words_});
+}
+
+bool Transcript::escape(std::string_view text) {
   words_.clear();
   for (const char c : text) {
-    if (c == ' ' || ascii::is_visible(c)) {
+    const bool as_it_is = c == ' ' || ascii::is_visible(c);
+    if (words_.size() + (as_it_is ? 1 : 4) > kTraceLineMax) return false;
+    if (as_it_is)
       words_.push_back(c);
-    } else {
+    else
       fmt::format_to(std::back_inserter(words_), "\\x{:02x}", static_cast<unsigned char>(c));
-    }
   }
-  to_->on_line({.time = now, .kind = kind, .text = words_});
+  return true;
 }
 
 }  // namespace mailsbuddy::smtp

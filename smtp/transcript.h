@@ -44,11 +44,12 @@ class Transcript {
   void end_message(TimePoint now);
   void show(TimePoint now, TraceLine::Kind kind, const Line& line);
   void say(TimePoint now, TraceLine::Kind kind, std::string_view text);
+  bool escape(std::string_view text);  // As words_. False: its beginning, for it is longer than kTraceLineMax.
 
   std::unique_ptr<Trace> to_;
   Line sent_;
   Line received_;
-  std::string words_;  // Scratch.
+  std::string words_;  // Scratch: what is shown.
   Sending sending_ = Sending::kCommands;
   bool auth_ = false;         // Between AUTH and its last reply: what we send are credentials.
   bool auth_failed_ = false;  // A client that does not wait for replies goes on with credentials.

@@ -550,9 +550,9 @@ struct TraceLine {
   };
   TimePoint time{};
   Kind kind = Kind::kStep;
-  // One line without its end, also when the line on the wire was longer than kTraceLineMax: then its beginning. Octets
-  // that are not printable ASCII are written \x1b, so that a server cannot write to a terminal. Credentials are masked. Dies
-  // on return.
+  // One line without its end. Octets that are not printable ASCII are written \x1b, so that a server cannot write to a
+  // terminal. Of what is longer than kTraceLineMax then: its beginning, and "... (1234 octets)". Credentials are
+  // masked. Dies on return.
   std::string_view text;
 };
 inline constexpr std::size_t kTraceLineMax = 1000;  // RFC 5321 4.5.3.1.6: a text line.
@@ -602,7 +602,8 @@ struct TraceRecord {
   std::string user{};            // and who has logged in.
 };
 
-inline constexpr std::size_t kTraceRecordsMax = 10'000;  // Of one trace, not taken yet: some 3 MB. Beyond: dropped, and counted.
+// Of one trace, not taken yet: some 5 MB, 15 MB of the longest lines. Beyond: dropped, and counted.
+inline constexpr std::size_t kTraceRecordsMax = 10'000;
 
 // A trace while it is taken; destroying it ends it. Nothing waits for who takes it: mail goes on, and what is too much is
 // dropped. Threads: any. Ownership: the engine, or the Listener, may go first; then nothing more comes.

@@ -25,7 +25,7 @@ void require(bool held) {
 struct Lines final : Trace {
   Lines(std::vector<std::string>& to, TraceBodies how) : lines(to), shown(how) {}
   void on_line(const TraceLine& line) override {
-    require(line.text.size() <= 4 * mailsbuddy::smtp::kTraceLineMax + 40);  // Each octet as four, and "... (N octets)".
+    require(line.text.size() <= mailsbuddy::smtp::kTraceLineMax + 40);  // And "... (N octets)".
     for (const char each : line.text) require(each >= ' ' && each < 0x7f);
     lines.push_back(std::to_string(static_cast<int>(line.kind)) + std::string(line.text));
   }

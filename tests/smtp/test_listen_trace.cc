@@ -225,6 +225,14 @@ BOOST_AUTO_TEST_CASE(many_lines_before_the_first_message_are_not_all_kept) {
   BOOST_TEST(tracing->take(0ms).size() == 65U);
 }
 
+BOOST_AUTO_TEST_CASE(a_long_line_is_kept_in_part) {
+  PlayStage stage;
+  const auto tracing = follow(stage, "user=ann");
+  Caller caller(stage);
+  caller.say(std::string(kEhlo) + "NOOP " + std::string(300, 'x') + "\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\n");
+  BOOST_TEST(take(*tracing).find("\n< NOOP " + std::string(251, 'x') + "...\n") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(beyond_the_cap_lines_are_dropped_and_counted) {
   PlayStage stage;
   const auto tracing = follow(stage, "");

@@ -31,6 +31,12 @@ struct Said {
 Said c(std::string bytes) { return {true, std::move(bytes)}; }
 Said s(std::string bytes) { return {false, std::move(bytes)}; }
 
+std::string times(int count, std::string_view text) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += text;
+  return all;
+}
+
 std::vector<std::string> transcribe(const std::vector<Said>& talk, TraceBodies bodies, std::size_t piece) {
   std::vector<std::string> lines;
   Transcript transcript(std::make_unique<Lines>(lines, bodies));
@@ -126,6 +132,9 @@ const Case kCases[] = {
     {"a line that never ends",
      {s(std::string(5000, 'x') + "\r\n")},
      {"S: " + std::string(1000, 'x') + "... (5002 octets)"}},
+    {"a line of what is no text",
+     {s(std::string(400, '\x01') + "\r\n")},
+     {"S: " + times(250, "\\x01") + "... (402 octets)"}},
     {"a line that just fits", {s(std::string(1000, 'x') + "\r\n")}, {"S: " + std::string(1000, 'x')}},
 };
 
