@@ -152,12 +152,18 @@ bool ends_in(std::string_view host, std::string_view suffix) noexcept {
 
 }  // namespace
 
+std::string_view provider_of_brand(std::string_view name) noexcept {
+  const auto* const brand = std::ranges::find(kBrands, name, &Suffix::suffix);
+  return brand == std::end(kBrands) ? std::string_view() : brand->provider;
+}
+
 std::string_view meant_provider(std::string_view name) noexcept {
   const auto is = [name](const auto& each) { return each.provider == name; };
   if (name.find_first_of(".:") != std::string_view::npos) return {};
   if (std::any_of(std::begin(kSuffixes), std::end(kSuffixes), is)) return {};
+  if (const std::string_view provider = provider_of_brand(name); !provider.empty()) return provider;
   for (const Suffix& brand : kBrands) {
-    if (brand.suffix == name || one_letter_apart(brand.suffix, name)) return brand.provider;
+    if (one_letter_apart(brand.suffix, name)) return brand.provider;
   }
   for (const Suffix& each : kSuffixes) {
     if (one_letter_apart(each.provider, name)) return each.provider;

@@ -62,6 +62,8 @@ struct ProviderId {
 
 // The provider that runs `mx_host` (a host name, any case). Source: the providers' own MX names; Public Suffix List.
 ProviderId provider_of(std::string_view mx_host);
+// The provider of a brand ("gmail", "office365"; in lower case). Empty: it is none.
+std::string_view provider_of_brand(std::string_view name) noexcept;
 // The provider that somebody means by a name that is none's: of a brand ("gmail", "outlook"), or mistyped by a letter. Empty: it
 // is a provider's, or may be a host's or a domain's.
 std::string_view meant_provider(std::string_view name) noexcept;

@@ -188,9 +188,8 @@ ControlJson json_of(const warming::Explanation& e) {
 
 Result<std::string> provider_named(std::string_view given) {
   const std::string name = lower_case(std::string(given));
-  const bool brand = name == "gmail" || name == "outlook" || name == "hotmail" || name == "icloud" || name == "aol";
+  if (const std::string_view brand = provider_of_brand(name); !brand.empty()) return std::string(brand);
   const std::string_view meant = meant_provider(name);
-  if (brand) return std::string(meant);
   if (meant.empty()) return name;
   return Error{ErrorCode::kInvalidArgument, fmt::format("there is no provider \"{}\", but \"{}\"", given, meant)};
 }

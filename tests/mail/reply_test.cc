@@ -128,6 +128,9 @@ BOOST_AUTO_TEST_CASE(providers_that_are_meant) {
       {"example.net", ""},   {"gmail.com", ""},     {"2001:db8::1", ""},        {"localhost", ""},
       {"relay", ""},         {"", ""},              {"q", ""},                  {"microsoft365", ""}};
   for (const auto& [name, meant] : kCases) BOOST_TEST(meant_provider(name) == meant, name);
+  BOOST_TEST(provider_of_brand("office365") == "microsoft365");
+  BOOST_TEST(provider_of_brand("gmail") == "google");
+  for (const std::string_view none : {"google", "gmial", ""}) BOOST_TEST(provider_of_brand(none) == "");
 }
 
 }  // namespace
