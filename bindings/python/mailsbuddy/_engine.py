@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,7 +197,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
             "own_addresses": own_addresses, "dns": dns, "deliver": deliver, "attempts_max": attempts_max,
             "due_rows_max": due_rows_max, "outbox_events_max": outbox_events_max, "memory_max_bytes": memory_max_bytes,
         })
-        if isinstance(egress, (str, EgressIp)):
+        if isinstance(egress, str) or not isinstance(egress, Iterable):
             raise InvalidArgument(f"egress: a list of EgressIp is needed, not {type(egress).__name__}")
         given["egress"] = [as_options(_checked(each, EgressIp, "egress")) for each in egress]
         if timeouts is not None:

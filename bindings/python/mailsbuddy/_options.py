@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mailsbuddy._errors import InvalidArgument
@@ -133,7 +133,7 @@ class Message:
 def need(given: object, kind: type, what: str) -> None:
     """Raises InvalidArgument for something else than a ``kind``."""
     if not isinstance(given, kind):
-        raise InvalidArgument(f"{what}: a {kind.__name__} is needed, not {type(given).__name__}")
+        raise InvalidArgument(f"{what}: {kind.__name__} is needed, not {type(given).__name__}")
 
 
 def as_options(given: Any) -> dict[str, Any]:
@@ -159,9 +159,11 @@ def campaign_options(campaign: Campaign) -> dict[str, Any]:
 
 
 def message_options(message: Message) -> dict[str, Any]:
-    for each in message.reports:
+    need(message.reports, Iterable, "message: reports")
+    reports = list(message.reports)
+    for each in reports:
         need(each, RecipientReport, "message: reports")
-    return {**as_options(message), "reports": [as_options(each) for each in message.reports]}
+    return {**as_options(message), "reports": [as_options(each) for each in reports]}
 
 
 def without_none(given: Mapping[str, Any]) -> dict[str, Any]:

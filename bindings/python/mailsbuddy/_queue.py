@@ -147,6 +147,6 @@ class QueueVerbs:
         """Those that fit, page by page as they are asked for. What comes meanwhile may be missed."""
         which, cursor, more = _native_filter(filter), _core.engine.ListCursor(), True
         while more:
-            page, more = self._native.list(which, cursor, _PAGE)
+            page, more = self._native.list_page(which, cursor, _PAGE)
             for each in page:
                 yield QueuedRecipient(*each)

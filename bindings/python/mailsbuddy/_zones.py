@@ -6,11 +6,13 @@ import importlib.resources
 import os
 import zoneinfo
 
-from mailsbuddy._errors import NotFound
+from mailsbuddy._errors import InvalidArgument, NotFound
 
 
 def zone_file(name: str) -> tuple[str, bytes]:
     """The name, and the TZif file of the system's, or of the package tzdata. Raises NotFound."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"zone: a name is needed, as str, not {type(name).__name__}")
     words = name.split("/")
     if all(word and not word.startswith(".") for word in words):
         for folder in zoneinfo.TZPATH:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mailsbuddy._errors import Unsupported
+from mailsbuddy._errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,11 +68,13 @@ class Bar:
 def watch(campaign: CampaignHandle, *, interval: float = 0.5, console: Console | None = None) -> CampaignStatus:
     """Shows a campaign of an engine until it is settled, looking every ``interval`` seconds; its status then. Ctrl-C ends it, and leaves
     the campaign as it is."""
+    if not interval > 0:
+        raise InvalidArgument("interval: seconds above 0 are needed")
     status = campaign.status()
     with Bar(campaign.id, status.total, console=console) as bar:
         while True:
             bar.update(status.counts)
             if status.settled:
                 return status
-            time.sleep(interval)
+            time.sleep(interval)  # How often it is drawn: nothing waits for one campaign alone. Ctrl-C ends it.
             status = campaign.status()

@@ -248,11 +248,14 @@ void bind_control(Class& engine) {
 template <class Class>
 void bind_inbound(Class& engine) {
   engine
-      .def("inbound", [](EngineHandle& self, py::object message, const std::string& recipient, bool trust_unsigned, const std::string& account) {
+      .def("inbound", [](EngineHandle& self, const py::object& message, const py::object& recipient, bool trust_unsigned,
+                        const py::object& account) {
         const std::string bytes = to_bytes(message, "message");
+        const auto to = to_bytes(recipient, "recipient");  // pybind11 would quote them all where one has a wrong type.
+        const auto whose = to_bytes(account, "account");
         Use use(self);
         return value_or_raise(without_gil([&] {
-          return use->inbound(bytes, {.recipient = recipient, .trust_unsigned = trust_unsigned, .account = account});
+          return use->inbound(bytes, {.recipient = to, .trust_unsigned = trust_unsigned, .account = whose});
         }));
       }, py::arg("message"), py::arg("recipient"), py::arg("trust_unsigned"), py::arg("account"));
 }

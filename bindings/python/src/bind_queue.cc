@@ -39,7 +39,7 @@ py::tuple to_tuple(const QueueChange& change) {
 
 template <class Class>
 void bind_commands(Class& engine) {
-  engine.def("list", &list_queue, py::arg("filter"), py::arg("cursor"), py::arg("max"))
+  engine.def("list_page", &list_queue, py::arg("filter"), py::arg("cursor"), py::arg("max"))
       .def("fail", [](EngineHandle& self, const py::object& filter, const std::string& reason) {
         const auto which = to_queue_filter(filter);
         const Use use(self);
@@ -106,21 +106,26 @@ SuppressionReason to_reason(const std::string& word) {
 template <class Class>
 void bind_suppression(Class& engine) {
   engine
-      .def("suppress", [](EngineHandle& self, const std::string& account, const py::object& address, const std::string& reason) {
+      // pybind11 quotes what has a wrong type, an address too: so types are looked at here.
+      .def("suppress", [](EngineHandle& self, const py::object& account, const py::object& address,
+                          const py::object& reason) {
+        const auto whose = to_bytes(account, "account");
         const Address who = to_address(address);
-        const auto why = to_reason(reason);
+        const auto why = to_reason(to_bytes(reason, "reason"));
         const Use use(self);
-        value_or_raise(without_gil([&] { return use->suppress(account, who, why); }));
+        value_or_raise(without_gil([&] { return use->suppress(whose, who, why); }));
       }, py::arg("account"), py::arg("address"), py::arg("reason"))
-      .def("unsuppress", [](EngineHandle& self, const std::string& account, const py::object& address) {
+      .def("unsuppress", [](EngineHandle& self, const py::object& account, const py::object& address) {
+        const auto whose = to_bytes(account, "account");
         const Address who = to_address(address);
         const Use use(self);
-        return value_or_raise(without_gil([&] { return use->unsuppress(account, who); }));
+        return value_or_raise(without_gil([&] { return use->unsuppress(whose, who); }));
       }, py::arg("account"), py::arg("address"))
-      .def("suppressed", [](EngineHandle& self, const std::string& account, const py::object& address) -> py::object {
+      .def("suppressed", [](EngineHandle& self, const py::object& account, const py::object& address) -> py::object {
+        const auto whose = to_bytes(account, "account");
         const Address who = to_address(address);
         const Use use(self);
-        const auto found = without_gil([&] { return use->suppressed(account, who); });
+        const auto found = without_gil([&] { return use->suppressed(whose, who); });
         if (!found) return py::none();
         return py::make_tuple(to_str(to_string(found->reason)), to_datetime(found->since));
       }, py::arg("account"), py::arg("address"))
@@ -151,8 +156,11 @@ std::uint64_t sessions(const smtp::TlsReport& report, std::uint64_t smtp::TlsRep
   return sum;
 }
 
+// For its id, which anybody may guess.
+Random report_random() { return Random(std::chrono::steady_clock::now().time_since_epoch().count()); }
+
 py::bytes report_mail(const smtp::TlsReport& report, const smtp::TlsReporter& reporter, const py::object& sender, const py::object& recipient) {
-  Random random(std::chrono::steady_clock::now().time_since_epoch().count());  // For its id, which nobody may not guess.
+  Random random = report_random();
   const auto id = smtp::tls_report_id(report, reporter, random);
   return value_or_raise(smtp::tls_report_mail(report, reporter, to_address(sender), to_address(recipient), id,
                                               std::chrono::system_clock::now(), random));
@@ -171,7 +179,7 @@ void bind_tls_reports(Module& module, Class& engine) {
                              "Sessions that were not.")
       .def("to_json", [](const TlsReport& self, const std::string& organization, const std::string& contact, const std::string& domain) {
         const auto reporter = to_reporter(organization, contact, domain);
-        Random random(std::chrono::steady_clock::now().time_since_epoch().count());
+        Random random = report_random();
         return to_str(smtp::tls_report_json(self, reporter, smtp::tls_report_id(self, reporter, random)));
       }, py::kw_only(), py::arg("organization"), py::arg("contact"), py::arg("domain"), "As RFC 8460 4.4 has it.")
       .def("to_mail", [](const TlsReport& self, const std::string& organization, const std::string& contact, const std::string& domain,

@@ -82,7 +82,7 @@ class Reader {
   }
   void operator()(const char* name, std::vector<std::string>& out) {
     field(name, [&](const py::object& value) {
-      if (PyUnicode_Check(value.ptr())) wrong("a list of str is needed");
+      need_list(value, " of str");
       out = value.cast<std::vector<std::string>>();
     });
   }
@@ -100,7 +100,7 @@ class Reader {
   template <class Bits, std::size_t N>
   void words(const char* name, const Word<Bits> (&words)[N], Bits& out) {
     field(name, [&](const py::object& value) {
-      if (PyUnicode_Check(value.ptr())) wrong("a list of str is needed");
+      need_list(value, " of str");
       out = 0;
       for (const py::handle each : value) out = static_cast<Bits>(out | named(each, words));
     });
@@ -109,6 +109,7 @@ class Reader {
   template <class T, class Make>
   void list(const char* name, std::vector<T>& out, Make make) {
     field(name, [&](const py::object& value) {
+      need_list(value, "");
       out.clear();
       for (const py::handle each : value) out.push_back(good(make(each)));
     });
@@ -126,6 +127,11 @@ class Reader {
   }
 
  private:
+  // Text would be read letter by letter.
+  void need_list(const py::object& value, std::string_view of) {
+    if (!PyUnicode_Check(value.ptr()) && !PyBytes_Check(value.ptr()) && py::isinstance<py::iterable>(value)) return;
+    wrong(fmt::format("a list{} is needed, not {}", of, Py_TYPE(value.ptr())->tp_name));
+  }
   template <class E, std::size_t N>
   E named(py::handle value, const Word<E> (&words)[N]) {
     const auto text = value.cast<std::string>();

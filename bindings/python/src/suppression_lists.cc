@@ -33,7 +33,7 @@ void SuppressionSource::fill() {
     if (ended_) return;
     const auto entry = py::reinterpret_steal<py::object>(raw).cast<py::tuple>();
     SuppressionEntry made{.account = to_bytes(entry[0], "account"), .address = to_bytes(entry[1], "address")};
-    made.suppressed.reason = to_reason_(entry[2].cast<std::string>());
+    made.suppressed.reason = to_reason_(to_bytes(entry[2], "reason"));
     if (!entry[3].is_none()) made.suppressed.since = to_time_point(entry[3], "since");
     batch_.push_back(std::move(made));
   }

@@ -12,7 +12,6 @@ namespace mailsbuddy::python {
 
 // A thread that waits in C++ never sees Python's signal handlers: they run between slices. This is how late Ctrl-C may be.
 inline constexpr std::chrono::milliseconds kSignalSlice{100};
-inline constexpr std::chrono::milliseconds kEndSlice{5};  // How late an interpreter that ends sees that nobody waits any more.
 
 // One wait under way. An interpreter that ends kills daemon threads where they ask for the GIL, in the middle of C++: so its end
 // is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and ends.
@@ -21,7 +20,9 @@ class Wait {
   Wait() noexcept { ++under_way_, ++of_this_thread_; }
   ~Wait() {
     --of_this_thread_;
-    --under_way_;
+    if (--under_way_ != 0 || !ends_) return;
+    const std::lock_guard lock(end_mutex_);
+    none_left_.notify_all();
   }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
@@ -34,6 +35,8 @@ class Wait {
   static inline std::atomic<int> under_way_{0};
   static inline thread_local int of_this_thread_ = 0;
   static inline std::atomic<bool> ends_{false};
+  static inline std::mutex end_mutex_;  // Whoever has it waits neither for the GIL nor with it.
+  static inline std::condition_variable none_left_;
 };
 
 // Throws what the end of a slice brings: what a signal handler raised (KeyboardInterrupt), or Closed when the interpreter ends.

@@ -26,7 +26,9 @@ def main():
         print("skipped: no .venv; scripts/setup test makes it")
         return 77
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", MYPY_CACHE_DIR=os.devnull)
-    if not installed:
+    if installed:
+        environment.pop("PYTHONPATH", None)  # Another package must not stand before it.
+    else:
         environment["PYTHONPATH"] = os.environ["MAILSBUDDY_PACKAGE"]
     if libraries := sanitizers():
         environment["LD_PRELOAD"] = ":".join(libraries)

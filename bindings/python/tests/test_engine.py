@@ -378,8 +378,10 @@ def test_what_comes_back_is_taken(sinks, engines, tmp_path):
     ({"limits": "nonsense"}, "limits:1"), ({"dns": ["not an address"]}, "dns"), ({"port": 70000}, "port"),
     ({"egress": [mb.EgressIp("127.0.0.1", "a.example", curve="nonsense")]}, "curve"), ({"timeouts": {"lunch": 1}}, "timeouts.*greeting"),
     ({"egress": "127.0.0.1"}, "egress: a list of EgressIp"), ({"egress": mb.EgressIp("127.0.0.1", "a.example")}, "egress: a list of EgressIp"),
-    ({"egress": ["127.0.0.1"]}, "egress: a EgressIp is needed, not str"), ({"relays": "smtp://x"}, "relays: a Mapping"),
-    ({"tls_overrides": {"a.example": 5}}, "tls_overrides: a TlsOverride"), ({"pools": {"default": {}}}, "pools: a PoolOptions"),
+    ({"egress": ["127.0.0.1"]}, "egress: EgressIp is needed, not str"), ({"relays": "smtp://x"}, "relays: Mapping"),
+    ({"tls_overrides": {"a.example": 5}}, "tls_overrides: TlsOverride"), ({"pools": {"default": {}}}, "pools: PoolOptions"),
+    ({"egress": 5}, "egress: a list of EgressIp is needed, not int"), ({"zone": 5}, "zone: a name is needed, as str, not int"),
+    ({"dns": "127.0.0.1"}, "dns: a list is needed, not str"), ({"own_addresses": 5}, "own_addresses: a list is needed, not int"),
     ({"on_events": 5}, "on_events: a function is needed, not int"),
     ({"relays": {"*": "gopher://x"}}, "relays"), ({"verp_key": b"short"}, "verp_key"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
@@ -391,7 +393,7 @@ def test_options_that_are_wrong_are_named(options, words, sink):
 
 
 def test_what_is_no_campaign_or_callback_is_named(engine):
-    with pytest.raises(mb.InvalidArgument, match="campaign: a Campaign is needed, not str"):
+    with pytest.raises(mb.InvalidArgument, match="campaign: Campaign is needed, not str"):
         engine.start("spring", rows(1))
     with pytest.raises(mb.InvalidArgument, match="content: a Template is needed.*not str"):
         engine.start(mb.Campaign("x", "Hello", "news@brand.example", return_path_domain="b.example"), rows(1))

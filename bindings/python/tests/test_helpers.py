@@ -152,6 +152,13 @@ def test_a_campaign_is_watched_until_it_is_settled(engine):
     assert status.settled and status.counts["delivered"] == 20 and "20/20" in out.getvalue() and "20 delivered" in out.getvalue()
 
 
+@pytest.mark.parametrize("interval", [0, -1, float("nan")])
+def test_a_campaign_is_not_watched_without_a_pause(interval, engine):
+    handle = engine.start(campaign(), rows(1))
+    with pytest.raises(mb.InvalidArgument, match="interval: seconds above 0"):
+        progress.watch(handle, interval=interval)
+
+
 def test_without_rich_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rich.progress", None)
     with pytest.raises(mb.Unsupported) as raised:

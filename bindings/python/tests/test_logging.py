@@ -222,6 +222,18 @@ def add(logger, outbox, **options):
     return handler
 
 
+def add_and_fail(logger, outbox, error):
+    """A handler whose mail of "first" failed."""
+    handler = add(logger, outbox, gather=3600)
+    outbox.fails = error
+    logger.error("first")
+    try:
+        handler.flush()
+    finally:
+        outbox.fails = None
+    return handler
+
+
 def test_records_become_one_mail_after_the_other(logger, outbox):
     handler = add(logger, outbox)
     logger.info("not this")
@@ -264,12 +276,8 @@ def test_what_is_too_much_is_dropped_and_said(logger, outbox):
 
 def test_what_cannot_be_sent_comes_with_the_next_mail(logger, outbox, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    handler = add(logger, outbox, gather=3600)
-    outbox.fails = mb.Unavailable("no way out")
-    logger.error("first")
-    handler.flush()
+    handler = add_and_fail(logger, outbox, mb.Unavailable("no way out"))
     assert "no way out" in sys.stderr.getvalue() and "1 records could not be mailed" in sys.stderr.getvalue()
-    outbox.fails = None
     logger.error("second")
     handler.flush()
     assert [mail.get_content() for mail in outbox.mails] == ["first\nsecond\n"]
@@ -278,13 +286,10 @@ def test_what_cannot_be_sent_comes_with_the_next_mail(logger, outbox, monkeypatc
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_what_ctrl_c_ends_is_mailed_later(error, logger, outbox, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    handler = add(logger, outbox, gather=3600)
-    outbox.fails = error
-    logger.error("first")
     with pytest.raises(type(error)):
-        handler.flush()
+        add_and_fail(logger, outbox, error)
     assert "1 records could not be mailed" in sys.stderr.getvalue()
-    outbox.fails = None
+    (handler,) = (each for each in logger.handlers if isinstance(each, MailHandler))
     handler.flush()
     assert [mail.get_content() for mail in outbox.mails] == ["first\n"]
 
@@ -308,12 +313,8 @@ def test_records_wait_where_no_thread_can_be_had(logger, outbox, monkeypatch):
     smtplib.SMTPSenderRefused(550, b"5.7.1 no", "app@brand.example"), smtplib.SMTPRecipientsRefused({"ops@brand.example": (550, b"5.1.1 no")})])
 def test_what_is_refused_for_good_keeps_nothing_else_back(error, logger, outbox, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    handler = add(logger, outbox, gather=3600)
-    outbox.fails = error
-    logger.error("first")
-    handler.flush()
+    handler = add_and_fail(logger, outbox, error)
     assert type(error).__name__ in sys.stderr.getvalue()
-    outbox.fails = None
     logger.error("second")
     handler.flush()
     logger.error("third")
@@ -326,11 +327,7 @@ def test_what_is_refused_for_good_keeps_nothing_else_back(error, logger, outbox,
                                    smtplib.SMTPRecipientsRefused({"a@b.example": (550, b"no"), "c@d.example": (450, b"later")})])
 def test_what_may_be_taken_later_is_kept(error, logger, outbox, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    handler = add(logger, outbox, gather=3600)
-    outbox.fails = error
-    logger.error("first")
-    handler.flush()
-    outbox.fails = None
+    handler = add_and_fail(logger, outbox, error)
     handler.flush()
     assert [mail.get_content() for mail in outbox.mails] == ["first\n"]
 

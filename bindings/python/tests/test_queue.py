@@ -183,6 +183,23 @@ def test_what_memory_does_not_allow_is_refused(sink):
             small.submit(LETTER, recipients=["ann@readers.example"])
 
 
+SECRET = "ann@secret.example"
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda engine: engine.suppress(5, SECRET), "account: .*not int"), (lambda engine: engine.suppress("brand", SECRET, 5), "reason: .*not int"),
+    (lambda engine: engine.unsuppress(5, SECRET), "account: .*not int"), (lambda engine: engine.suppressed(5, SECRET), "account: .*not int"),
+    (lambda engine: engine.inbound(LETTER, recipient=SECRET, account=5), "account: .*not int"),
+    (lambda engine: engine.inbound(SECRET + LETTER, recipient=5), "recipient: .*not int"),
+    (lambda engine: list(engine.list(mb.QueueFilter(states=5, address=SECRET))), "states: a list of str is needed, not int"),
+    (lambda engine: engine.submit(mb.Message("news@brand.example", SECRET, LETTER)), "recipients: a list is needed, not str"),
+    (lambda engine: engine.submit(mb.Message("news@brand.example", [SECRET], LETTER, reports=5)), "reports: Iterable is needed, not int")])
+def test_a_wrong_type_is_named_and_no_address(call, words, engine):
+    with pytest.raises(mb.InvalidArgument, match=words) as raised:
+        call(engine)
+    assert "secret" not in str(raised.value)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # Suppressions
 
@@ -212,6 +229,7 @@ def test_a_wrong_suppression_is_named_and_those_before_it_stay(engine):
 
     for entries, error, words in [([good, mb.SuppressionEntry("brand", "no address")], mb.InvalidArgument, "suppression 2"),
                                   ([good, mb.SuppressionEntry("brand", "b@c.example", "mood")], mb.InvalidArgument, "mood"),
+                                  ([good, mb.SuppressionEntry("brand", "b@c.example", 5)], mb.InvalidArgument, "reason: .*not int"),
                                   ([good, "bob@c.example"], mb.InvalidArgument, "entry 2.*SuppressionEntry"),
                                   ([good, mb.SuppressionEntry("b", "b@c.example", since=datetime.datetime(2024, 1, 1))], mb.InvalidArgument, "aware"),
                                   (broken(), ZeroDivisionError, "x")]:
