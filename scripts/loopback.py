@@ -188,4 +188,5 @@ class Sinks:
 
 
 def maildir_files(maildir):
-    return sorted((pathlib.Path(maildir) / "new").iterdir())
+    """What came into a maildir, oldest name first; nothing, where it is not made yet."""
+    return sorted((pathlib.Path(maildir) / "new").glob("*"))

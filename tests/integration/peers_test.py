@@ -79,7 +79,7 @@ class Peer:
     def wait_for(self, count):
         """Patient for as long as there is progress: a busy disk is no failure."""
         def there():
-            return len(support.loopback.maildir_files(self.server.maildir)) if self.server.maildir.exists() else 0
+            return len(support.loopback.maildir_files(self.server.maildir))
 
         while (before := there()) < count:
             support.loopback.wait_until(lambda: there() > before, f"{count} messages in the mailbox, {before} there", log=self.server.log)

@@ -24,7 +24,7 @@ class ReceiverTest(support.TestCase):
     def delivered(self, count):
         """The mailbox, once it has that many messages."""
         support.loopback.wait_until(
-            lambda: self.server.maildir.exists() and len(support.loopback.maildir_files(self.server.maildir)) >= count,
+            lambda: len(support.loopback.maildir_files(self.server.maildir)) >= count,
             f"{count} messages in the mailbox", log=self.server.log)
         return support.maildir(self.server.maildir)
 

@@ -383,12 +383,17 @@ def test_the_lines_of_an_engine_are_not_mailed_under_any_name(sink, logger, outb
 SENDS_AND_LOGS = """
 import logging, logging.config, os, sys, threading
 import mailsbuddy.logging as m
-began, go = threading.Event(), threading.Event()
-log = logging.getLogger("app")
+began, (wait_end, go_end) = threading.Event(), os.pipe()
+parent, log = os.getpid(), logging.getLogger("app")
+def say(line):
+    os.write(1, line.encode() + b"\\n")  # At once, whoever else says something.
+def go():
+    os.write(go_end, b"." * 9)  # For each mail one. No lock, which a fork might have for good.
 def send(message):
-    print(message.get_content().strip(), flush=True)
+    say(message.get_content().strip())
     began.set()
-    go.wait()
+    if os.getpid() == parent:
+        os.read(wait_end, 1)
     {body}
 handler = m.MailHandler(send, "a@b.example", "c@d.example", interval=0, gather=0)
 log.addHandler(handler)
@@ -398,7 +403,7 @@ began.wait()
 
 
 def run(body, code):
-    """What a program says whose mail is under way, and whose send() does `body` after go.set()."""
+    """What a program says whose mail is under way, and whose send() does `body` after go()."""
     return subprocess.run([sys.executable, "-c", SENDS_AND_LOGS.format(body=body) + code], capture_output=True, text=True, check=False,
                           timeout=END_SECONDS, env=ENVIRONMENT)
 
@@ -412,13 +417,13 @@ def test_a_sender_that_logs_holds_nothing_up(body, end):
     else:
         code = "m._PATIENCE = 3600; "
     # flush() and close() wait for the mail under way, while send() goes on.
-    done = run(body, code + f"log.error('two'); threading.Timer(0.1, go.set).start(); {end}; print('end', flush=True); handler.close()")
+    done = run(body, code + f"log.error('two'); threading.Timer(0.1, go).start(); {end}; say('end'); handler.close()")
     assert done.returncode == 0 and done.stderr.count("Traceback") <= ("_PATIENCE = 0.2" in code), done.stderr
     assert "from within" not in done.stdout and {"one", "end"} <= set(done.stdout.splitlines())
 
 
 def test_what_close_gave_up_is_mailed_by_the_thread():
-    done = run("print('sent', flush=True)", "m._PATIENCE = 0.1; log.error('two'); handler.close(); go.set(); handler._thread.join()")
+    done = run("say('sent')", "m._PATIENCE = 0.1; log.error('two'); handler.close(); go(); handler._thread.join()")
     assert done.stdout.split() == ["one", "sent", "two", "sent"], done
     assert "no mail went out within 0.1 s" in done.stderr and "1 records could not be mailed" in done.stderr
 
@@ -428,14 +433,13 @@ def test_a_fork_mails_what_is_logged_there():
 log.error("of the parent")
 child = os.fork()
 if child == 0:
-    go.set()
     log.error("of the child")
     logging.shutdown()
     sys.exit(7)
 _, status = os.waitpid(child, 0)
-go.set()
+go()
 logging.shutdown()
-print("status", os.waitstatus_to_exitcode(status))
+say(f"status {os.waitstatus_to_exitcode(status)}")
 """)
     assert done.stdout.splitlines() == ["one", "of the child", "of the parent", "status 7"], done
 
