@@ -115,7 +115,7 @@ namespace {
 // the permits: with k jobs that take turns the campaign needs k turns a row at most, and no more than all rows that
 // wait.
 std::uint64_t turns_needed(const Worker::Backlog& at, double scale) {
-  const auto rows = static_cast<std::uint64_t>(static_cast<double>(at.rows) * scale + 0.5);
+  const auto rows = static_cast<std::uint64_t>(static_cast<double>(at.held.rows) * scale + 0.5);
   return std::min(rows + at.others, rows * at.jobs);
 }
 
@@ -175,7 +175,8 @@ struct Ends {
   std::string bound;
 };
 
-// Under the pool's overflow policy and, if that is sooner, under the one that follows the longest hold.
+// Under the pool's overflow policy and, if that is sooner, under the one that follows the longest hold: the first of its
+// rows go when they have been held so long, and none later than when the last has been.
 std::optional<Ends> ends_at(const Worker::Backlog& at, Terms terms, double scale) {
   static const PoolOptions kDefault;
   const auto pool = terms.options.pools.find(terms.job.current_pool());
@@ -183,12 +184,14 @@ std::optional<Ends> ends_at(const Worker::Backlog& at, Terms terms, double scale
   const auto first = warming::plan(request_for(at, terms, policy, policy.when, scale));
   if (!first) return std::nullopt;
   Ends ends{first->finish, first->bound};
-  const TimePoint held = terms.from + policy.hold_max;
+  const TimePoint held = at.held.first + policy.hold_max;
   if (policy.hold_max <= Duration(0) || ends.finish <= held) return ends;
-  terms.from = held;
+  terms.from = std::max(terms.from, held);
   const auto then = warming::plan(request_for(at, terms, policy, policy.then, scale));
-  if (!then || then->finish >= ends.finish) return ends;
-  return Ends{std::max(then->finish, held), "longest hold"};
+  if (!then) return ends;
+  const TimePoint finish = std::max(then->finish, at.held.last + policy.hold_max);
+  if (finish >= ends.finish) return ends;
+  return Ends{finish, held > terms.now ? "longest hold" : then->bound};
 }
 
 }  // namespace
@@ -218,7 +221,7 @@ void Engine::Core::plan_finish(const engine::Job& job, std::uint64_t open, Campa
     on_worker(i, [&](Worker& worker) { worker.backlog(job, backlog); });
   }
   std::uint64_t waiting = 0;
-  for (const Worker::Backlog& each : backlog) waiting += each.rows;
+  for (const Worker::Backlog& each : backlog) waiting += each.held.rows;
   const double scale = waiting == 0 ? 0 : static_cast<double>(std::max(open, waiting)) / static_cast<double>(waiting);
   const Terms terms{job, options_, settings.get(), asked, std::max(asked, job.not_before)};
   Finish latest{.asked = asked, .finish = {}, .bound = {}};

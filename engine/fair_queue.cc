@@ -144,10 +144,13 @@ TimePoint FairQueue::oldest(TimePoint now) const {
   return since;
 }
 
-std::uint64_t FairQueue::rows_of(const Job& job) const {
-  std::uint64_t rows = 0;
-  each_queue([&](const JobQueue& queue) { rows += queue.campaign.get() == &job ? queue.rows : 0; });
-  return rows;
+void FairQueue::held(const Job& job, Held& held) const {
+  each_queue([&](const JobQueue& queue) {
+    if (queue.campaign.get() != &job) return;
+    for (const FeedPtr& feed : queue.feeds) {
+      if (feed->size() > 0) held.add(feed->since, feed->size());
+    }
+  });
 }
 
 std::uint64_t FairQueue::all_rows() const {

@@ -66,6 +66,18 @@ struct Feed {
 using FeedPtr = std::unique_ptr<Feed>;
 FeedPtr make_feed(JobPtr job, spool::DomainNumber number, std::string domain, std::uint64_t unread = 0);
 
+// Of a job's rows: how many wait, and the first and last Feed::since of them.
+struct Held {
+  std::uint64_t rows = 0;
+  TimePoint first = TimePoint::max();
+  TimePoint last{};
+  void add(TimePoint since, std::uint64_t count) {
+    rows += count;
+    first = std::min(first, since);
+    last = std::max(last, since);
+  }
+};
+
 // What pull() gives: one row, with what is needed to make its message.
 struct Pulled {
   JobPtr job;
@@ -108,7 +120,7 @@ class FairQueue {
   std::vector<FeedPtr> take_if(const std::function<bool(const Feed&)>& wanted);
   // The least Feed::since of those that are neither paused nor kept back; max(): none. Looks at every feed.
   TimePoint oldest(TimePoint now) const;
-  std::uint64_t rows_of(const Job& job) const;
+  void held(const Job& job, Held& held) const;  // Adds its rows.
   std::uint64_t all_rows() const;
   void jobs(std::set<const Job*>& out) const;
   bool empty() const noexcept { return classes_[0].accounts.empty() && classes_[1].accounts.empty(); }

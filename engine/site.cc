@@ -153,12 +153,13 @@ void Site::jobs(std::set<const Job*>& out) const {
   for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) queue->jobs(out);
 }
 
-std::uint64_t Site::waiting(const Job& job) const {
-  std::uint64_t rows = queue_.rows_of(job) + engaged_.rows_of(job) + rest_.rows_of(job);
+void Site::held(const Job& job, Held& held) const {
+  for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) queue->held(job, held);
   for (const LookAhead& ahead : ahead_) {
-    for (const PreparedPtr& each : ahead.ready) rows += each->job.get() == &job ? each->recipients() : 0;
+    for (const PreparedPtr& each : ahead.ready) {
+      if (each->job.get() == &job) held.add(each->since, each->recipients());
+    }
   }
-  return rows;
 }
 
 int Site::open_connections() const {

@@ -161,7 +161,7 @@ class Site {
   void count_tls(std::string_view recipient, const smtp::TlsResult* session);  // Null: there was none.
   Provider& provider() noexcept { return provider_; }
   std::uint64_t waiting() const;  // Rows and messages that want to go.
-  std::uint64_t waiting(const Job& job) const;
+  void held(const Job& job, Held& held) const;  // Adds its rows.
   std::uint64_t all_rows() const;
   void jobs(std::set<const Job*>& out) const;  // Of which rows wait.
   warming::Draw draw(const Prepared& prepared) const;

@@ -88,7 +88,7 @@ class Worker {
   // Rows of `job` that wait at each provider, and of how many jobs rows wait there.
   struct Backlog {
     ProviderId provider;
-    std::uint64_t rows = 0;    // The job's.
+    Held held;                 // The job's.
     std::uint64_t others = 0;  // Of all other jobs.
     std::size_t jobs = 0;
     bool curves = false;

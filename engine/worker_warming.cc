@@ -244,15 +244,15 @@ void Worker::find_provider(const std::string& domain, std::function<void(const P
 
 void Worker::backlog(const Job& job, std::vector<Backlog>& out) {
   for (const auto& [id, each] : providers_) {
-    Backlog found{.provider = id, .curves = each->curves, .paces = {}};
+    Backlog found{.provider = id, .held = {}, .curves = each->curves, .paces = {}};
     std::set<const Job*> jobs;
     for (const Site* site : each->sites) {
-      const std::uint64_t rows = site->waiting(job);
-      found.rows += rows;
-      found.others += site->all_rows() - rows;
+      site->held(job, found.held);
+      found.others += site->all_rows();
       site->jobs(jobs);
     }
-    if (found.rows == 0) continue;
+    if (found.held.rows == 0) continue;
+    found.others -= found.held.rows;
     found.jobs = std::max<std::size_t>(1, jobs.size());
     for (const Egress& egress : each->egress) {
       if (draining(egress.number) || !may_carry(job.current_pool(), *egress.ip)) continue;
