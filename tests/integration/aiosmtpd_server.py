@@ -1,7 +1,9 @@
 """aiosmtpd for servers.py: ADDRESS PORT DOMAIN MAILDIR CERTIFICATE KEY UNKNOWN SIZE_MAX [WORD...]. Serves until it is ended."""
 
 import asyncio
+import base64
 import functools
+import json
 import pathlib
 import ssl
 import sys
@@ -38,6 +40,34 @@ class Lmtp(LMTP):
         await super().smtp_LHLO(arg)
 
 
+class TokenHandler(Handler):
+    """AUTH XOAUTH2 of ann: `token-1`, `token-2` and so on, each good for so many log-ins; then it has expired, and the next one
+    is good. With `renewed` that is in this file before the old one is refused."""
+
+    def __init__(self, *arguments, logins, renewed):
+        super().__init__(*arguments)
+        self.logins = self.left = logins
+        self.number, self.renewed = 1, renewed
+
+    async def auth_XOAUTH2(self, server, words):
+        given = base64.b64decode(words[1]).decode()
+        token = given.removeprefix("user=ann\x01auth=Bearer ").removesuffix("\x01\x01")
+        good = token == f"token-{self.number}" and self.left > 0
+        if good:
+            self.left -= 1
+        else:
+            if self.left == 0:
+                self.number, self.left = self.number + 1, self.logins
+                if self.renewed:
+                    made = self.renewed.with_suffix(".made")
+                    made.write_text(f"token-{self.number}\n")
+                    made.rename(self.renewed)
+            answer = await server.challenge_auth(json.dumps({"status": "401", "schemes": "bearer", "scope": "mail"}))
+            assert answer == b"", answer
+        print("taken" if good else "refused", token, flush=True)
+        return AuthResult(success=good, handled=False, message=None if good else "535 5.7.8 The token has expired")
+
+
 def authenticate(server, session, envelope, mechanism, data):
     good = isinstance(data, LoginPassword) and data == LoginPassword(b"ann", b"s:e@t-secret")
     if good:
@@ -50,12 +80,18 @@ async def serve(address, port, domain, maildir, certificate, key, unknown, size_
     context.load_cert_chain(certificate, key)
     implicit, lmtp = "implicit" in words, "lmtp" in words
     options = {} if implicit or lmtp else {"tls_context": context}
+    handler = functools.partial(Handler, domain, pathlib.Path(maildir), unknown)
     for word in words:
+        if word.startswith("tokens="):
+            logins, _, renewed = word.removeprefix("tokens=").partition(",")
+            handler = functools.partial(TokenHandler, *handler.args, logins=int(logins),
+                                        renewed=pathlib.Path(renewed) if renewed else None)
+            options |= {"auth_required": True, "auth_exclude_mechanism": {"PLAIN", "LOGIN"}}
         if word.startswith("auth="):
             others = {"PLAIN", "LOGIN"} - {word.removeprefix("auth=")}
             options |= {"authenticator": authenticate, "auth_required": True, "auth_require_tls": not implicit,
                         "auth_exclude_mechanism": others}
-    make = functools.partial(Lmtp if lmtp else SMTP, Handler(domain, pathlib.Path(maildir), unknown), hostname=f"mx.{domain}",
+    make = functools.partial(Lmtp if lmtp else SMTP, handler(), hostname=f"mx.{domain}",
                              enable_SMTPUTF8=True, data_size_limit=int(size_max), **options)
     server = await asyncio.get_running_loop().create_server(make, address, int(port), ssl=context if implicit else None)
     async with server:

@@ -1,6 +1,8 @@
 """Relays that ask for a log-in, TLS from the first octet, or LMTP: other people's servers, by name and with verified TLS."""
 
+import collections
 import json
+import re
 import smtplib
 import subprocess
 
@@ -134,7 +136,10 @@ class DovecotLmtp(Relays):
         for reply in (f"< 250 2.0.0 <{ANN}>", f"< 552 5.2.2 <{full}>", f"< 550 5.1.1 <{nobody}>", f"< 250 2.0.0 <{BOB}>"):
             support.loopback.wait_until(lambda: reply in read(), reply, log=self.world.folder / "lmtp.log")
         log = read()
-        self.assertIn(log.count("127.0.0.2 mx.away.example > DATA"), range(1, 4), log)  # How many share one is for the pace to say.
+        # How many transactions there are is for the pace to say. Each recipient is in one, and some share one.
+        together = [re.findall(r" > RCPT TO:<(.*)>\n", one) for one in log.split("127.0.0.2 mx.away.example > MAIL FROM:")[1:]]
+        self.assertEqual(sorted(sum(together, [])), sorted([ANN, BOB, full, nobody]), log)
+        self.assertGreater(max(map(len, together)), 1, log)
         for name, count in (("ann", 1), ("bob", 1), ("full", 0)):
             self.assertEqual(len(list((server.mail(name) / "new").glob("*"))), count)
 
@@ -162,6 +167,76 @@ class Aiosmtpd(Relays):
     def test_lmtp(self):
         server = self.server("lmtp")
         self.check_delivered(server, f"lmtp://{HOST}:{server.port}", "LHLO")
+
+
+class RenewedTokens(Relays):
+    """XOAUTH2 with a token that expires while mail is sent, and a file in which another process renews it."""
+
+    LOGINS = 3
+
+    def setUp(self):
+        super().setUp()
+        self.people = {f"r{number}@{DOMAIN}" for number in range(24)}
+        self.world.write_rows("rows.csv", ["email", "name"], [[each, "R"] for each in sorted(self.people)])
+        self.file = self.world.folder / "token"
+        self.renew("token-1")
+
+    def renew(self, token):
+        made = self.world.write("token.made", token + "\n")
+        made.rename(self.file)
+
+    def start(self, *words, **changed):
+        self.server = servers.Aiosmtpd(self.world.children, self.world.folder, RELAY, DOMAIN, *words)
+        return super().start(self.server, f"smtp://ann@{HOST}:{self.server.port}", connections=1,
+                             **{"relay-token": f"*={self.file}", "messages-per-connection": 2} | changed)
+
+    def said(self, word):
+        """Log-ins by token."""
+        lines = [line.split() for line in self.server.log.read_text().splitlines()]
+        return collections.Counter(line[1] for line in lines if line[0] == word)
+
+    def check_all_once(self, run):
+        self.assertEqual(run.status, 0, run.stderr + self.server.log.read_text())
+        self.assertEqual(run.recipients("delivered"), self.people)
+        mail = support.maildir(self.server.maildir)
+        self.check_received_once(mail, self.people)
+        for received in mail:
+            self.check_dkim(received)
+        # Two messages a log-in at most, so that each token but the last is used up.
+        taken = self.said("taken")
+        self.assertGreaterEqual(sum(taken.values()), len(self.people) / 2)
+        self.assertEqual({taken[f"token-{number}"] for number in range(1, len(taken))}, {self.LOGINS}, taken)
+        self.assertGreaterEqual(len(taken), 4)
+        return taken
+
+    def test_renewed_before_the_refusal(self):
+        run = self.world.finish(self.start(f"tokens={self.LOGINS},{self.file}", trace="all"))
+        taken = self.check_all_once(run)
+        self.assertIn("> AUTH XOAUTH2 (masked)", run.stderr)
+        self.assertNotIn("token-", run.stderr)
+        self.assertEqual(self.said("refused"), {f"token-{number}": 1 for number in range(1, len(taken))})
+        self.assertEqual({event["kind"] for event in run.events}, {"delivered"})  # Said at once, on the same connection.
+
+    def test_renewed_after_the_refusal(self):
+        process = self.start(f"tokens={self.LOGINS}")
+
+        def deferrals():
+            return process.events.read_text().count('"kind":"deferred"') if process.events.exists() else 0
+
+        def kept_back(number, before):
+            return process.poll() is not None or f"token-{number}" in self.said("refused") and deferrals() > before
+        for number in range(1, len(self.people)):
+            before = deferrals()
+            support.loopback.wait_until(lambda: kept_back(number, before), f"the end of token-{number}", log=self.server.log)
+            if process.poll() is not None:
+                break
+            self.renew(f"token-{number + 1}")
+        run = self.world.finish(process)
+        self.check_all_once(run)
+        deferred = [event for event in run.events if event["kind"] == "deferred"]
+        self.assertTrue(deferred, run.events)
+        self.assertEqual({(event["stage"], event["cause"], event["code"], event["enhanced"]) for event in deferred},
+                         {("auth", "reply", 535, "5.7.8")})
 
 
 if __name__ == "__main__":

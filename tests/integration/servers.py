@@ -451,7 +451,8 @@ login:
 
 class Aiosmtpd:
     """Python's SMTP server with STARTTLS and SMTPUTF8, and without PIPELINING; into one maildir, as on the wire. Words:
-    auth=MECHANISM, a log-in as ann is asked for; implicit, TLS from the first octet; lmtp, that instead, in clear."""
+    auth=MECHANISM, a log-in as ann is asked for; tokens=COUNT[,FILE], by XOAUTH2 with a token that is good for so many
+    log-ins, the next of which is written to FILE; implicit, TLS from the first octet; lmtp, that instead, in clear."""
 
     def __init__(self, children, folder, address, domain, *words):
         try:
