@@ -9,10 +9,9 @@ import mail
 
 
 def main():
-    port, count, how = sys.argv[1:]
-    count = int(count)
+    port, count, how = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     ready = [(mail.row(i)["email"], mail.email_message(i).as_bytes(policy=SMTP)) for i in range(count)] if how == "raw" else []
-    with mail.Clock() as clock, smtplib.SMTP("127.0.0.1", int(port), "bench.sender.example") as server:
+    with mail.Clock() as clock, smtplib.SMTP("127.0.0.1", port, "bench.sender.example") as server:
         if ready:
             for recipient, octets in ready:
                 server.sendmail(mail.SENDER, recipient, octets)

@@ -5,7 +5,7 @@ from mailsbuddy._core import build_info
 from mailsbuddy._core.bounce import Verdict
 from mailsbuddy._core.engine import CampaignStatus, Decision, Event, Explanation, InboundReport, TlsReport, TraceRecord
 from mailsbuddy._core.mail import Address, Outcome, Reply
-from mailsbuddy._engine import CampaignHandle, Engine, ImportReport, OpenRecipient
+from mailsbuddy._engine import CampaignHandle, Engine, ImportReport, OpenRecipient, StartedCampaign
 from mailsbuddy._errors import (
     AlreadyExists,
     Closed,
@@ -43,7 +43,7 @@ __all__ = [
     "Closed", "Decision", "EgressIp", "EgressStatus", "Engine", "Error", "Event", "EventStream", "Explanation",
     "ImportReport", "InboundReport", "IntakePressure", "Internal", "InvalidArgument", "IoError", "KeyRing",
     "Message", "MessageBuilder", "NotFound", "OpenRecipient", "Outcome", "PoolOptions", "QueueChange",
-    "QueueFilter", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted", "Schedule", "Suppressed",
-    "SuppressionEntry", "Template", "TlsOverride", "TlsReport", "TlsReporting", "TraceRecord", "Unavailable",
+    "QueueFilter", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted", "Schedule", "StartedCampaign",
+    "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport", "TlsReporting", "TraceRecord", "Unavailable",
     "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
 ]

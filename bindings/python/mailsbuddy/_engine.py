@@ -74,12 +74,12 @@ class OpenRecipient:
 
 
 class CampaignHandle:
-    """A campaign that an engine has: what start() gives."""
+    """A campaign that an engine has: what campaign() gives, and start() with its report."""
 
     def __init__(self, engine: Engine, id: str, report: ImportReport | None = None,
                  queue: _core.engine.EventQueue | None = None) -> None:
         self.engine, self.id = engine, id
-        self.report = report  #: None: it was started by an earlier call or process.
+        self.report = report  #: Of a campaign that start() has just started; None: it was started by an earlier call or process.
         self._queue = [] if queue is None else [queue]  # Until events() takes it.
         weakref.finalize(self, _release, engine._native, self._queue).atexit = False
 
@@ -113,7 +113,13 @@ class CampaignHandle:
         return EventStream(self.engine._native, queue, self.id)
 
     def __repr__(self) -> str:
-        return f"<mailsbuddy.CampaignHandle {self.id}>"
+        return f"<mailsbuddy.{type(self).__name__} {self.id}>"
+
+
+class StartedCampaign(CampaignHandle):
+    """What start() gives: a campaign whose report is there."""
+
+    report: ImportReport
 
 
 class Engine(QueueVerbs, SuppressionVerbs):
@@ -266,7 +272,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
             raise InvalidArgument("sender, recipients: a Message has its own")
         return self._native.submit(message_options(message))
 
-    def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> CampaignHandle:
+    def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> StartedCampaign:
         """Reads all rows, then starts: durable on return, if the spool is. Bad rows are named in the handle's report, and the
         good ones stand. What the iterable raises ends the import, and nothing of it stays.
 
@@ -289,7 +295,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
         except BaseException:
             self._native.close_queue(queue)
             raise
-        return CampaignHandle(self, campaign.id, ImportReport(*report), queue)
+        return StartedCampaign(self, campaign.id, ImportReport(*report), queue)
 
     def campaign(self, id: str) -> CampaignHandle:
         """A campaign that was started before, perhaps by an earlier process. Raises NotFound."""

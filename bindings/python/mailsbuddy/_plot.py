@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mailsbuddy._errors import Unsupported
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 
 
-def axes(ax: Any) -> Any:
+def axes(ax: Axes | None) -> Axes:
     """The given axes, or new ones."""
     try:
         from matplotlib import pyplot
@@ -28,7 +28,7 @@ def axes(ax: Any) -> Any:
     return made
 
 
-def finish(ax: Any, title: str, x: str, y: str) -> Any:
+def finish(ax: Axes, title: str, x: str, y: str) -> Axes:
     """What all pictures have."""
     from matplotlib.ticker import FuncFormatter
 
@@ -55,7 +55,7 @@ def plan(made: Plan, ax: Axes | None) -> Axes:
     if len(made.providers) > 0:
         drawn.legend(frameon=False, title="provider")
     limit = f"; limited by {made.bound}" if made.bound else ""
-    return finish(drawn, f"{sum(floor):,} messages, {end}{limit}", "day", "messages a day")  # type: ignore[no-any-return]
+    return finish(drawn, f"{sum(floor):,} messages, {end}{limit}", "day", "messages a day")
 
 
 def states(counts: Mapping[str, int], title: str, ax: Axes | None) -> Axes:
@@ -69,7 +69,7 @@ def states(counts: Mapping[str, int], title: str, ax: Axes | None) -> Axes:
     drawn.set_title(title, loc="left")
     drawn.set_xlabel("recipients")
     drawn.spines[["top", "right"]].set_visible(False)
-    return drawn  # type: ignore[no-any-return]
+    return drawn
 
 
 def _colour(state: str) -> str:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import mailsbuddy
-from mailsbuddy._engine import CampaignHandle
+from mailsbuddy._engine import StartedCampaign
 from mailsbuddy._message import AddressLike, MessageLike
 from mailsbuddy._options import Campaign, Message, Seconds
 from mailsbuddy._rows import Rows
@@ -51,7 +51,7 @@ class Engine:
                      recipients: Sequence[AddressLike] | None = None) -> str:
         return await asyncio.to_thread(self.engine.submit, message, sender=sender, recipients=recipients)
 
-    async def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> CampaignHandle:
+    async def start(self, campaign: Campaign, rows: Rows, *, address_column: str = "") -> StartedCampaign:
         """As mailsbuddy.Engine.start(); the rows are read on another thread."""
         return await asyncio.to_thread(self.engine.start, campaign, rows, address_column=address_column)
 

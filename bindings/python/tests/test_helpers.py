@@ -52,7 +52,7 @@ def test_django_sends_no_password_in_clear(receivers_of):
         assert mail.send_mail("Hello", "x", None, ["ann@example.net"], fail_silently=True) == 0
 
 
-opened = []
+opened: list[mb.Engine] = []
 
 
 def an_engine():

@@ -101,8 +101,9 @@ def test_the_queue_is_listed_page_by_page(engines, sink):
         list(engine.list("job=autumn"))
 
 
-@pytest.mark.parametrize("filter, words", [("state=odd", "odd"), ("mood=good", "mood"), (mb.QueueFilter(states=["odd"]), "\"odd\" is none of"),
-                                           (mb.QueueFilter(states="queued"), "list of str"), (mb.QueueFilter(age_min=-1), "age_min"), (7, "filter")])
+@pytest.mark.parametrize("filter, words", [("state=odd", "odd"), ("mood=good", "mood"), (mb.QueueFilter(states=["odd"]), "\"odd\" is none of"),  # type: ignore[list-item]
+                                           (mb.QueueFilter(states="queued"), "list of str"),  # type: ignore[arg-type]
+                                           (mb.QueueFilter(age_min=-1), "age_min"), (7, "filter")])
 def test_a_wrong_filter_is_named(filter, words, engine):
     with pytest.raises(mb.InvalidArgument, match=words):
         list(engine.list(filter))
@@ -191,9 +192,11 @@ SECRET = "ann@secret.example"
     (lambda engine: engine.unsuppress(5, SECRET), "account: .*not int"), (lambda engine: engine.suppressed(5, SECRET), "account: .*not int"),
     (lambda engine: engine.inbound(LETTER, recipient=SECRET, account=5), "account: .*not int"),
     (lambda engine: engine.inbound(SECRET + LETTER, recipient=5), "recipient: .*not int"),
-    (lambda engine: list(engine.list(mb.QueueFilter(states=5, address=SECRET))), "states: a list of str is needed, not int"),
+    (lambda engine: list(engine.list(mb.QueueFilter(states=5, address=SECRET))),  # type: ignore[arg-type]
+     "states: a list of str is needed, not int"),
     (lambda engine: engine.submit(mb.Message("news@brand.example", SECRET, LETTER)), "recipients: a list is needed, not str"),
-    (lambda engine: engine.submit(mb.Message("news@brand.example", [SECRET], LETTER, reports=5)), "reports: Iterable is needed, not int")])
+    (lambda engine: engine.submit(mb.Message("news@brand.example", [SECRET], LETTER, reports=5)),  # type: ignore[arg-type]
+     "reports: Iterable is needed, not int")])
 def test_a_wrong_type_is_named_and_no_address(call, words, engine):
     with pytest.raises(mb.InvalidArgument, match=words) as raised:
         call(engine)

@@ -11,13 +11,14 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
 PACKAGE = HERE.parent / "mailsbuddy"
 STUBS = sorted((PACKAGE / "_core").glob("*.pyi"))
 
 
-def run(*command):
+def run(*command, paths=()):
     """Without the sanitizers' libraries, which mypy's own native modules take for an attack."""
-    environment = dict(os.environ, MYPYPATH=str(HERE.parent))
+    environment = dict(os.environ, MYPYPATH=os.pathsep.join(map(str, (HERE.parent, *paths))))
     if command[0] == "mypy":
         environment.pop("LD_PRELOAD", None)
     return subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False, env=environment,
@@ -27,6 +28,27 @@ def run(*command):
 def test_the_package_is_strictly_typed(tmp_path):
     done = run("mypy", "--strict", f"--cache-dir={tmp_path}", "--python-version=3.10", str(PACKAGE))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+USERS = {  # Programs as people write them, and how strictly each is looked at. What is wrong on purpose must be refused.
+    "tests": ("--warn-unused-ignores", [HERE]),
+    "examples": ("--check-untyped-defs", [ROOT / "docs/python/examples", ROOT / "bench/python"]),
+}
+# Of these packages nothing is read: it takes long, and some have no types.
+CONFIGURATION = """[mypy]
+[mypy-django.*,matplotlib.*,numpy.*,pandas.*,polars.*,pyarrow.*,pytest.*,_pytest.*,uvloop.*,aiosmtplib.*]
+follow_imports = skip
+ignore_missing_imports = True
+"""
+
+
+@pytest.mark.parametrize("users", USERS)
+def test_what_people_write_is_well_typed(users, tmp_path):
+    strictness, folders = USERS[users]
+    files = [str(each) for folder in folders for each in folder.glob("*.py") if each.name != "workload.py"]  # Of another package.
+    (tmp_path / "mypy.ini").write_text(CONFIGURATION)
+    done = run("mypy", strictness, f"--config-file={tmp_path / 'mypy.ini'}", f"--cache-dir={tmp_path}", *files, paths=[ROOT / "scripts"])
+    assert files and done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_stubs_have_what_is_there():

@@ -1,8 +1,10 @@
 from mailsbuddy import warming
+from matplotlib import pyplot
 
 plan = warming.plan({"google": 400_000, "microsoft": 250_000}, ips=4, curve="sparkpost", zone="Europe/Berlin")
 print(plan.days, "days, limited by", plan.bound)
-plan.plot().figure.savefig("plan.png")
+plan.plot()
+pyplot.savefig("plan.png")
 
 
 def grumpy(time, sent):
