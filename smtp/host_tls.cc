@@ -71,13 +71,30 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   void on_addresses(const net::SecureAnswer<net::IpAddress>& answer) {
     if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
       return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
-    // RFC 7672 2.1.2: zones that are not signed are not asked for TLSA records, since some of their servers never answer
-    // that. Whether an alias whose target is not signed is signed itself is not known here: it counts as not signed.
-    if (answer.security == DnsSecurity::kInsecure) return found(by_policy(route, host));
+    const bool alias = answer.owner != host && !answer.owner.empty();
+    if (answer.security == DnsSecurity::kInsecure) return alias ? ask_alias() : found(by_policy(route, host));
     // It is proved that the host has no address: where the address came from that is about to be called, nobody knows.
     if (answer.answer.status != DnsStatus::kOk)
       return found(unusable(host, host, "no address, as DNSSEC proves", true));
-    if (answer.owner != host && !answer.owner.empty()) bases.push_back(answer.owner);
+    if (alias) bases.push_back(answer.owner);
+    bases.push_back(host);
+    next_base();
+  }
+
+  // RFC 7672 2.1.2: zones that are not signed are not asked for TLSA records, since some of their servers never answer
+  // that. But an alias may be signed whose target is not: then its own name has them, if any has (2.2.2).
+  void ask_alias() {
+    secure.cname(host, [self = shared_from_this()](const net::SecureAnswer<std::string>& answer) {
+      self->on_alias(answer);
+    });
+  }
+
+  void on_alias(const net::SecureAnswer<std::string>& answer) {
+    if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
+      return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
+    if (answer.security == DnsSecurity::kInsecure) return found(by_policy(route, host));
+    // It is proved that the host is no alias. It was one a moment ago: what it is, the next look-up says.
+    if (answer.answer.status != DnsStatus::kOk) return found(unusable(host, host, "an alias no longer", false));
     bases.push_back(host);
     next_base();
   }

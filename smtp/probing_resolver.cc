@@ -31,13 +31,12 @@ class ProbingResolver final : public net::SecureResolver {
     });
   }
 
-  void tlsa(std::string_view asked, Callback<net::TlsaRecord> done) override {
-    when_known([this, name = std::string(asked), done = std::move(done)]() mutable {
-      if (validates_) return secure_.tlsa(name, std::move(done));
-      loop_.post([guard = std::weak_ptr(alive_), name, done = std::move(done)]() mutable {
-        if (!guard.expired()) done({.answer = {.status = net::DnsStatus::kNoData}, .owner = name});
-      });
-    });
+  void tlsa(std::string_view name, Callback<net::TlsaRecord> done) override {
+    if_signed(&net::SecureResolver::tlsa, name, std::move(done));
+  }
+
+  void cname(std::string_view name, Callback<std::string> done) override {
+    if_signed(&net::SecureResolver::cname, name, std::move(done));
   }
 
   void validates(UniqueFunction<void(bool)> done) override {
@@ -54,6 +53,18 @@ class ProbingResolver final : public net::SecureResolver {
     return [name = std::move(name), done = std::move(done)](const net::DnsAnswer<Record>& answer) mutable {
       done({.answer = answer, .security = net::DnsSecurity::kInsecure, .owner = name});
     };
+  }
+
+  // What counts only where it is signed: else there is none.
+  template <class Record>
+  void if_signed(void (net::SecureResolver::*look_up)(std::string_view, Callback<Record>), std::string_view asked,
+                 Callback<Record> done) {
+    when_known([this, look_up, name = std::string(asked), done = std::move(done)]() mutable {
+      if (validates_) return (secure_.*look_up)(name, std::move(done));
+      loop_.post([guard = std::weak_ptr(alive_), name, done = std::move(done)]() mutable {
+        if (!guard.expired()) done({.answer = {.status = net::DnsStatus::kNoData}, .owner = name});
+      });
+    });
   }
 
   void when_known(Task ask) {

@@ -25,6 +25,7 @@ DnsAnswer<IpAddress> parse_a(std::span<const std::uint8_t> message);
 DnsAnswer<IpAddress> parse_aaaa(std::span<const std::uint8_t> message);
 DnsAnswer<std::string> parse_txt(std::span<const std::uint8_t> message);
 DnsAnswer<TlsaRecord> parse_tlsa(std::span<const std::uint8_t> message);  // Usable or not; data up to kTlsaBytesMax.
+DnsAnswer<std::string> parse_cname(std::span<const std::uint8_t> message);  // The question's name's own.
 
 // The octets of one TLSA record (RFC 6698 2.1). Empty: too short or too long.
 std::optional<TlsaRecord> parse_tlsa_data(std::span<const std::uint8_t> data);

@@ -322,6 +322,13 @@ void UnboundResolver::tlsa(std::string_view asked, Callback<TlsaRecord> done) {
       });
 }
 
+void UnboundResolver::cname(std::string_view asked, Callback<std::string> done) {
+  ask(asked, ns_t_cname,
+      [this, name = std::string(asked), done = std::move(done)](int error, const ub_result* result) mutable {
+        done(read(name, error, result, parse_cname));
+      });
+}
+
 void UnboundResolver::addresses(std::string_view host, Callback<IpAddress> done) {
   auto pair = std::make_shared<Pair>(Pair{.done = std::move(done)});
   const auto finish = [](Pair& both) {

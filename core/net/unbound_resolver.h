@@ -41,6 +41,7 @@ class UnboundResolver final : public SecureResolver {
   void mx(std::string_view domain, Callback<MxRecord> done) override;
   void addresses(std::string_view host, Callback<IpAddress> done) override;
   void tlsa(std::string_view name, Callback<TlsaRecord> done) override;
+  void cname(std::string_view name, Callback<std::string> done) override;
   void validates(UniqueFunction<void(bool)> done) override;
 
  private:

@@ -220,6 +220,7 @@ class SecureResolver {
   virtual void mx(std::string_view domain, Callback<MxRecord> done) = 0;
   virtual void addresses(std::string_view host, Callback<IpAddress> done) = 0;  // The less secure of A and AAAA.
   virtual void tlsa(std::string_view name, Callback<TlsaRecord> done) = 0;      // "_25._tcp.mx.example.net".
+  virtual void cname(std::string_view name, Callback<std::string> done) = 0;    // The name's own; not followed.
   // Whether anything validates at all: the trust anchor's own keys. Not behind servers that leave signatures out.
   virtual void validates(UniqueFunction<void(bool)> done) = 0;
 };

@@ -42,6 +42,8 @@ std::string describe(int type, const std::string& message) {
       return describe(parse_a(bytes_of(message)), of_address);
     case ns_t_aaaa:
       return describe(parse_aaaa(bytes_of(message)), of_address);
+    case ns_t_cname:
+      return describe(parse_cname(bytes_of(message)), [](const std::string& s) { return s; });
     default:
       return describe(parse_txt(bytes_of(message)), [](const std::string& s) { return '"' + s + '"'; });
   }
@@ -146,6 +148,15 @@ const std::vector<Case> kCases = {
                   "\x05"
                   "abc"}}},
      "failed: malformed record"},
+    {"CNAME itself, not what it leads to",
+     ns_t_cname,
+     {.answer = {cname("a.test", 30, "B.test"), cname("b.test", 60, "c.test")}},
+     "b.test ttl 30"},
+    {"CNAME with bytes after the name",
+     ns_t_cname,
+     {.answer = {{"a.test", ns_t_cname, 300, wire_name("b.test") + "x"}}},
+     "failed: malformed record"},
+    {"no alias", ns_t_cname, {.authority = {soa("test", 900, 60)}}, "no data ttl 60"},
     {"another type than was asked", ns_t_txt, {.answer = {address("a.test", 60, "192.0.2.2")}}, "no data ttl 0"},
 };
 

@@ -19,5 +19,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(mailsbuddy::net::parse_a({data, size}));
   check(mailsbuddy::net::parse_aaaa({data, size}));
   check(mailsbuddy::net::parse_txt({data, size}));
+  check(mailsbuddy::net::parse_cname({data, size}));
   return 0;
 }

@@ -25,17 +25,19 @@ const std::vector<ZoneText> kZones = {
     {.name = "secure.example",
      .records = "@ MX 10 mx\nmx A 192.0.2.1\nmx AAAA 2001:db8::1\n_25._tcp.mx TLSA 3 1 1 " + kDigest +
                 "\n_25._tcp.mx TLSA 0 0 1 " + kDigest +
-                "\nalias CNAME mx\naway CNAME mx.plain.example.\nsub NS ns.plain.example.\n"},
+                "\nalias CNAME mx\naway CNAME mx.plain.example.\nfar CNAME away\nsub NS ns.plain.example.\n"},
     {.name = "plain.example",
-     .records = "@ MX 10 mx\nmx A 192.0.2.2\n_25._tcp.mx TLSA 3 1 1 " + kDigest + "\n",
+     .records = "@ MX 10 mx\nmx A 192.0.2.2\nback CNAME mx.secure.example.\n_25._tcp.mx TLSA 3 1 1 " + kDigest + "\n",
      .sign = false},
     {.name = "sub.secure.example", .records = "@ MX 10 mx\nmx A 192.0.2.3\n", .sign = false},
     {.name = "forged.example", .records = "@ MX 10 mx\nmx A 192.0.2.4\n", .forge = "192.0.2.4", .forged = "192.0.2.5"},
+    {.name = "twisted.example", .records = "alias CNAME mx.plain.example.\n", .forge = "plain", .forged = "plane"},
     {.name = "expired.example", .records = "@ MX 10 mx\nmx A 192.0.2.6\n", .expired = "20200101000000"},
 };
 
 std::string text_of(const MxRecord& record) { return fmt::format("{} {}", record.preference, record.host); }
 std::string text_of(const IpAddress& address) { return address.str(); }
+std::string text_of(const std::string& name) { return name; }
 std::string text_of(const TlsaRecord& record) { return record.str().substr(0, 12); }
 
 template <class Record>
@@ -69,6 +71,7 @@ struct Dns : LoopThread {
   std::string mx(std::string_view name) { return ask(&SecureResolver::mx, name); }
   std::string addresses(std::string_view name) { return ask(&SecureResolver::addresses, name); }
   std::string tlsa(std::string_view name) { return ask(&SecureResolver::tlsa, name); }
+  std::string cname(std::string_view name) { return ask(&SecureResolver::cname, name); }
   bool validates() {
     std::promise<bool> got;
     auto future = got.get_future();
@@ -96,6 +99,13 @@ constexpr Question kQuestions[] = {
     {"proved to have none", &Dns::tlsa, "mx.secure.example", "secure, no data"},
     {"alias", &Dns::addresses, "alias.secure.example", "secure: 2001:db8::1, 192.0.2.1 of mx.secure.example"},
     {"alias out of it", &Dns::addresses, "away.secure.example", "insecure: 192.0.2.2 of mx.plain.example"},
+    {"its own record", &Dns::cname, "Away.secure.example", "secure: mx.plain.example of away.secure.example"},
+    {"an alias of that", &Dns::cname, "far.secure.example", "secure: away.secure.example of far.secure.example"},
+    {"no alias", &Dns::cname, "mx.secure.example", "secure, no data"},
+    {"alias into it", &Dns::cname, "back.plain.example", "insecure: mx.secure.example of back.plain.example"},
+    {"its addresses", &Dns::addresses, "back.plain.example",
+     "insecure: 2001:db8::1, 192.0.2.1 of mx.secure.example"},
+    {"alias, forged", &Dns::cname, "alias.twisted.example", "bogus, failed"},
     {"not signed", &Dns::mx, "plain.example", "insecure: 10 mx.plain.example of plain.example"},
     {"TLSA, not signed", &Dns::tlsa, "_25._tcp.mx.plain.example",
      "insecure: 3 1 1 aaaaaa of _25._tcp.mx.plain.example"},

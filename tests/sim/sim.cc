@@ -474,6 +474,11 @@ class SimSecureResolver final : public net::SecureResolver {
       done({.answer = answer, .security = security, .owner = name});
     });
   }
+  void cname(std::string_view asked, Callback<std::string> done) override {  // There are none in the simulation.
+    world_.loop.after(kLatency, [name = std::string(asked), done = std::move(done)]() mutable {
+      done({.answer = {.status = net::DnsStatus::kNoData}, .security = net::DnsSecurity::kSecure, .owner = name});
+    });
+  }
   void validates(UniqueFunction<void(bool)> done) override {
     world_.loop.after(kLatency, [done = std::move(done)]() mutable { done(true); });
   }

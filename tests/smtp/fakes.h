@@ -172,6 +172,7 @@ class FakeSecureResolver final : public net::SecureResolver {
     answer(hosts, host, std::move(done));
   }
   void tlsa(std::string_view name, Callback<net::TlsaRecord> done) override { answer(tlsas, name, std::move(done)); }
+  void cname(std::string_view name, Callback<std::string> done) override { answer(cnames, name, std::move(done)); }
   void validates(UniqueFunction<void(bool)> done) override {
     ++probes;
     loop_.post([this, done = std::move(done)]() mutable { done(validating); });
@@ -192,6 +193,7 @@ class FakeSecureResolver final : public net::SecureResolver {
   std::map<std::string, net::SecureAnswer<net::MxRecord>, std::less<>> mxs;
   std::map<std::string, net::SecureAnswer<net::IpAddress>, std::less<>> hosts;
   std::map<std::string, net::SecureAnswer<net::TlsaRecord>, std::less<>> tlsas;
+  std::map<std::string, net::SecureAnswer<std::string>, std::less<>> cnames;
   std::vector<std::string> asked;
   bool validating = true;
   int probes = 0;

@@ -225,10 +225,12 @@ struct Host {
   std::optional<DnsSecurity> address = DnsSecurity::kSecure;  // Empty: a proof that there is none.
   std::string owner{};                                        // What the host's CNAME leads to.
   std::map<std::string, net::SecureAnswer<net::TlsaRecord>> records{};
+  std::optional<net::SecureAnswer<std::string>> alias{};  // The host's CNAME. Empty: a proof that there is none.
   std::string_view says;  // "verified dane mx.example.net", "unusable"
 };
 
 const auto kUsable = Secure::is<net::TlsaRecord>({tlsa()});
+const std::vector<std::string> kTarget = {"target.example.org"};
 const std::string kAtHost = "_25._tcp.mx.example.net", kAtTarget = "_25._tcp.target.example.net";
 
 const Host kHosts[] = {
@@ -270,7 +272,34 @@ const Host kHosts[] = {
      .address = DnsSecurity::kInsecure,
      .owner = "target.example.org",
      .records = {{kAtHost, Secure::fails<net::TlsaRecord>(DnsSecurity::kInsecure)}},
+     .alias = Secure::is(kTarget, DnsSecurity::kInsecure),
      .says = "opportunistic none mx.example.net"},
+    {.name = "a signed alias of a host that is not signed",
+     .address = DnsSecurity::kInsecure,
+     .owner = "target.example.org",
+     .records = {{kAtHost, kUsable}, {"_25._tcp.target.example.org", Secure::is<net::TlsaRecord>({tlsa("3 1 9")})}},
+     .alias = Secure::is(kTarget),
+     .says = "verified dane mx.example.net"},
+    {.name = "the same without records",
+     .address = DnsSecurity::kInsecure,
+     .owner = "target.example.org",
+     .alias = Secure::is(kTarget),
+     .says = "opportunistic none mx.example.net"},
+    {.name = "an alias that is bogus",
+     .address = DnsSecurity::kInsecure,
+     .owner = "target.example.org",
+     .alias = Secure::fails<std::string>(DnsSecurity::kBogus),
+     .says = "unusable: dnssec"},
+    {.name = "an alias about which there is no answer",
+     .address = DnsSecurity::kInsecure,
+     .owner = "target.example.org",
+     .alias = Secure::fails<std::string>(DnsSecurity::kInsecure),
+     .says = "unusable: tlsa"},
+    {.name = "an alias that is none any more",
+     .address = DnsSecurity::kInsecure,
+     .owner = "target.example.org",
+     .records = {{kAtHost, kUsable}},
+     .says = "unusable: tlsa"},
     {.name = "bogus at the alias's target",
      .owner = "target.example.net",
      .records = {{kAtTarget, Secure::fails<net::TlsaRecord>(DnsSecurity::kBogus)}, {kAtHost, kUsable}},
@@ -289,6 +318,7 @@ BOOST_AUTO_TEST_CASE(tlsa_records) {
                 ? Secure::fails<net::IpAddress>(DnsSecurity::kBogus)
                 : Secure::is<net::IpAddress>({*net::IpAddress::parse("192.0.2.1")}, *c.address, c.owner);
       for (const auto& [name, answer] : c.records) secure.tlsas[name] = answer;
+      if (c.alias) secure.cnames["mx.example.net"] = *c.alias;
       std::string said;
       smtp::find_host_tls({.dane = true}, "mx.example.net", 25, &secure, [&](smtp::HostTls tls) {
         if (tls.unusable) {
@@ -543,6 +573,7 @@ class Undecided final : public net::SecureResolver {
   void mx(std::string_view, Callback<net::MxRecord>) override { BOOST_ERROR("asked"); }
   void addresses(std::string_view, Callback<net::IpAddress>) override { BOOST_ERROR("asked"); }
   void tlsa(std::string_view, Callback<net::TlsaRecord>) override { BOOST_ERROR("asked"); }
+  void cname(std::string_view, Callback<std::string>) override { BOOST_ERROR("asked"); }
   void validates(UniqueFunction<void(bool)> done) override { waiting.push_back(std::move(done)); }
   std::vector<UniqueFunction<void(bool)>> waiting;
 };

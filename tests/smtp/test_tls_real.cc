@@ -145,6 +145,15 @@ bool says(const std::string& said, std::string_view wanted) {
   return said == wanted || (wanted.find(' ') != std::string_view::npos && said.find(wanted) != std::string::npos);
 }
 
+smtp::RouteAnswer routed(net::Runtime& runtime, smtp::Router& router, std::string_view domain) {
+  std::promise<smtp::RouteAnswer> said;
+  auto future = said.get_future();
+  runtime.loop(0).post(
+      [&] { router.route(domain, [&](const smtp::RouteAnswer& answer) { said.set_value(answer); }); });
+  wait_for(future);
+  return future.get();
+}
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_CASE(certificates_by_policy, World) {
@@ -217,6 +226,60 @@ BOOST_FIXTURE_TEST_CASE(dane_against_signed_zones, World) {
       Opening opening(*runtime, runtime->secure_resolver(0), {.source = smtp::TlsSource::kDane, .dane = true},
                       receiver.port());
       const std::string said = opening.open({{10, "mx.secure.example"}});
+      BOOST_TEST(says(said, c.says), said);
+      runtime->stop();
+    }
+}
+
+// Aliases, and whose records count, from the MX record to the handshake.
+BOOST_FIXTURE_TEST_CASE(dane_of_aliases_and_of_mx_records_that_are_not_signed, World) {
+  if (!SignedZones::can()) return;
+  const Receiver receiver(&self_signed);
+  const std::string port = "_" + std::to_string(receiver.port()) + "._tcp.";
+  const std::string right = " TLSA " + tlsa_of(self_signed, 3, 1, 1).str() + "\n";
+  const std::string wrong = " TLSA " + tlsa_of(expired, 3, 1, 1).str() + "\n";
+  // A zone, and the records in it and in plain.example, which is not signed.
+  struct Alias {
+    const char* name;
+    const char* domain;
+    std::string in_signed, in_plain;
+    const char* says;
+  };
+  const Alias cases[] = {
+      {"at the target", "secure.example", "@ MX 10 mx\nmx CNAME host\nhost A 127.0.0.1\n" + port + "host" + right, "",
+       "tls verified"},
+      {"at the target, before those at the alias", "secure.example",
+       "@ MX 10 mx\nmx CNAME host\nhost A 127.0.0.1\n" + port + "host" + wrong + port + "mx" + right, "",
+       "no matching DANE TLSA records"},
+      {"at the alias", "secure.example", "@ MX 10 mx\nmx CNAME host\nhost A 127.0.0.1\n" + port + "mx" + right, "",
+       "tls verified"},
+      {"at an alias whose target is not signed", "secure.example",
+       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + right,
+       "host A 127.0.0.1\n" + port + "host" + wrong, "tls verified"},
+      {"another's, at an alias whose target is not signed", "secure.example",
+       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + wrong,
+       "host A 127.0.0.1\n" + port + "host" + right, "no matching DANE TLSA records"},
+      {"at the target of an alias that is not signed", "secure.example",
+       "@ MX 10 mx.plain.example.\nhost A 127.0.0.1\n" +
+       port + "host" + wrong, "mx CNAME host.secure.example.\n", "tls"},
+      {"of a host of MX records that are not signed", "plain.example", "mx A 127.0.0.1\n" + port + "mx" + wrong,
+       "@ MX 10 mx.secure.example.\n", "tls"},
+  };
+  for (const Alias& c : cases) BOOST_TEST_CONTEXT(c.name) {
+      const SignedZones zones({{.name = "secure.example", .records = c.in_signed},
+                               {.name = "plain.example", .records = c.in_plain, .sign = false}});
+      const auto runtime = std::move(
+          net::make_runtime({.workers = 1,
+                             .cpu_threads = 1,
+                             .resolver = {.servers = {zones.endpoint()}},
+                             .secure_resolver = {.servers = {zones.endpoint()}, .trust_anchors = zones.anchors()},
+                             .tls_ca = "/nonexistent"})
+              .value());
+      smtp::Router router(runtime->resolver(0), {.secure = runtime->secure_resolver(0)});
+      const smtp::RouteAnswer answer = routed(*runtime, router, c.domain);
+      BOOST_REQUIRE(answer.route);
+      Opening opening(*runtime, runtime->secure_resolver(0), answer.route->tls, receiver.port());
+      const std::string said = opening.open(answer.route->hosts);
       BOOST_TEST(says(said, c.says), said);
       runtime->stop();
     }
@@ -298,12 +361,7 @@ BOOST_FIXTURE_TEST_CASE(sts_from_the_record_to_the_handshake, World) {
       const auto runtime = std::move(net::make_runtime(std::move(options)).value());
       smtp::StsFinder sts(runtime->loop(0), runtime->resolver(0), *runtime->https(0));
       smtp::Router router(runtime->resolver(0), {.sts = &sts});
-      std::promise<smtp::RouteAnswer> routed;
-      auto future = routed.get_future();
-      runtime->loop(0).post(
-          [&] { router.route("secure.example", [&](const smtp::RouteAnswer& answer) { routed.set_value(answer); }); });
-      wait_for(future);
-      const smtp::RouteAnswer answer = future.get();
+      const smtp::RouteAnswer answer = routed(*runtime, router, "secure.example");
       std::string said = answer.failure.detail;
       if (answer.route) {
         Opening opening(*runtime, nullptr, answer.route->tls, receiver.port());
