@@ -20,7 +20,8 @@ from mailsbuddy.hygiene import registrable_domain
 __all__ = ["Problem", "Record", "check", "look_up", "parse"]
 
 _POLICIES = ("none", "quarantine", "reject")
-_URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s,;!]+(![0-9]+[kmgt]?)?$")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\"-+\--:<-~]+(![0-9]+[kmgtKMGT]?)?")  # Visible ASCII without "!", "," and ";".
+_BLANK = " \t"
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ def _tags(text: str) -> tuple[list[tuple[str, str]], list[Problem]]:
     if problems := too_long(text):
         return tags, problems
     for part in text.split(";"):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not part.strip():
+        name, equals, value = (piece.strip(_BLANK) for piece in part.partition("="))
+        if not part.strip(_BLANK):
             continue
         if not equals or not re.fullmatch(r"[A-Za-z0-9]+", name):
-            problems.append(Problem("syntax", f'"{part.strip()}" is no tag=value'))
+            problems.append(Problem("syntax", f'"{part.strip(_BLANK)}" is no tag=value'))
         elif any(name.lower() == known for known, _ in tags):
             problems.append(Problem("repeated", f"{name}= is there twice"))
         else:
@@ -69,14 +70,14 @@ def _check_tag(name: str, value: str) -> Problem | None:
         return Problem("policy" if name == "p" else "subdomain_policy", f'{name}={value} is not none, quarantine or reject')
     if name in ("adkim", "aspf") and value.lower() not in ("r", "s"):
         return Problem("alignment", f"{name}={value} is neither r nor s")
-    if name == "pct" and not (value.isdigit() and int(value) <= 100):
+    if name == "pct" and not (re.fullmatch("[0-9]{1,3}", value) and int(value) <= 100):
         return Problem("percent", f"pct={value} is not 0 to 100")
-    if name == "ri" and not value.isdigit():
+    if name == "ri" and not (re.fullmatch("[0-9]{1,10}", value) and int(value) < 2**32):
         return Problem("interval", f"ri={value} is no number of seconds")
     if name in ("rua", "ruf"):
         for uri in value.split(","):
-            if not _URI.match(uri.strip()):
-                return Problem("report_uri", f'{name}= has "{uri.strip()}", which is no URI; mailto:NAME@DOMAIN is usual')
+            if not _URI.fullmatch(uri.strip(_BLANK)):
+                return Problem("report_uri", f'{name}= has "{uri.strip(_BLANK)}", which is no URI; mailto:NAME@DOMAIN is usual')
     return None
 
 
@@ -98,7 +99,7 @@ def parse(text: str) -> Record:
     if problems:
         raise InvalidArgument("DMARC record: " + "; ".join(str(each) for each in problems))
     tags = dict(_tags(text)[0])
-    uris = {name: [uri.strip() for uri in tags[name].split(",")] if tags.get(name) else [] for name in ("rua", "ruf")}
+    uris = {name: [uri.strip(_BLANK) for uri in tags[name].split(",")] if tags.get(name) else [] for name in ("rua", "ruf")}
     return Record(tags["p"].lower(), tags.get("sp", "").lower(), int(tags.get("pct", "100")), tags.get("adkim", "r").lower(),
                   tags.get("aspf", "r").lower(), uris["rua"], uris["ruf"])
 

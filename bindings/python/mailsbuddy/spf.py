@@ -24,8 +24,11 @@ VOID_LOOKUPS_MAX = 2  #: The same of look-ups that find nothing.
 _QUALIFIERS = {"pass": "+", "fail": "-", "softfail": "~", "neutral": "?"}
 _WITH_DOMAIN = ("include", "exists", "a", "mx", "ptr")
 _ASKING = ("include", "exists", "a", "mx", "ptr", "redirect")
-_TERM = re.compile(r"^([+\-~?]?)([A-Za-z][A-Za-z0-9_.-]*)(?:([:=])([^\s]*?))?((?:/\d*){0,3})$")
-_MACRO = re.compile(r"%\{[slodiphcrtvSLODIPHCRTV]\d*r?[.\-+,/_=]*\}|%%|%_|%-|[!-$&-~]")
+_MECHANISMS = ("all", "ip4", "ip6", *_WITH_DOMAIN)
+_TERM = re.compile(r"([+\-~?]?)([A-Za-z][A-Za-z0-9_.-]*)(?:([:=])(\S*?))?((?:/[0-9]*){0,3})")
+# c, r and t are for the text that exp= leads to, and a number of labels is not 0 (RFC 7208 7.2, 7.3).
+_MACRO = re.compile(r"%\{[slodiphvSLODIPHV](?:0*[1-9][0-9]*)?[rR]?[.\-+,/_=]*\}|%%|%_|%-|[!-$&-~]")
+_LENGTH = "(0|[1-9][0-9]{0,2})"
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,10 @@ def build(mechanisms: Iterable[str], *, all: str = "softfail", redirect: str = "
 
 
 def _network(name: str, value: str) -> str:
+    kind = ipaddress.IPv4Network if name == "ip4" else ipaddress.IPv6Network
     try:
-        kind = ipaddress.IPv4Network if name == "ip4" else ipaddress.IPv6Network
+        if not re.fullmatch(f"[0-9A-Fa-f:.]+(?:/{_LENGTH})?", value):  # ipaddress also takes netmasks and zones.
+            raise ValueError
         kind(value, strict=False)
     except ValueError:
         return f"{name}:{value} is no {'IPv4' if name == 'ip4' else 'IPv6'} address or network"
@@ -72,25 +77,32 @@ def _network(name: str, value: str) -> str:
 
 
 def _cidr_is_good(cidr: str) -> bool:
-    found = re.fullmatch(r"(?:/(\d{1,2}))?(?://(\d{1,3}))?", cidr)
+    found = re.fullmatch(f"(?:/{_LENGTH})?(?://{_LENGTH})?", cidr)
     return bool(found) and int(found[1] or 0) <= 32 and int(found[2] or 0) <= 128  # type: ignore[index]
 
 
+def _text_problem(name: str, value: str) -> str:
+    known = "".join(_MACRO.findall(value)) == value
+    return "" if known else f'{name}: "{value}" has characters or macros that RFC 7208 7.1 does not know here'
+
+
 def _domain_problem(name: str, value: str) -> str:
-    if "".join(_MACRO.findall(value)) != value:
-        return f"{name}: \"{value}\" has characters or macros that RFC 7208 7.1 does not know"
+    if wrong := _text_problem(name, value):
+        return wrong
     labels = value.rstrip(".").split(".")
-    if "%" not in value and (len(labels) < 2 or not all(0 < len(label) <= 63 for label in labels)):
+    if "%" not in value and (len(value) > 253 or len(labels) < 2 or not all(0 < len(label) <= 63 for label in labels)):
         return f'{name}: "{value}" is no domain name'
     return ""
 
 
 def _read(word: str) -> tuple[Term | None, Problem | None]:
-    found = _TERM.match(word)
+    found = _TERM.fullmatch(word)
     if not found:
         return None, Problem("syntax", f'"{word}" is no mechanism or modifier')
     qualifier, name, mark, value, cidr = found[1], found[2].lower(), found[3], found[4] or "", found[5]
     if mark == "=":
+        if qualifier:
+            return None, Problem("syntax", f'"{word}": a modifier has no qualifier')
         return _modifier(name, value + cidr)
     term = Term(name, value, qualifier or "+", cidr)
     if name == "all":
@@ -109,7 +121,9 @@ def _read(word: str) -> tuple[Term | None, Problem | None]:
 
 
 def _modifier(name: str, value: str) -> tuple[Term | None, Problem | None]:
-    wrong = _domain_problem(name, value) if name in ("redirect", "exp") else ""
+    if name in _MECHANISMS:
+        return None, Problem("ignored_modifier", f'"{name}=" is an unknown modifier, which means nothing: the mechanism is "{name}:"')
+    wrong = _domain_problem(name, value) if name in ("redirect", "exp") else _text_problem(name, value)
     return Term(name, value), Problem("domain", wrong) if wrong else None
 
 
@@ -122,7 +136,7 @@ def _terms(text: str) -> tuple[list[Term], list[Problem]]:
         problems.append(Problem("version", "it does not begin with v=spf1 and a space"))
     for word in words[1:]:
         term, problem = _read(word) if word else (None, None)
-        terms += [term] if term else []
+        terms += [term] if term and not problem else []
         problems += [problem] if problem else []
     return terms, problems
 
@@ -136,7 +150,7 @@ def check(text: str) -> list[Problem]:
             problems.append(Problem("repeated", f"{modifier}= is there twice"))
     if "all" in names and "redirect" in names:
         problems.append(Problem("redirect_ignored", "redirect= means nothing beside all"))
-    mechanisms = [term for term in terms if term.name not in ("redirect", "exp")]
+    mechanisms = [term for term in terms if term.name in _MECHANISMS]
     if "all" in names and mechanisms[-1].name != "all":
         problems.append(Problem("after_all", f"{mechanisms[-1].name} stands behind all and is never looked at"))
     if any(term.name == "all" and term.qualifier == "+" for term in terms):
@@ -148,7 +162,7 @@ def check(text: str) -> list[Problem]:
     return problems
 
 
-_UNWISE = ("ptr", "pass_all", "after_all", "redirect_ignored")  # They work all the same.
+_UNWISE = ("ptr", "pass_all", "after_all", "redirect_ignored", "ignored_modifier")  # They work all the same.
 
 
 def parse(text: str) -> Record:

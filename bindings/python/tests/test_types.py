@@ -36,7 +36,7 @@ USERS = {  # Programs as people write them, and how strictly each is looked at. 
 }
 # Of these packages nothing is read: it takes long, and some have no types.
 CONFIGURATION = """[mypy]
-[mypy-django.*,matplotlib.*,numpy.*,pandas.*,polars.*,pyarrow.*,pytest.*,_pytest.*,uvloop.*,aiosmtplib.*]
+[mypy-django.*,matplotlib.*,numpy.*,pandas.*,polars.*,pyarrow.*,pytest.*,_pytest.*,uvloop.*,aiosmtplib.*,atheris.*]
 follow_imports = skip
 ignore_missing_imports = True
 """
