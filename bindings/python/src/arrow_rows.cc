@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include "bindings/python/src/errors.h"
@@ -63,7 +64,9 @@ class Owned {  // Of the ABI's structures: released once.
     value_ = T{};
   }
   T* get() { return &value_; }
+  const T* get() const { return &value_; }
   T* operator->() { return &value_; }
+  const T* operator->() const { return &value_; }
   explicit operator bool() const { return value_.release != nullptr; }
 
  private:
@@ -76,7 +79,7 @@ const char* buffer_of(const ArrowArray& array, std::int64_t number) {
 }
 
 template <class T>
-T at(const ArrowArray& array, int buffer, std::int64_t index) {
+T at(const ArrowArray& array, std::int64_t buffer, std::int64_t index) {
   T value;
   std::memcpy(&value, buffer_of(array, buffer) + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
   return value;
@@ -86,8 +89,12 @@ bool bit(const void* bits, std::int64_t index) {
   return (static_cast<const unsigned char*>(bits)[index / 8] >> (index % 8) & 1) != 0;
 }
 
+bool has_validity(const ArrowArray& array) {
+  return array.n_buffers > 0 && array.buffers != nullptr && array.buffers[0] != nullptr;
+}
+
 bool is_null(const ArrowArray& array, std::int64_t index) {
-  return array.null_count != 0 && array.n_buffers > 0 && array.buffers[0] != nullptr && !bit(array.buffers[0], index);
+  return array.null_count != 0 && has_validity(array) && !bit(array.buffers[0], index);
 }
 
 std::int64_t integer_at(const ArrowArray& array, char format, std::int64_t index) {
@@ -118,7 +125,10 @@ std::string_view view_at(const ArrowArray& array, std::int64_t index) {
   std::memcpy(parts, view, sizeof parts);
   const auto size = static_cast<std::size_t>(parts[0]);
   if (parts[0] >= 0 && size <= 12) return {view + 4, size};
-  const bool there = parts[0] > 0 && parts[2] >= 0 && 2 + std::int64_t{parts[2]} < array.n_buffers && parts[3] >= 0;
+  // Behind the buffers of text there is one more, of their lengths.
+  const std::int64_t buffers = array.n_buffers - 3;
+  const bool there = parts[0] > 0 && parts[2] >= 0 && parts[2] < buffers && parts[3] >= 0 &&
+                     at<std::int64_t>(array, array.n_buffers - 1, parts[2]) - parts[3] >= parts[0];
   if (!there) throw std::out_of_range("a view of no buffer of its array");
   return {buffer_of(array, 2 + std::int64_t{parts[2]}) + parts[3], size};
 }
@@ -153,9 +163,11 @@ struct Column {
   static bool known(std::string_view format) {
     return format == "n" || format == "b" || format == "u" || format == "U" || format == "vu" || format == "tdD" ||
            format == "f" || format == "g" || (format.size() == 1 && std::strchr("cCsSiIlL", format[0]) != nullptr) ||
-           (format.size() > 3 && format.starts_with("ts") && format[3] == ':');
+           (format.starts_with("ts") && format.substr(2).find_first_of("smun") == 0 && format.substr(3).starts_with(':'));
   }
-  int buffers() const { return format == "n" ? 0 : format == "u" || format == "U" ? 3 : 2; }  // At least.
+  int buffers() const {  // At least.
+    return format == "n" ? 0 : format == "u" || format == "U" || format == "vu" ? 3 : 2;
+  }
 
   // The value as text: a view into the array, or into `scratch`.
   std::string_view read(const ArrowArray& array, std::int64_t index, std::string& scratch) const {
@@ -201,7 +213,7 @@ class Stream final : public ArrowRows {
   Result<std::string_view> value(std::size_t column);  // Of the row at hand; fills defect_.
 
   Owned<ArrowArrayStream> stream_;
-  mutable Owned<ArrowArray> array_;
+  Owned<ArrowArray> array_;
   std::int64_t index_ = 0;
   std::uint64_t number_ = 0;
   std::int64_t children_ = 0;           // Of the schema.
@@ -217,7 +229,11 @@ class Stream final : public ArrowRows {
 Column column_of(const ArrowSchema& schema) {
   const auto text = [](const char* given) { return std::string(given == nullptr ? "" : given); };
   Column column{.name = text(schema.name), .format = text(schema.format)};
-  if (schema.dictionary != nullptr) column.dictionary = text(schema.dictionary->format);
+  if (schema.dictionary != nullptr) {  // Of values, not of another dictionary.
+    const ArrowSchema& values = *schema.dictionary;
+    column.dictionary = values.dictionary == nullptr ? text(values.format) : "a dictionary's dictionary";
+    if (column.dictionary.empty()) column.dictionary = "?";
+  }
   const bool index = column.format.size() == 1 && std::strchr("cCsSiIlL", column.format[0]) != nullptr;
   if (column.dictionary.empty() ? Column::known(column.format) : index && Column::known(column.dictionary)) return column;
   raise(ErrorCode::kInvalidArgument,
@@ -231,9 +247,12 @@ Stream::Stream(Owned<ArrowArrayStream> stream, const std::string& wanted) : stre
   if (code != 0) raise(failure(code));
   if (schema->format == nullptr || std::strcmp(schema->format, "+s") != 0) raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream is no table");
   children_ = schema->n_children;
+  const auto lacks = [] { raise(ErrorCode::kInvalidArgument, "rows: the Arrow stream lacks its columns"); };
+  if (children_ > 0 && schema->children == nullptr) lacks();
   std::vector<Column> all;
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < children_; ++i) {
+    if (schema->children[i] == nullptr) lacks();
     const ArrowSchema& child = *schema->children[i];
     if (child.name != nullptr && std::string_view(child.name).starts_with("__index_level_")) continue;  // Of a pandas index.
     all.push_back(column_of(child));
@@ -256,20 +275,35 @@ Error Stream::failure(int code) {
   return {ErrorCode::kIo, fmt::format("rows: the Arrow stream failed: {}", words != nullptr ? words : std::strerror(code))};
 }
 
+// What a batch says of one array, of which rows up to `end` are read: what is wrong with it, or nothing.
+// How long its buffers are, the interface does not tell.
+std::string_view contradiction(const ArrowArray& array, const Column& column, std::int64_t end) {
+  constexpr auto kMax = std::numeric_limits<std::int64_t>::max() / 64;  // So that no place in a buffer overflows.
+  const auto place = [](std::int64_t given) { return given >= 0 && given <= kMax; };
+  if (!place(array.offset) || !place(array.length)) return "begins or ends nowhere in";
+  const int buffers = column.buffers();
+  if (array.n_buffers < buffers || (buffers > 0 && array.buffers == nullptr)) return "lacks buffers of";
+  if (array.length < end) return "is short of rows in";
+  if (buffers > 0 && array.null_count > 0 && array.buffers[0] == nullptr) return "lacks the nulls of";
+  return {};
+}
+
 Result<void> Stream::check() const {
   const auto wrong = [](std::string_view what) { return Error{ErrorCode::kInvalidArgument, fmt::format("rows: a batch of the Arrow stream {}", what)}; };
-  if (array_->n_children != children_) return wrong("has other columns than its schema");
-  if (array_->offset < 0 || array_->length < 0) return wrong("has a negative size");
+  if (array_->n_children != children_ || array_->children == nullptr) return wrong("has other columns than its schema");
+  const Column rows{.name = {}, .format = "n"};
+  if (!contradiction(*array_.get(), rows, 0).empty()) return wrong("begins or ends nowhere");
+  if (array_->null_count > 0 && !has_validity(*array_.get())) return wrong("lacks its nulls");
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const ArrowArray& child = *array_->children[sources_[i]];
-    if (child.n_buffers < columns_[i].buffers()) return wrong("lacks buffers of column '" + columns_[i].name + "'");
-    if (child.offset < 0) return wrong("begins before column '" + columns_[i].name + "'");
-    if (child.length < array_->offset + array_->length) return wrong("is short of rows in column '" + columns_[i].name + "'");
-    if (columns_[i].dictionary.empty()) continue;
-    const Column values{.name = {}, .format = columns_[i].dictionary};
-    if (child.dictionary == nullptr || child.dictionary->n_buffers < values.buffers() || child.dictionary->offset < 0) {
-      return wrong("lacks the dictionary of '" + columns_[i].name + "'");
+    const Column& column = columns_[i];
+    const ArrowArray* child = array_->children[sources_[i]];
+    if (child == nullptr) return wrong(fmt::format("lacks column '{}'", column.name));
+    std::string_view what = contradiction(*child, column, array_->offset + array_->length);
+    if (what.empty() && !column.dictionary.empty()) {
+      const Column values{.name = {}, .format = column.dictionary};
+      what = child->dictionary == nullptr ? "lacks the dictionary of" : contradiction(*child->dictionary, values, 0);
     }
+    if (!what.empty()) return wrong(fmt::format("{} column '{}'", what, column.name));
   }
   return {};
 }
@@ -305,6 +339,7 @@ Result<std::optional<RowView>> Stream::pull() {
 
 // The importer's thread ends the process with what is thrown there: so nothing is.
 Result<std::string_view> Stream::value(std::size_t column) {
+  if (is_null(*array_.get(), array_->offset + index_)) return std::string_view();  // The row as a whole.
   const ArrowArray& child = *array_->children[sources_[column]];
   const Column& how = columns_[column];
   try {

@@ -6,6 +6,7 @@ import datetime
 import email.message
 import json
 
+import arrow_c
 import mailsbuddy as mb
 import pandas
 import polars
@@ -129,6 +130,102 @@ def test_a_dictionary_index_beyond_it_is_an_error(engine):
         with pytest.raises(mb.InvalidArgument, match=f"row 2, column 'name': index {index} of a dictionary of 3 values"):
             engine.start(campaign(), table)
     assert engine.open_rows == 0
+
+
+WHO = [b"ann@a.example", b"bob@a.example"]
+NAMED = arrow_c.schema(b"u", b"email"), arrow_c.schema(b"u", b"name"), arrow_c.schema(b"u", b"city")
+TABLE = arrow_c.schema(b"+s", children=NAMED)
+
+
+def batch(name=None, city=None, length=2, **changed):
+    children = [arrow_c.text(WHO), arrow_c.text([b"Ann", b"Bob"]) if name is None else name, arrow_c.text([b"x", b"y"]) if city is None else city]
+    return arrow_c.array(length, [None], children, **changed)
+
+
+def table_of(format, **changed):
+    return arrow_c.schema(b"+s", children=[NAMED[0], arrow_c.schema(format, b"name", **changed), NAMED[2]])
+
+
+def view(size, buffer, offset):
+    return b"".join(each.to_bytes(4, "little", signed=True) for each in (size, 0, buffer, offset))
+
+
+VIEWED = b"a text of sixteen or more"
+INDEXED = table_of(b"c", dictionary=arrow_c.schema(b"u"))
+FAR = 2**63 - 1
+HOSTILE = {
+    "no table": (arrow_c.schema(b"u"), [], "no table"),
+    "no format": (arrow_c.schema(None), [], "no table"),
+    "no children": (arrow_c.schema(b"+s", n_children=2), [], "lacks its columns"),
+    "a null child": (arrow_c.schema(b"+s", children=[NAMED[0], None]), [], "lacks its columns"),
+    "no columns": (arrow_c.schema(b"+s"), [], "column"),
+    "a negative number of columns": (arrow_c.schema(b"+s", n_children=-1), [], "column"),
+    "an unknown type": (table_of(b"+l"), [], "Arrow type"),
+    "a type of no letters": (table_of(b""), [], "Arrow type"),
+    "an unknown unit": (table_of(b"tsz:"), [], "Arrow type"),
+    "a dictionary of no type": (table_of(b"c", dictionary=arrow_c.schema(None)), [], "Arrow type"),
+    "a dictionary's dictionary": (table_of(b"c", dictionary=arrow_c.schema(b"c", dictionary=arrow_c.schema(b"u"))), [], "Arrow type"),
+    "an index of text": (table_of(b"u", dictionary=arrow_c.schema(b"u")), [], "Arrow type"),
+    "letters that are none": (table_of(b"+\xff"), [], "Arrow type"),
+    "an error of get_schema": (5, [], "failed: no more"),
+    "an error of get_next": (TABLE, [batch(), 5], "failed: no more"),
+    "fewer columns": (TABLE, [arrow_c.array(2, [None], [arrow_c.text(WHO)])], "other columns"),
+    "no columns of a batch": (TABLE, [arrow_c.array(2, [None], n_children=3)], "other columns"),
+    "a column that is not there": (TABLE, [arrow_c.array(2, [None], [arrow_c.text(WHO), None, arrow_c.text(WHO)])], "lacks column 'name'"),
+    "a negative length": (TABLE, [batch(length=-1)], "nowhere"),
+    "a negative offset": (TABLE, [batch(offset=-1)], "nowhere"),
+    "a length beyond all": (TABLE, [batch(length=FAR)], "nowhere"),
+    "an offset beyond all": (TABLE, [batch(offset=FAR)], "nowhere"),
+    "a column's offset beyond all": (TABLE, [batch(arrow_c.text([b"Ann", b"Bob"], offset=FAR))], "nowhere in column 'name'"),
+    "a column's negative offset": (TABLE, [batch(arrow_c.text([b"Ann", b"Bob"], offset=-1))], "nowhere in column 'name'"),
+    "a column that is too short": (TABLE, [batch(arrow_c.text([b"Ann"]))], "short of rows in column 'name'"),
+    "a batch that begins too late": (TABLE, [batch(offset=1)], "short of rows"),
+    "no buffers": (TABLE, [batch(arrow_c.array(2))], "lacks buffers of column 'name'"),
+    "a list of buffers that is not there": (TABLE, [batch(arrow_c.array(2, n_buffers=3))], "lacks buffers of column 'name'"),
+    "no offsets": (TABLE, [batch(arrow_c.array(2, [None, None, b"AnnBob"]))], "row 1, column 'name': buffer 1"),
+    "no text": (TABLE, [batch(arrow_c.array(2, [None, b"\0\0\0\0\3\0\0\0\6\0\0\0", None]))], "row 1, column 'name': buffer 2"),
+    "offsets that go back": (TABLE, [batch(arrow_c.text([b"Ann", b"Bob"], [0, 3, 1]))], "row 2, column 'name': its offsets"),
+    "offsets before the text": (TABLE, [batch(arrow_c.text([b"Ann", b"Bob"], [-3, 0, 3]))], "row 1, column 'name': its offsets"),
+    "nulls that are not there": (TABLE, [batch(arrow_c.text([b"Ann", b"Bob"], null_count=1))], "lacks the nulls of column 'name'"),
+    "rows' nulls that are not there": (TABLE, [batch(null_count=1)], "lacks its nulls"),
+    "no dictionary": (INDEXED, [batch(arrow_c.array(2, [None, b"\0\1"]))], "lacks the dictionary"),
+    "a dictionary without buffers": (INDEXED, [batch(arrow_c.array(2, [None, b"\0\1"], dictionary=arrow_c.array(2)))], "lacks buffers"),
+    "a dictionary of no length": (INDEXED, [batch(arrow_c.array(2, [None, b"\0\1"], dictionary=arrow_c.text(WHO, length=-1)))], "nowhere"),
+    "an index beyond a dictionary": (INDEXED, [batch(arrow_c.array(2, [None, b"\0\2"], dictionary=arrow_c.text(WHO)))], "row 2.*index 2 of"),
+    **{f"a view {what}": (table_of(b"vu"), [batch(arrow_c.array(2, [None, view(3, 0, 0) + one, VIEWED, len(VIEWED).to_bytes(8, "little")]))],
+                          "row 2, column 'name': a view")
+       for what, one in {"of the lengths": view(13, 1, 0), "of no buffer": view(13, -1, 0), "of a negative size": view(-1, 0, 0),
+                         "before its buffer": view(13, 0, -1), "beyond its buffer": view(13, 0, len(VIEWED) - 12),
+                         "longer than its buffer": view(len(VIEWED) + 1, 0, 0)}.items()},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_an_arrow_stream_that_contradicts_itself_is_refused(what, engine):
+    schema, arrays, words = HOSTILE[what]
+    stream = arrow_c.Stream(schema, arrays)
+    with pytest.raises(mb.Error, match=words) as raised:
+        engine.start(campaign(), stream)
+    assert isinstance(raised.value, mb.IoError if "error of" in what else mb.InvalidArgument)
+    assert stream.released == [0 if schema == 5 else 1, stream.given, 1]  # Each once.
+    with pytest.raises(mb.InvalidArgument, match="was read before"):
+        engine.start(campaign(), stream)
+    assert engine.open_rows == 0
+
+
+def test_words_of_a_stream_that_are_no_text(engine):
+    with pytest.raises(mb.IoError, match="failed: \ufffd"):
+        engine.start(campaign(), arrow_c.Stream(TABLE, [5], b"\xff"))
+
+
+def test_rows_that_are_null_have_no_values(engine):
+    """Their columns may hold anything: they are not mailed."""
+    rows_there = arrow_c.array(3, [b"\5"], [arrow_c.text([b"x@a.example", *WHO, b"cy@a.example"], offset=1, length=3),
+                                           *(arrow_c.text([b"Ann", b"Bob", b"Cy"]) for _ in range(2))], null_count=1)
+    stream = arrow_c.Stream(TABLE, [rows_there])
+    report = engine.start(campaign(), stream).report
+    assert (report.accepted, [bad.number for bad in report.bad_rows]) == (2, [2])
+    assert stream.released == [1, 1, 1]
 
 
 def test_a_capsule_without_a_name_is_no_stream(engine):
