@@ -485,7 +485,7 @@ Result<ImportReport> Engine::Core::start(Campaign campaign, RowSource& rows) {
   return error;
 }
 
-Result<MessageId> Engine::Core::submit(Message message) {
+Result<MessageId> Engine::Core::submit(Message message, std::vector<spool::Snapshot> kept) {
   if (auto open = check_intake(); !open) return std::move(open).error();
   MessageId id;
   {
@@ -513,7 +513,7 @@ Result<MessageId> Engine::Core::submit(Message message) {
                                 .content = encode_job(*job),
                                 .created = job->created,
                                 .control = encode_control({.complete = true, .expires = job->expires})},
-                               rows);
+                               rows, std::move(kept));
   if (!number) return refusal_of(number.error());
   job->number = *number;
   if (job->not_before > now() + kSoon || *message_bytes_ > kMessageBytesMax) job->data.drop();

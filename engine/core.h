@@ -25,7 +25,8 @@ class Engine::Core {
   static Result<std::unique_ptr<Core>> open(EngineOptions options);
   ~Core();
 
-  Result<MessageId> submit(Message message);
+  // `kept`: snapshots that are durable if and only if the message is.
+  Result<MessageId> submit(Message message, std::vector<spool::Snapshot> kept = {});
   Result<ImportReport> start(Campaign campaign, RowSource& rows);
   Result<CampaignStatus> status(std::string_view id) const;
   std::vector<std::string> campaigns() const;

@@ -31,7 +31,10 @@ void Engine::Core::start_tls_reporting() {
       .runtime = runtime(),
       .spool = spool(),
       .collect = [this](const auto& done) { collect_tls_reports(done); },
-      .submit = [this](Message message) { return submit(std::move(message)); }});
+      .submit =
+          [this](Message message, spool::Snapshot kept) {
+            return submit(std::move(message), {std::move(kept)});
+          }});
   runtime().loop(0).post([this] { tls_reporting_->start(); });
 }
 

@@ -68,6 +68,21 @@ void each_part(Codec& codec, Reports& reports) {
   });
 }
 
+// `read`: (Reading&, std::vector<T>&)
+template <class T, class Read>
+Result<std::vector<T>> decode(std::string_view record, Read read) {
+  if (!BytesReader::intact(record)) return Error{ErrorCode::kInvalidArgument, "TLS reports: the record is damaged"};
+  Reading reading(record);
+  std::uint64_t version = 0;
+  reading(version);
+  if (version != kVersion) return Error{ErrorCode::kInvalidArgument, "TLS reports: a record of another version"};
+  std::vector<T> items;
+  read(reading, items);
+  if (!reading.complete())
+    return Error{ErrorCode::kInvalidArgument, "TLS reports: the record has octets too few or too many"};
+  return items;
+}
+
 }  // namespace
 
 std::string encode_tls_reports(std::span<const smtp::TlsReport> reports) {
@@ -79,15 +94,20 @@ std::string encode_tls_reports(std::span<const smtp::TlsReport> reports) {
 }
 
 Result<std::vector<smtp::TlsReport>> decode_tls_reports(std::string_view record) {
-  if (!BytesReader::intact(record)) return Error{ErrorCode::kInvalidArgument, "TLS reports: the record is damaged"};
-  Reading reading(record);
-  std::uint64_t version = 0;
-  reading(version);
-  if (version != kVersion) return Error{ErrorCode::kInvalidArgument, "TLS reports: a record of another version"};
-  std::vector<smtp::TlsReport> reports;
-  each_part(reading, reports);
-  if (!reading.complete()) return Error{ErrorCode::kInvalidArgument, "TLS reports: the record has octets too few or too many"};
-  return reports;
+  return decode<smtp::TlsReport>(record, [](Reading& reading, auto& reports) { each_part(reading, reports); });
+}
+
+std::string encode_reached(const std::vector<std::uint64_t>& addresses) {
+  Writing writing;
+  writing(kVersion);
+  writing.list(addresses, [&writing](std::uint64_t each) { writing(each); });
+  return std::move(writing).finish();
+}
+
+Result<std::vector<std::uint64_t>> decode_reached(std::string_view record) {
+  return decode<std::uint64_t>(record, [](Reading& reading, auto& addresses) {
+    reading.list(addresses, [&reading](std::uint64_t& each) { reading(each); });
+  });
 }
 
 }  // namespace mailsbuddy::engine

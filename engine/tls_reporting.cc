@@ -11,11 +11,14 @@ namespace mailsbuddy::engine {
 namespace {
 
 constexpr std::string_view kSnapshot = "tls/reports";
+std::string reached_snapshot(const std::string& id) { return "tls/reached/" + id; }
 constexpr Duration kDay = std::chrono::hours(24);
 constexpr Duration kKeepSentEvery = std::chrono::minutes(1);  // All that waits is written each time.
 // DNS, the queue or a web server failed: then twice as long each time, until a day is over (RFC 8460 5.5).
 constexpr Duration kAskAgain = std::chrono::hours(1);
 constexpr int kDoublingsMax = 3;
+
+std::uint64_t hash_of(std::string_view address) { return siphash64({}, address); }
 
 TimePoint midnight_before(TimePoint time) { return std::chrono::floor<std::chrono::days>(time); }
 
@@ -72,7 +75,12 @@ void TlsReporting::load() {
       continue;
     }
     if (!cut) each.end = midnight_before(each.begin) + kDay;
-    wait({.report = std::move(each)}, now + later());
+    const auto noted = context_.spool.snapshot(reached_snapshot(id_of(each)));
+    const auto reached = noted ? decode_reached(*noted) : std::vector<std::uint64_t>();
+    if (!reached)
+      log(context_.options.log.get(), LogLevel::kError, "engine",
+          "who has the TLS report about {} is lost, and may get it again: {}", each.domain, reached.error().detail);
+    wait({.report = std::move(each), .reached = reached ? *reached : std::vector<std::uint64_t>()}, now + later());
   }
 }
 
@@ -116,6 +124,7 @@ void TlsReporting::wait(Sending sending, TimePoint until) {
     waiting_.emplace(until, std::move(sending));
     return;
   }
+  if (!sending.reached.empty()) done_.push_back(id_of(sending.report));
   log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is dropped: {} are waiting",
       sending.report.domain, kWaitingMax);
 }
@@ -130,32 +139,37 @@ bool TlsReporting::try_again(const Sending& sending) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Sending
 
+// The same each time: who gets it twice knows it by its id.
+std::string TlsReporting::id_of(const smtp::TlsReport& report) const {
+  Random of_domain(siphash64({}, report.domain));
+  return smtp::tls_report_id(report, who_.reporter, of_domain);
+}
+
 void TlsReporting::find(Sending sending) {
-  // The same each time: who gets it twice knows it by its id.
-  Random of_domain(siphash64({}, sending.report.domain));
-  const std::string id = smtp::tls_report_id(sending.report, who_.reporter, of_domain);
+  const std::string id = id_of(sending.report);
   const std::string name = "_smtp._tls." + sending.report.domain;
   under_way_.insert_or_assign(id, std::move(sending));
   context_.runtime.resolver(0).txt(name, guarded([this, id](const net::DnsAnswer<std::string>& answer) {
-    if (answer.status == net::DnsStatus::kFailed && try_again(under_way_.at(id))) return done(id);
+    if (answer.status == net::DnsStatus::kFailed && try_again(under_way_.at(id))) return done(id, Done::kForNow);
     const auto wanted = smtp::parse_tlsrpt_record(answer.records);
-    wanted ? send(id, *wanted) : done(id);
+    wanted ? send(id, *wanted) : done(id, Done::kForGood);
   }));
 }
 
 // Packing and the spool take their time: not here.
 void TlsReporting::send(const std::string& id, const smtp::TlsRptRecord& wanted) {
-  auto then = guarded([this, id, wanted](std::vector<std::string> reached, bool refused) {
+  auto then = guarded([this, id, wanted](std::vector<std::uint64_t> reached, bool refused) {
     mailed(id, wanted, std::move(reached), refused);
   });
   context_.runtime.cpu().post([this, id, sending = under_way_.at(id), wanted, then = std::move(then)]() mutable {
     bool refused = false;  // As mail is at all for now.
     for (std::size_t i = 0; i < std::min(wanted.mailto.size(), kAddressesMax); ++i) {
-      const std::string to = wanted.mailto[i].str();
+      const std::uint64_t to = hash_of(wanted.mailto[i].str());
       if (refused || std::ranges::find(sending.reached, to) != sending.reached.end()) continue;
-      const auto submitted = mail(sending.report, wanted.mailto[i], id);
+      sending.reached.push_back(to);
+      const auto submitted = mail(sending.report, wanted.mailto[i], id, sending.reached);
       refused = !submitted && submitted.error().code == ErrorCode::kResourceExhausted;
-      if (!refused) sending.reached.push_back(to);
+      if (refused) sending.reached.pop_back();
       if (!submitted)
         log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is not sent: {}",
             sending.report.domain, submitted.error().detail);
@@ -166,7 +180,8 @@ void TlsReporting::send(const std::string& id, const smtp::TlsRptRecord& wanted)
   });
 }
 
-Result<void> TlsReporting::mail(const smtp::TlsReport& report, const Address& to, const std::string& id) const {
+Result<void> TlsReporting::mail(const smtp::TlsReport& report, const Address& to, const std::string& id,
+                                const std::vector<std::uint64_t>& reached) const {
   Random boundary(siphash64({}, id));
   auto data = smtp::tls_report_mail(report, who_.reporter, who_.from, to, id, context_.runtime.clock().now(), boundary);
   if (!data) return data.error();
@@ -176,20 +191,22 @@ Result<void> TlsReporting::mail(const smtp::TlsReport& report, const Address& to
                                           .account = who_.account,
                                           .pool = who_.pool,
                                           .priority = Priority::kBulk,
-                                          .campaign = "tls-report"});
+                                          .campaign = "tls-report"},
+                                         {.name = reached_snapshot(id), .bytes = encode_reached(reached)});
   return submitted ? Result<void>() : submitted.error();
 }
 
-void TlsReporting::mailed(const std::string& id, const smtp::TlsRptRecord& wanted, std::vector<std::string> reached,
-                          bool refused) {
+void TlsReporting::mailed(const std::string& id, const smtp::TlsRptRecord& wanted,
+                          std::vector<std::uint64_t> reached, bool refused) {
   Sending& sending = under_way_.at(id);
   sending.reached = std::move(reached);
   sending.again = refused;
   ++sending.posts;  // This one: none of those that follow is the last before all are under way.
-  // Posted once the mail is taken: the next process does not know what was posted.
+  // Posted once the mail is taken: nobody else writes down who has it.
   const std::size_t posts = refused ? 0 : std::min(wanted.https.size(), kAddressesMax);
   for (std::size_t i = 0; i < posts; ++i)
-    if (std::ranges::find(sending.reached, wanted.https[i]) == sending.reached.end()) post(sending, wanted.https[i], id);
+    if (std::ranges::find(sending.reached, hash_of(wanted.https[i])) == sending.reached.end())
+      post(sending, wanted.https[i], id);
   end_try(id);
 }
 
@@ -198,7 +215,7 @@ void TlsReporting::post(Sending& sending, const std::string& url, const std::str
   auto packed = smtp::gzip(smtp::tls_report_json(sending.report, who_.reporter, id));
   auto request = packed ? smtp::tls_report_post(url, *std::move(packed)) : Result<net::HttpsRequest>(packed.error());
   if (https == nullptr || !request) {
-    sending.reached.push_back(url);
+    sending.reached.push_back(hash_of(url));
     return log(context_.options.log.get(), LogLevel::kWarning, "engine", "the TLS report about {} is not posted to {}: {}",
                sending.report.domain, url, request ? "there is no HTTPS client" : request.error().detail);
   }
@@ -212,10 +229,14 @@ void TlsReporting::posted(const std::string& id, const std::string& url, const n
   const bool answered = reply.failure == net::HttpsFailure::kNone;
   const bool taken = answered && reply.status / 100 == 2;
   const bool final = answered && reply.status / 100 == 4 && reply.status != kRequestTimeout && reply.status != kTooManyRequests;
-  if (taken || final)
-    sending.reached.push_back(url);
-  else
+  if (taken || final) {
+    sending.reached.push_back(hash_of(url));
+    spool::Batch batch;
+    batch.snapshots.push_back({.name = reached_snapshot(id), .bytes = encode_reached(sending.reached)});
+    context_.spool.commit(std::move(batch), nullptr);
+  } else {
     sending.again = true;
+  }
   if (!taken)
     log(context_.options.log.get(), LogLevel::kWarning, "engine", "the TLS report about {} is not posted to {}: {}",
         sending.report.domain, url, answered ? "status " + std::to_string(reply.status) : reply.detail);
@@ -225,13 +246,15 @@ void TlsReporting::posted(const std::string& id, const std::string& url, const n
 void TlsReporting::end_try(const std::string& id) {
   Sending& sending = under_way_.at(id);
   if (--sending.posts > 0) return;
-  if (sending.again && !try_again(sending))
+  const bool again = sending.again && try_again(sending);
+  if (sending.again && !again)
     log(context_.options.log.get(), LogLevel::kError, "engine", "the TLS report about {} is given up after {} tries",
         sending.report.domain, sending.tries + 1);
-  done(id);
+  done(id, again ? Done::kForNow : Done::kForGood);
 }
 
-void TlsReporting::done(const std::string& id) {
+void TlsReporting::done(const std::string& id, Done how) {
+  if (how == Done::kForGood && !under_way_.at(id).reached.empty()) done_.push_back(id);
   under_way_.erase(id);
   changed_ = true;
   if (under_way_.empty() && (waiting_.empty() || loop_.now() >= kept_at_ + kKeepSentEvery)) keep();
@@ -241,13 +264,15 @@ void TlsReporting::done(const std::string& id) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The spool, the timer
 
-// What is under way counts as not sent: better twice than never.
+// What is under way counts as not sent: who has it is noted apart.
 void TlsReporting::keep() {
   std::vector<smtp::TlsReport> all = today_.reports(begin_, {});
   for (const auto& [at, sending] : waiting_) all.push_back(sending.report);
   for (const auto& [id, sending] : under_way_) all.push_back(sending.report);
   spool::Batch batch;
   batch.snapshots.push_back({.name = std::string(kSnapshot), .bytes = encode_tls_reports(all)});
+  for (const std::string& id : std::exchange(done_, {}))
+    batch.snapshots.push_back({.name = reached_snapshot(id), .bytes = {}});
   context_.spool.commit(std::move(batch), nullptr);
   changed_ = false;
   kept_at_ = context_.runtime.clock().now();

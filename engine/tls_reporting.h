@@ -1,8 +1,9 @@
 // tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the hours after.
 //
-// What is counted and not sent yet is kept in the spool. A process that ends in good order loses none of it and sends none
-// twice, but for what is being posted just then, and what was on its way to several places of which one is to be tried again. One that is killed loses the counts of
-// kKeepEvery at most, and may send again what it had sent in the last minute, under the same report-id.
+// What is counted and not sent yet is kept in the spool, with the addresses that have it. A process that ends in good
+// order loses none of it, one that is killed the counts of kKeepEvery at most. A mail is submitted with the note of whom
+// it goes to, in one write: no restart repeats it. A POST whose answer the process did not live to note is repeated,
+// under the same report-id.
 #pragma once
 
 #include <functional>
@@ -26,7 +27,7 @@ class TlsReporting {
     spool::Spool& spool;
     // Asks every worker for what it has counted, which it then has no more; `done` on loop(0), once for each.
     std::function<void(std::function<void(smtp::TlsReports)> done)> collect;
-    std::function<Result<MessageId>(Message)> submit;  // On the CPU pool's threads.
+    std::function<Result<MessageId>(Message, spool::Snapshot)> submit;  // Both or neither. On the CPU pool's threads.
   };
   explicit TlsReporting(Context context);
 
@@ -44,7 +45,7 @@ class TlsReporting {
 
   struct Sending {
     smtp::TlsReport report;
-    std::vector<std::string> reached{};  // Addresses and URLs that are done with: they have it, or refused it for good.
+    std::vector<std::uint64_t> reached{};  // hash_of() addresses and URLs that have it, or refused it for good.
     int tries = 0;
     int posts = 0;       // Under way.
     bool again = false;  // One of this try failed and may yet succeed.
@@ -62,12 +63,17 @@ class TlsReporting {
   bool try_again(const Sending& sending);  // False: its time is over.
   void find(Sending sending);
   void send(const std::string& id, const smtp::TlsRptRecord& wanted);
-  Result<void> mail(const smtp::TlsReport& report, const Address& to, const std::string& id) const;  // On the CPU pool.
-  void mailed(const std::string& id, const smtp::TlsRptRecord& wanted, std::vector<std::string> reached, bool refused);
+  std::string id_of(const smtp::TlsReport& report) const;
+  // `reached`: with `to`. On the CPU pool.
+  Result<void> mail(const smtp::TlsReport& report, const Address& to, const std::string& id,
+                    const std::vector<std::uint64_t>& reached) const;
+  void mailed(const std::string& id, const smtp::TlsRptRecord& wanted, std::vector<std::uint64_t> reached,
+              bool refused);
   void post(Sending& sending, const std::string& url, const std::string& id);
   void posted(const std::string& id, const std::string& url, const net::HttpsReply& reply);
   void end_try(const std::string& id);
-  void done(const std::string& id);
+  enum class Done : bool { kForNow, kForGood };
+  void done(const std::string& id, Done how);
   void keep();
   void arm();
 
@@ -83,6 +89,7 @@ class TlsReporting {
   bool changed_ = false;                    // Not kept yet.
   std::multimap<TimePoint, Sending> waiting_;  // By when they are to be sent.
   std::map<std::string, Sending> under_way_;   // By report-id. Waiting still, for the spool.
+  std::vector<std::string> done_;              // Report-ids: the spool need not know any more who has them.
   Random random_;
   Timer timer_;
 };

@@ -46,6 +46,7 @@ inline std::string domain(DomainNumber number) {
 }
 inline bool is_domain(std::string_view key) noexcept { return key.starts_with('D'); }
 inline std::string meta(std::string_view name) { return "M" + std::string(name); }
+inline bool is_snapshot(std::string_view key) noexcept { return key.starts_with('S'); }
 inline std::string snapshot(std::string_view name) { return "S" + std::string(name); }
 inline std::string tally(std::string_view hash) { return "T" + std::string(hash); }
 

@@ -57,10 +57,13 @@ class MemorySpool final : public Spool {
     return number;
   }
 
-  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override {
+  using Spool::create;
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows, std::vector<Snapshot> snapshots) override {
     auto number = create(std::move(record));
     if (!number) return number;
     if (auto appended = append(*number, rows); !appended) return std::move(appended).error();
+    const std::lock_guard lock(mutex_);
+    for (Snapshot& each : snapshots) keep(std::move(each));
     return number;
   }
 
@@ -256,7 +259,7 @@ class MemorySpool final : public Spool {
       for (Note& each : batch.notes) note(each);
       for (NewSuppression& each : batch.suppressions) add_suppression(each);
       for (const Tally& each : batch.tallies) set_tally(each);
-      for (Snapshot& each : batch.snapshots) snapshots_[std::move(each.name)] = std::move(each.bytes);
+      for (Snapshot& each : batch.snapshots) keep(std::move(each));
       for (std::string& event : batch.events) outbox_.push_back(std::move(event));
     }
     if (durable) durable();
@@ -641,6 +644,13 @@ class MemorySpool final : public Spool {
       settle(cancelled);
     }
     return !rows.empty();
+  }
+
+  void keep(Snapshot snapshot) {
+    if (snapshot.bytes.empty())
+      snapshots_.erase(snapshot.name);
+    else
+      snapshots_[std::move(snapshot.name)] = std::move(snapshot.bytes);
   }
 
   void set_tally(const Tally& tally) {

@@ -31,8 +31,8 @@ void RocksSpool::commit(Batch batch, Task durable) {
   for (const NewSuppression& each : batch.suppressions) add_suppression(each);
   for (const Tally& each : batch.tallies) set_tally(each);
   for (Snapshot& each : batch.snapshots) {
-    open_.changes.put(Family::kDefault, keys::snapshot(each.name), each.bytes);
-    snapshots_[std::move(each.name)] = std::move(each.bytes);
+    put_snapshot(open_.changes, each);
+    keep(std::move(each));
   }
   for (const std::string& event : batch.events) add_event(event);
   if (durable) open_.tasks.push_back(std::move(durable));
@@ -40,6 +40,20 @@ void RocksSpool::commit(Batch batch, Task durable) {
   ++open_.batches;
   ++waiting_batches_;
   work_.notify_one();
+}
+
+void RocksSpool::put_snapshot(Changes& changes, const Snapshot& snapshot) {
+  if (snapshot.bytes.empty())
+    changes.erase(Family::kDefault, keys::snapshot(snapshot.name));
+  else
+    changes.put(Family::kDefault, keys::snapshot(snapshot.name), snapshot.bytes);
+}
+
+void RocksSpool::keep(Snapshot snapshot) {
+  if (snapshot.bytes.empty())
+    snapshots_.erase(snapshot.name);
+  else
+    snapshots_[std::move(snapshot.name)] = std::move(snapshot.bytes);
 }
 
 void RocksSpool::add_event(std::string_view event) {
@@ -282,8 +296,14 @@ void RocksSpool::refuse(std::vector<Op*>& ops, Group& group, const Error& error)
   ops_.clear();
   for (Op* op : ops) {
     op->changes.each([this](Changes::Kind, Family family, std::string_view key, std::string_view) {
-      // Not names: another append may have stored the same ones.
-      if (family != Family::kDefault || !keys::is_domain(key)) undo_.erase(family, key);
+      // Not names: another append may have stored the same ones. Snapshots are as they were.
+      if (family == Family::kDefault && keys::is_domain(key)) return;
+      const bool is_snapshot = family == Family::kDefault && keys::is_snapshot(key);
+      const auto kept = is_snapshot ? snapshots_.find(std::string(key.substr(1))) : snapshots_.end();
+      if (kept != snapshots_.end())
+        undo_.put(family, key, kept->second);
+      else
+        undo_.erase(family, key);
     });
     op->result = error;
     op->done = true;

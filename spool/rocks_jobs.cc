@@ -101,7 +101,8 @@ Result<void> RocksSpool::write(Lock& lock, Op& op) {
   return op.result;
 }
 
-Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput> rows) {
+Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput> rows,
+                                     std::vector<Snapshot> snapshots) {
   Lock lock(mutex_);
   if (auto refused = refuses_rows()) return *std::move(refused);
   const JobNumber number = last_job_ + 1;
@@ -127,12 +128,14 @@ Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput>
     op.changes.put(Family::kDefault, keys::job(number, keys::Part::kControl), record.control);
   if (!record.content.empty()) op.changes.put(Family::kRows, keys::content(number), record.content);
   op.changes.add(packed);
+  for (const Snapshot& each : snapshots) put_snapshot(op.changes, each);
 
   lock.lock();
   if (auto written = write(lock, op); !written) {
     ids_.erase(record.id);
     return std::move(written).error();
   }
+  for (Snapshot& each : snapshots) keep(std::move(each));
   names_saved_ = std::max(names_saved_, names);
   JobLedger& kept = ledger_.jobs().emplace(number, std::move(job)).first->second;
   for (const Grouped::Part& part : grouped.parts) ledger_.append(kept, part.domain, part.rows);

@@ -38,8 +38,9 @@ class RocksSpool final : public Spool {
   static Result<std::unique_ptr<RocksSpool>> open(RocksSpoolOptions options, const StoreSettings& settings);
   ~RocksSpool() override;
 
-  Result<JobNumber> create(JobRecord record) override { return create(std::move(record), {}); }
-  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override;
+  using Spool::create;
+  Result<JobNumber> create(JobRecord record) override { return create(std::move(record), {}, {}); }
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows, std::vector<Snapshot> snapshots) override;
   Result<void> set_control(JobNumber job, std::string control) override;
   std::vector<StoredJob> jobs() const override;
   Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const override;
@@ -159,6 +160,8 @@ class RocksSpool final : public Spool {
   std::optional<Waiting> stored_waiting(const RowKey& key) const;
   std::vector<std::optional<Waiting>> waiting_of_all(const std::vector<ListedRow>& rows) const;
   void add_event(std::string_view event);
+  static void put_snapshot(Changes& changes, const Snapshot& snapshot);
+  void keep(Snapshot snapshot);  // In memory.
   void add_suppression(const NewSuppression& added);
   void remove_suppression(const AddressHash& hash);
   AccountAddress suppression_name(const AccountAddress& who) const;

@@ -131,7 +131,7 @@ struct Tally {
 };
 
 // State of the caller's that is no row's, such as how far the warm-up of an IP has come. Opaque; kept under a name, the
-// last one stands.
+// last one stands. Without octets: there is none of that name from then on.
 struct Snapshot {
   std::string name;
   std::string bytes;
@@ -239,7 +239,12 @@ class Spool {
   // Errors: kAlreadyExists: a job has that id.
   virtual Result<JobNumber> create(JobRecord record) = 0;
   // create() and append() in one: whole or not at all, for the price of one write. Errors: of both.
-  virtual Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) = 0;
+  // `snapshots`: likewise with it; of names that nobody commits meanwhile.
+  virtual Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows,
+                                   std::vector<Snapshot> snapshots) = 0;
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) {
+    return create(std::move(record), rows, {});
+  }
   // Replaces JobRecord::control. Durable on return. Errors: kNotFound.
   virtual Result<void> set_control(JobNumber job, std::string control) = 0;
   // The jobs that are there, by number: what a process that opens a spool finds.

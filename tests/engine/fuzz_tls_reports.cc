@@ -15,5 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string record = std::move(writer).finish();
   const auto read = engine::decode_tls_reports(record);
   if (read && engine::encode_tls_reports(*read) != record) std::abort();
+  const auto reached = engine::decode_reached(record);
+  if (reached && engine::encode_reached(*reached) != record) std::abort();
   return 0;
 }

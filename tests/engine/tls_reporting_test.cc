@@ -1,10 +1,17 @@
 // The engine's own TLS reports: once a day, whoever runs at midnight, to whom the domain names.
+#include <rocksdb/env.h>
+
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <functional>
 #include <set>
 
 #include "engine/tls_report_record.h"
 #include "mailsbuddy/engine.h"
+#include "tests/sim/disk_spool.h"
 #include "tests/sim/sim.h"
+#include "tests/spool/faulty_files.h"
+#include "tests/spool/scratch.h"
 
 using namespace mailsbuddy;
 using namespace std::chrono_literals;
@@ -14,15 +21,25 @@ namespace {
 const TimePoint kMidnight = std::chrono::floor<std::chrono::days>(sim::kStart) + std::chrono::hours(24);
 const smtp::TlsReporter kReporter{"Sender Inc.", "tls@sender.example", "sender.example"};
 
+using OpenSpool = std::function<std::shared_ptr<spool::Spool>(sim::World&)>;
+OpenSpool in_memory() {
+  return [kept = std::shared_ptr<spool::Spool>(spool::make_memory_spool())](sim::World&) { return kept; };
+}
+OpenSpool on_disk(const std::string& directory, const spool::StoreSettings& settings = {}) {
+  return [=](sim::World& world) { return sim::make_disk_spool(world.loop, settings, directory); };
+}
+
 // Engines one after the other on one spool: mail goes to d.test, whose reports go to r.test.
 struct Fixture {
   sim::World world;
-  std::shared_ptr<spool::Spool> spool = spool::make_memory_spool();
+  const OpenSpool open_spool;
+  std::shared_ptr<spool::Spool> spool;
   std::unique_ptr<Engine> engine;
   sim::Receiver* receiver = nullptr;
   sim::Receiver* reports = nullptr;
+  std::chrono::seconds first_retry = 10min;
 
-  Fixture() {
+  explicit Fixture(OpenSpool its_spool = in_memory()) : open_spool(std::move(its_spool)) {
     world.policies = true;
     receiver = host("d.test", "198.51.100.1");
     reports = host("r.test", "198.51.100.2");
@@ -37,13 +54,19 @@ struct Fixture {
     return &world.receivers[address];
   }
   void open(std::uint64_t memory_max_bytes = 0) {
-    engine.reset();
+    close();
+    spool = open_spool(world);
     engine = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}},
+                           .first_retry = first_retry,
                            .tls_reporting = TlsReportingOptions{.reporter = kReporter, .from = *Address::parse("tls@sender.example")},
                            .runtime = sim::make_runtime(world, 1),
                            .spool = spool,
                            .memory_max_bytes = memory_max_bytes})
                  .value();
+  }
+  void close() {
+    engine.reset();
+    spool.reset();
   }
   void kill() {  // What a process leaves that did not end in good order: the spool as it is now.
     auto left = spool->snapshot("tls/reports");
@@ -60,6 +83,15 @@ struct Fixture {
   }
   void run(std::chrono::seconds time) { until(world.loop.now() + time); }
   void until(TimePoint time) { world.loop.run_until(time); }
+  static std::string report_id(const std::string& mail) {
+    const std::string_view words = "<tlsrpt.";
+    const std::size_t at = mail.find(words);
+    BOOST_REQUIRE(at != std::string::npos);
+    return mail.substr(at + words.size(), mail.find('>', at) - at - words.size());
+  }
+  auto mails_to(std::string_view address) const {
+    return std::ranges::count(reports->mails, address, &sim::Receiver::Mail::to);
+  }
   // The one about d.test, of `sessions` sessions from `begin` on, was mailed and posted once.
   void check_one(std::size_t index, TimePoint begin, TimePoint end, std::uint64_t sessions) {
     BOOST_REQUIRE(reports->mails.size() == index + 1);
@@ -67,10 +99,7 @@ struct Fixture {
     BOOST_TEST(reports->mails[index].to == "tls@r.test");
     BOOST_TEST((reports->mails[index].at >= end && reports->mails[index].at < end + 4h + 1min));
     const std::string& mail = reports->mails[index].data;
-    const std::string_view words = "<tlsrpt.";
-    const std::size_t at = mail.find(words);
-    BOOST_REQUIRE(at != std::string::npos);
-    const std::string id = mail.substr(at + words.size(), mail.find('>', at) - at - words.size());
+    const std::string id = report_id(mail);
     const smtp::TlsReport expected{.domain = "d.test",
                                    .begin = begin,
                                    .end = end,
@@ -187,6 +216,79 @@ BOOST_FIXTURE_TEST_CASE(a_post_that_fails_is_tried_again_and_the_mail_is_not_rep
   BOOST_TEST(world.posts.size() == posts);
 }
 
+BOOST_AUTO_TEST_CASE(who_has_it_does_not_get_it_again_from_the_next_process) {
+  for (const bool disk : {false, true}) BOOST_TEST_CONTEXT((disk ? "on disk" : "in memory")) {
+      const spool::Scratch scratch;
+      Fixture f(disk ? on_disk(scratch.path()) : in_memory());
+      f.world.texts["_smtp._tls.d.test"] = {"v=TLSRPTv1; rua=mailto:tls@r.test,https://a.r.test/,https://post.r.test/"};
+      f.world.pages["a.r.test"] = {.status = 200};
+      f.world.pages["post.r.test"] = {.status = 503};
+      f.send();
+      f.until(kMidnight + 4h + 1min);
+      const auto posts_to = [&f](std::string_view host) {
+        return std::ranges::count(f.world.posts, host, &net::HttpsRequest::host);
+      };
+      BOOST_TEST(f.mails_to("tls@r.test") == 1);
+      BOOST_TEST(posts_to("a.r.test") == 1);
+      const auto failed = posts_to("post.r.test");
+      BOOST_TEST(failed > 0);
+      f.open();
+      f.world.pages["post.r.test"] = {.status = 201};
+      f.until(kMidnight + 23h);
+      BOOST_TEST(f.mails_to("tls@r.test") == 1);
+      BOOST_TEST(posts_to("a.r.test") == 1);
+      BOOST_TEST(posts_to("post.r.test") == failed + 1);
+      const std::string kept = "tls/reached/" + f.report_id(f.reports->mails.at(0).data);
+      BOOST_TEST(!f.spool->snapshot(kept).has_value());
+      f.open();
+      BOOST_TEST(!f.spool->snapshot(kept).has_value());
+    }
+}
+
+// At each write to the disk of the night, before and after it, the machine falls. Nothing is delivered before the next
+// start, so that each mail that was taken is seen.
+BOOST_AUTO_TEST_CASE(killed_at_any_moment_of_the_night_each_gets_it_once) {
+  std::size_t killed = 0, with_mail = 0;
+  for (const bool after : {false, true}) {
+    bool down = true;
+    for (std::int64_t write = 1; down; ++write)
+      BOOST_TEST_CONTEXT("write " << write << (after ? ", after" : ", before")) {
+        const spool::Scratch scratch;
+        const auto files = std::make_shared<spool::FaultyFiles>();
+        const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
+        Fixture f(on_disk(scratch.path(), {.env = env.get()}));
+        f.first_retry = 6h;
+        f.open();
+        f.world.texts["_smtp._tls.d.test"] = {
+            "v=TLSRPTv1; rua=mailto:tls@r.test,mailto:too@r.test,https://post.r.test/tls"};
+        f.send();
+        f.world.broken["r.test"] = net::DnsStatus::kFailed;
+        f.until(kMidnight - 1s);
+        files->cut_at_sync(write, after);
+        f.world.loop.run_until(kMidnight + 5h, [&files] { return files->down(); });
+        down = files->down();
+        files->cut_at_sync(INT64_MAX, after);
+        if (down) {
+          ++killed;
+          f.close();
+          Random random(static_cast<std::uint64_t>(write));
+          files->restore(random);
+          f.open();
+          with_mail += f.engine->open_rows() > 0 ? 1 : 0;
+        }
+        f.world.broken.clear();
+        f.until(kMidnight + 30h);
+        BOOST_TEST(f.mails_to("tls@r.test") == 1);
+        BOOST_TEST(f.mails_to("too@r.test") == 1);
+        BOOST_TEST(!f.world.posts.empty());
+        BOOST_TEST(f.world.posts.size() <= 2U);
+        for (const net::HttpsRequest& each : f.world.posts) BOOST_TEST(each.body == f.world.posts[0].body);
+      }
+  }
+  BOOST_TEST(killed >= 8U);
+  BOOST_TEST(with_mail >= 4U);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_post_that_never_arrives_is_given_up_after_a_day, Fixture) {
   world.pages["post.r.test"] = {.status = 500};
   send();
@@ -258,4 +360,9 @@ BOOST_AUTO_TEST_CASE(a_record_is_read_as_it_was_written_or_not_at_all) {
     damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
     BOOST_TEST(!engine::decode_tls_reports(damaged));
   }
+  const std::vector<std::uint64_t> reached{1, UINT64_MAX};
+  const std::string who = engine::encode_reached(reached);
+  BOOST_REQUIRE(engine::decode_reached(who).has_value());
+  BOOST_TEST(*engine::decode_reached(who) == reached, boost::test_tools::per_element());
+  for (std::size_t size = 0; size < who.size(); ++size) BOOST_TEST(!engine::decode_reached(who.substr(0, size)));
 }

@@ -35,8 +35,8 @@ class DiskSpool final : public Spool {
   }
 
   Result<JobNumber> create(JobRecord record) override { return disk_->create(std::move(record)); }
-  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows) override {
-    return disk_->create(std::move(record), rows);
+  Result<JobNumber> create(JobRecord record, std::span<const RowInput> rows, std::vector<Snapshot> snapshots) override {
+    return disk_->create(std::move(record), rows, std::move(snapshots));
   }
   Result<void> set_control(JobNumber job, std::string control) override {
     return disk_->set_control(job, std::move(control));

@@ -351,6 +351,20 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_rows_state_is_kept_too, World) {
   spool->commit(std::move(batch), nullptr);
   BOOST_TEST(spool->snapshot("google").value() == "c");
   BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+  spool->commit({.settlements = {}, .claims = {}, .snapshots = {{.name = "google", .bytes = ""}}}, nullptr);
+  BOOST_TEST(!spool->snapshot("google").has_value());
+  BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_job_comes_with_snapshots_or_both_do_not, World) {
+  const std::vector<RowInput> rows{{"x.test", "a", "1"}};
+  BOOST_REQUIRE(spool->create({.id = "m", .content = {}}, rows, {{"told", "ann"}, {"asked", "bob"}}).has_value());
+  BOOST_TEST(spool->snapshot("told").value() == "ann");
+  BOOST_TEST(!spool->create({.id = "m", .content = {}}, rows, {{"told", "cid"}}).has_value());
+  BOOST_TEST(spool->snapshot("told").value() == "ann");
+  BOOST_REQUIRE(spool->create({.id = "n", .content = {}}, rows, {{"told", "dan"}, {"asked", ""}}).has_value());
+  BOOST_TEST(spool->snapshot("told").value() == "dan");
+  BOOST_TEST(!spool->snapshot("asked").has_value());
 }
 
 BOOST_FIXTURE_TEST_CASE(claimed_rows_are_unsettled_until_they_are_settled, World) {

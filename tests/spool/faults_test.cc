@@ -119,6 +119,32 @@ BOOST_AUTO_TEST_CASE(a_disk_that_refuses_is_said_and_nothing_is_stored_by_half) 
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_job_that_is_refused_leaves_snapshots_as_they_were) {
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Machine machine;
+      const std::vector<RowInput> rows{{"x.test", "ann", ""}};
+      BOOST_REQUIRE(machine.spool->create({.id = "first", .content = {}}, rows, {{"told", "ann"}}).has_value());
+      machine.files->set_fault(c.fault);
+      BOOST_TEST(!machine.spool->create({.id = "c", .content = {}}, rows, {{"told", "bob"}, {"new", "b"}}).has_value());
+      machine.files->set_fault(Fault::kNone);
+      machine.until_taken();
+      for (int opened = 0; opened < 2; ++opened) {
+        if (opened == 1) machine.open();
+        BOOST_TEST(machine.spool->snapshot("told").value() == "ann");
+        BOOST_TEST(!machine.spool->snapshot("new").has_value());
+        BOOST_TEST(machine.spool->jobs().size() == 1U);
+      }
+      BOOST_REQUIRE(machine.spool->create({.id = "c", .content = {}}, rows, {{"told", ""}, {"new", "b"}}).has_value());
+      for (int opened = 0; opened < 2; ++opened) {
+        if (opened == 1) machine.open();
+        BOOST_TEST(!machine.spool->snapshot("told").has_value());
+        BOOST_TEST(machine.spool->snapshot("new").value() == "b");
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_was_committed_waits_for_the_disk_and_is_not_lost) {
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.name) {
