@@ -324,7 +324,7 @@ Result<ControlJson> ask_control(const std::string& path, std::string_view comman
 }
 
 Result<void> follow_control(const std::string& path, std::string_view command, const ControlJson& arguments,
-                            const std::function<void(const ControlJson&)>& line) {
+                            const std::function<Result<void>(const ControlJson&)>& line) {
   const auto socket = request(path, command, arguments);
   if (!socket) return socket.error();
   std::string come;
@@ -333,7 +333,7 @@ Result<void> follow_control(const std::string& path, std::string_view command, c
     const auto text = next_line(path, *socket, come);
     if (!text) return text.error();
     if (text->empty()) return {};
-    line(ControlJson::parse(*text, nullptr, false));
+    if (auto taken = line(ControlJson::parse(*text, nullptr, false)); !taken) return taken;
   }
 }
 

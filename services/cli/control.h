@@ -61,9 +61,9 @@ class ControlServer {
 // Asks the process that serves `path`, and waits for its answer. Errors: kUnavailable: nobody serves it; what the handler said.
 Result<ControlJson> ask_control(const std::string& path, std::string_view command, const ControlJson& arguments);
 
-// Likewise of a stream: each line goes to `line`, until the process ends.
+// Likewise of a stream: each line goes to `line`, until the process ends, or an error of `line`, which is returned.
 Result<void> follow_control(const std::string& path, std::string_view command, const ControlJson& arguments,
-                            const std::function<void(const ControlJson&)>& line);
+                            const std::function<Result<void>(const ControlJson&)>& line);
 
 // Of a request's arguments. Errors: kInvalidArgument naming it.
 Result<std::string> text_argument(const ControlJson& arguments, const char* name);

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -25,9 +27,10 @@ int trace(const TraceArguments& arguments) {
   const bool colours = !arguments.json && isatty(STDOUT_FILENO) == 1;
   const auto followed = follow_control(
       arguments.control, "trace", {{"filter", arguments.filter}, {"bodies", arguments.bodies}},
-      [&](const ControlJson& line) {
-        fmt::print("{}\n", arguments.json ? line.dump() : line_of(line, colours));
-        std::fflush(stdout);
+      [&](const ControlJson& line) -> Result<void> {
+        const std::string text = (arguments.json ? line.dump() : line_of(line, colours)) + '\n';
+        if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
+        return Error{ErrorCode::kIo, fmt::format("standard output: {}", std::strerror(errno))};
       });
   if (followed) return kDone;  // The process has ended.
   say("mailsbuddy trace: {}\n", followed.error().detail);
@@ -45,7 +48,7 @@ Example:
   mailsbuddy trace --control /run/mb.sock user=app
   mailsbuddy trace --control /run/mb.sock domain=example.net --bodies full --json
 
-Exit status: 0 when the process has ended, 1 when it cannot be followed, 2 when FILTER is none.)";
+Exit status: 0 when the process has ended, 1 when it cannot be followed or printed, 2 when FILTER is none.)";
 
 }  // namespace
 

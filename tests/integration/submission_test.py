@@ -221,6 +221,8 @@ class Smtplib(SubmissionTest):
 class Trace(SubmissionTest):
     """What comes in and goes out, followed by the process itself and by others while it runs."""
 
+    RECEIVERS = {"away.example": AWAY, "other.example": AWAY}
+
     def setUp(self):
         super().setUp()
         self.control = self.world.folder / "control"
@@ -271,19 +273,53 @@ class Trace(SubmissionTest):
 
         def followed():
             self.send()
-            self.send("x@unseen.example")
+            self.send("x@unseen.example", "bob@other.example")
             return "RCPT TO" in domain.read_text() and "MAIL FROM" in sender.read_text().upper()
         support.loopback.wait_until(followed, "a trace", self.other.process, sender)
+        queued = sender.read_text().count("Queued as")
+        self.send()  # Now that it is followed from its beginning.
+        support.loopback.wait_until(lambda: sender.read_text().count("Queued as") > queued and "final_dot: 250" in domain.read_text(),
+                                    "its end", self.other.process, sender)
         self.other.stop()
+        self.assertEqual({event["recipient"] for event in self.other.events}, {"ann@away.example", "bob@other.example"})
+
         lines = [json.loads(line) for line in sender.read_text().splitlines()]
-        self.assertEqual({line["local"] for line in lines}, {f"127.0.0.1:{self.other.ports[0]}"})
-        self.assertIn("Hello.", [line["text"] for line in lines if line["trace"] == "received"])
-        self.assertNotIn("unseen", sender.read_text())
-        self.assertIn("connecting to", domain.read_text())
-        self.assertNotIn(" in#", domain.read_text())
-        for line in there.read_text().splitlines():
-            self.assertIn("192.0.2.1", line)
-        self.assertNotIn("MAIL FROM", there.read_text().upper())
+        self.assertEqual({(line["local"], line["user"]) for line in lines}, {(f"127.0.0.1:{self.other.ports[0]}", "app")})
+        said = collections.defaultdict(list)
+        for line in lines:
+            said[line["connection"]].append(line["text"] if line["trace"] == "received" else line["trace"] + " " + line["text"])
+        conversation = said[max(said)]
+        self.assertEqual(conversation[:2], ["step connected", "sent 220 mail.brand.example ESMTP"])  # Its sender came later.
+        begin = conversation.index(f"mail FROM:<news@brand.example> size={len(MESSAGE)}")
+        self.assertIn("AUTH PLAIN (masked)", conversation[:begin])
+        data = ["data", "sent 354 End data with <CR><LF>.<CR><LF>", *MESSAGE.split("\r\n")[:-1], "."]
+        self.assertEqual(conversation[begin + 1:begin + 4 + len(data)],
+                         ["sent 250 2.1.0 Ok", "rcpt TO:<ann@away.example>", "sent 250 2.1.5 Ok", *data])
+        self.assertRegex(conversation[begin + 4 + len(data)], "^sent 250 2.0.0 Queued as ")
+        self.assertFalse(any("unseen" in line for each in said.values() for line in each), said)
+
+        lines = domain.read_text().splitlines()
+        self.assertEqual({re.sub(r"^[0-9:.]+ #[0-9]+ (\S+ \S+) .*$", r"\1", line) for line in lines}, {"127.0.0.2 mx.away.example"})
+        for words in ("* connecting to", "* TLSv1.3", "> MAIL FROM:<news@brand.example>", "> RCPT TO:<ann@away.example>",
+                      "> Subject: Hello", "* ann@away.example: final_dot: 250 2.0.0 Ok"):
+            self.assertTrue(any(words in line for line in lines), f"no {words} in {lines}")
+        self.assertFalse(any("other.example" in line or "Hello." in line for line in lines), lines)
+
+        lines = [re.sub(r"^[0-9:.]+ in#([0-9]+) (\S+) to \S+ ", r"\1 \2 ", line) for line in there.read_text().splitlines()]
+        self.assertEqual({line.split()[1] for line in lines}, {"192.0.2.1"})
+        self.assertEqual([line.split(" ", 2)[2] for line in lines].count("< XCLIENT ADDR=192.0.2.1"),
+                         len({line.split()[0] for line in lines}))
+        self.assertFalse(any("mail from" in line.lower() for line in lines), lines)
+
+    def test_what_cannot_be_printed_ends_it_and_nothing_else(self):
+        said = self.world.folder / "said"
+        with open("/dev/full", "wb") as full, open(said, "wb") as errors:
+            follower = self.world.children.start([str(word) for word in (support.PROGRAM, "trace", "--control", self.control)],
+                                                 stdout=full, stderr=errors)
+        support.loopback.wait_until(lambda: self.send() or follower.poll() is not None, "its end", self.other.process, said)
+        self.assertEqual(follower.returncode, 1)
+        self.assertEqual(said.read_text(), "mailsbuddy trace: standard output: No space left on device\n")
+        self.assertGreater(self.other.stop()["messages"], 0)
 
     def test_mistakes(self):
         for words, said in ((["--control", self.world.folder / "none"], "is the process running?"),
