@@ -34,6 +34,7 @@ _SLICE = 0.1  # Seconds: how late a changed level, or the end, is seen.
 _PATIENCE = 10.0  # Seconds: how long flush() and close() wait for a thread that may wait for a lock which their caller holds.
 _RECORD_OCTETS_MAX = 64 << 10
 _MAIL_OCTETS_MAX = 1 << 20
+_READABLE_MAX = 32 << 10  # Characters of a mail that may be quoted-printable.
 
 
 class LogBridge:
@@ -284,7 +285,9 @@ class MailHandler(logging.Handler):
             lines.append(f"{dropped} further records were dropped: more than {self._capacity} waited.")
         if refused:
             lines.append(f"{refused} earlier records were dropped: their mail was refused for good.")
-        message.set_content("\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        # The standard library writes quoted-printable character by character: seconds a megabyte, with the GIL.
+        message.set_content(text, cte="base64" if len(text) > _READABLE_MAX else None)
         return message
 
 

@@ -14,7 +14,7 @@ import mailsbuddy as mb
 import mailsbuddy._core.engine as native
 import mailsbuddy.logging
 import pytest
-from conftest import END_SECONDS, ENVIRONMENT, LETTER, campaign, options_for, rows
+from conftest import END_SECONDS, LETTER, campaign, options_for, rows
 from mailsbuddy import smtp
 from mailsbuddy.logging import MailHandler
 
@@ -97,7 +97,7 @@ def test_a_closed_queue_waits_no_more():
 def test_an_interpreter_ends_with_an_engine_that_logs(sink):
     code = ("import logging, mailsbuddy as mb; logging.basicConfig(level=logging.DEBUG, format='%(name)s %(levelname)s');"
             "engine = mb.Engine.open([mb.EgressIp('127.0.0.1', 'mx1.brand.example')], log=logging.getLogger('mailsbuddy'))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=ENVIRONMENT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
@@ -124,7 +124,7 @@ for _ in range(1000):
     engine.command("127.0.0.1", "example.net", "resume")
 del engine
 '''
-    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), ENVIRONMENT.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=environment)
     assert done.stdout.strip() == "2000", done
 
@@ -372,6 +372,15 @@ def test_mails_have_a_size(logger, outbox):
     assert len(outbox.mails) == 3 and all(len(mail.get_content().encode()) <= 1 << 20 for mail in outbox.mails)
 
 
+@pytest.mark.parametrize("length, encoding", [(200, "quoted-printable"), (40_000, "base64")])
+def test_what_is_long_is_not_encoded_character_by_character(length, encoding, logger, outbox):
+    handler = add(logger, outbox, gather=3600)
+    logger.error("x" * length)
+    handler.close()
+    (mail,) = outbox.mails
+    assert mail["Content-Transfer-Encoding"] == encoding and mail.get_content() == "x" * length + "\n"
+
+
 def test_the_lines_of_an_engine_are_not_mailed_under_any_name(sink, logger, outbox):
     handler = add(logger, outbox, level="DEBUG")
     with mb.Engine.open(**options_for(sink, log=logger)) as engine:
@@ -405,7 +414,7 @@ began.wait()
 def run(body, code):
     """What a program says whose mail is under way, and whose send() does `body` after go()."""
     return subprocess.run([sys.executable, "-c", SENDS_AND_LOGS.format(body=body) + code], capture_output=True, text=True, check=False,
-                          timeout=END_SECONDS, env=ENVIRONMENT)
+                          timeout=END_SECONDS)
 
 
 @pytest.mark.parametrize("end", ["logging.shutdown()", "logging.config.dictConfig({'version': 1})", "handler.flush()", "handler.close()"])
@@ -506,5 +515,5 @@ def test_what_is_left_is_sent_at_the_interpreters_end():
     code = ("import logging, mailsbuddy.logging as m\n"
             "logging.getLogger().addHandler(m.MailHandler(lambda message: print(message.get_content()), 'a@b.example', 'c@d.example', gather=3600))\n"
             "logging.error('the last words')")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=ENVIRONMENT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS)
     assert done.returncode == 0 and done.stdout.strip() == "the last words", done.stderr
