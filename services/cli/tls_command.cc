@@ -204,16 +204,31 @@ class Check {
             : fmt::format("TLS, not verified: {}", to_string(result->failure)));
   }
 
+  // As for a delivery: at what an alias leads to, if that is signed, then at the host's own name (RFC 7672 2.2.2).
   void check_tlsa(const std::string& host) {
-    const std::string name = fmt::format("_{}._tcp.{}", options_.port, host);
+    const auto addresses =
+        wait_on<net::SecureAnswer<net::IpAddress>>(*runtime_, [&](auto done) { secure_->addresses(host, done); });
+    if (addresses.owner != host && !addresses.owner.empty()) {
+      state(host, "note", "an alias of " + addresses.owner);
+      if (addresses.security == net::DnsSecurity::kSecure && has_tlsa(addresses.owner)) return;
+    }
+    has_tlsa(host);
+  }
+
+  // False: it is known that there are none.
+  bool has_tlsa(const std::string& base) {
+    const std::string name = fmt::format("_{}._tcp.{}", options_.port, base);
     const auto found =
         wait_on<net::SecureAnswer<net::TlsaRecord>>(*runtime_, [&](auto done) { secure_->tlsa(name, done); });
-    if (found.answer.status == net::DnsStatus::kFailed)
-      return bad(name, "this host is passed over: " + found.answer.detail);
+    if (found.answer.status == net::DnsStatus::kFailed) {
+      bad(name, "this host is passed over: " + found.answer.detail);
+      return true;
+    }
     for (const net::TlsaRecord& record : found.answer.records)
       state(name, found.security == net::DnsSecurity::kSecure && record.usable() ? "good" : "note",
           "TLSA " + record.str());
     if (found.answer.records.empty()) state(name, "note", "no TLSA records");
+    return !found.answer.records.empty();
   }
 
   void check_reports() {

@@ -50,6 +50,7 @@ class Dane(unittest.TestCase):
             records += [f"{name} MX 10 mx.{name}", f"mx.{name} A {address}"]
         records.append(f"_{self.port}._tcp.mx.right TLSA 3 1 1 {digests['right']}")
         records.append(f"_{self.port}._tcp.mx.wrong TLSA 3 1 1 {digests['right']}")
+        records += ["alias MX 10 mx.alias", "mx.alias CNAME mx.right"]
         records.append('_smtp._tls.right TXT "v=TLSRPTv1; rua=mailto:reports@right.example"')
         self.dns = loopback.NameServer(self.children, self.folder, records, sign=True)
         self.options = ["--dns", self.dns.endpoint, "--port", self.port, "--trust-anchors", self.dns.anchors,
@@ -66,6 +67,11 @@ class Dane(unittest.TestCase):
         self.assertIn("right.example: policy: opportunistic (dane); verified by DANE", said)
         self.assertIn("mx.right.example: good: TLS, verified by DANE", said)
         self.assertIn("right.example: good: wants TLS reports at reports@right.example", said)
+        status, said = self.check("alias.example")
+        self.assertEqual(status, 0, said)
+        self.assertIn("mx.alias.example: note: an alias of mx.right.example", said)
+        self.assertIn(f"_{self.port}._tcp.mx.right.example: good: TLSA 3 1 1 ", said)
+        self.assertIn("mx.alias.example: good: TLS, verified by DANE", said)
         status, said = self.check("wrong.example")
         self.assertEqual(status, 1, said)
         self.assertIn("mx.wrong.example: bad: start_tls: tls_failed", said)
