@@ -48,9 +48,10 @@ class Engine::Core {
   // core_queue.cc
   Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                     std::vector<QueuedRecipient>& out) const;
-  Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);
-  Result<QueueChange> release(const QueueFilter& filter);
-  Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
+  Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max) const;  // core_summary.cc
+  Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);
   Result<void> drain_egress(std::string_view address, bool draining);
   std::vector<EgressStatus> egress() const;
   // core_intake.cc
@@ -62,6 +63,7 @@ class Engine::Core {
   Result<bool> unsuppress(std::string_view account, const Address& address);
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
   Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
+  Result<bool> export_suppressions(std::string& cursor, std::size_t max, std::vector<SuppressionEntry>& out) const;
   void start_tls_reporting();
   void subscribe(std::shared_ptr<EventSink> sink);
   bool drain(std::chrono::milliseconds limit);
@@ -100,11 +102,15 @@ class Engine::Core {
     std::string provider;
   };
   bool fits(const QueueFilter& filter, const engine::Job& job) const;
-  Result<void> check_filter(const QueueFilter& filter) const;
+  Result<void> check_filter(const QueueFilter& filter, const spool::ListCursor& cursor = {}) const;
   engine::JobPtr next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const;
   bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
   void add_providers(std::vector<Listed>& rows, bool look_up) const;
-  std::map<std::string, std::string> look_up_providers(const std::vector<std::string>& domains, TimePoint until) const;
+  std::map<std::string, std::string> ask_providers(const std::vector<std::string>& domains, TimePoint until) const;
+  std::map<std::string, std::string> look_up_providers(std::set<std::string> domains, TimePoint until) const;
+  using Visit = std::function<void(const engine::Job&, spool::DomainNumber, const spool::Counts&)>;
+  void count_rows(const QueueFilter& filter, bool by_domain, const Visit& visit) const;
+  void learn_providers(const QueueFilter& filter) const;
   std::uint64_t leave_unreadable(std::vector<Listed>& rows) const;  // Takes them out; how many.
   void end_if_settled(const engine::JobPtr& message);
   Result<bool> move_job(const engine::JobPtr& job, const std::string& pool);
@@ -140,7 +146,7 @@ class Engine::Core {
 
   std::atomic<bool> stopping_{false};
   std::atomic<bool> withdrawn_{false};
-  engine::KnownProviders known_providers_;
+  mutable engine::KnownProviders known_providers_;  // What is looked up for a question is known from then on.
   engine::ErasedAddresses erased_;
   std::deque<std::atomic<bool>> draining_;  // As options_.egress.
   std::shared_ptr<std::atomic<std::uint64_t>> due_at_hand_ = std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -16,6 +16,7 @@ using engine::Job;
 using engine::JobPtr;
 
 constexpr std::size_t kPageRows = 8192;     // Changed in one write.
+constexpr std::size_t kMovedAtOnce = 64;    // Each is a wait for the disk.
 constexpr std::size_t kJobsAtOnce = 4096;   // Looked at in one call, for one that fits.
 constexpr std::chrono::seconds kLookUpMax(30);   // For a page.
 constexpr std::size_t kLookUpsAtOnce = 256;      // DNS questions of a page under way.
@@ -32,8 +33,9 @@ bool Engine::Core::fits(const QueueFilter& filter, const Job& job) const {
          (filter.pool.empty() || job.current_pool() == filter.pool) && job.created + filter.age_min <= now();
 }
 
-Result<void> Engine::Core::check_filter(const QueueFilter& filter) const {
-  if (!filter.job.empty() && find(filter.job) == nullptr) {
+// Of a command that has begun the job may be gone since: that is its end.
+Result<void> Engine::Core::check_filter(const QueueFilter& filter, const spool::ListCursor& cursor) const {
+  if (cursor.job == 0 && !filter.job.empty() && find(filter.job) == nullptr) {
     return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", filter.job)};
   }
   return {};
@@ -92,8 +94,8 @@ bool Engine::Core::list_rows(const QueueFilter& filter, spool::ListCursor& curso
 }
 
 // Their owners ask the DNS, which has most answers at hand.
-std::map<std::string, std::string> Engine::Core::look_up_providers(const std::vector<std::string>& domains,
-                                                                   TimePoint until) const {
+std::map<std::string, std::string> Engine::Core::ask_providers(const std::vector<std::string>& domains,
+                                                               TimePoint until) const {
   struct Answers {
     std::mutex mutex;
     std::condition_variable all;
@@ -117,19 +119,24 @@ std::map<std::string, std::string> Engine::Core::look_up_providers(const std::ve
   return answers->providers;
 }
 
+std::map<std::string, std::string> Engine::Core::look_up_providers(std::set<std::string> domains,
+                                                                   TimePoint until) const {
+  std::map<std::string, std::string> found;
+  while (!domains.empty() && now() < until) {
+    std::vector<std::string> some;
+    while (!domains.empty() && some.size() < kLookUpsAtOnce) some.push_back(domains.extract(domains.begin()).value());
+    found.merge(ask_providers(some, until));
+  }
+  return found;
+}
+
 void Engine::Core::add_providers(std::vector<Listed>& rows, bool look_up) const {
   if (!look_up || on_a_loop()) return;
   std::set<std::string> unknown;
   for (const Listed& each : rows) {
     if (each.provider.empty()) unknown.insert(each.row.domain);
   }
-  std::map<std::string, std::string> found;
-  const TimePoint until = now() + kLookUpMax;
-  while (!unknown.empty() && now() < until) {
-    std::vector<std::string> some;
-    while (!unknown.empty() && some.size() < kLookUpsAtOnce) some.push_back(unknown.extract(unknown.begin()).value());
-    found.merge(look_up_providers(some, until));
-  }
+  const auto found = look_up_providers(std::move(unknown), now() + kLookUpMax);
   for (Listed& each : rows) {
     if (const auto provider = found.find(each.row.domain); each.provider.empty() && provider != found.end()) {
       each.provider = provider->second;
@@ -183,86 +190,79 @@ std::vector<std::string> Engine::Core::campaigns() const {
 // ---------------------------------------------------------------------------------------------------------------------
 // Changing
 
-Result<QueueChange> Engine::Core::fail(const QueueFilter& filter, std::string_view reason) {
-  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+Result<bool> Engine::Core::fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
+                                QueueChange& change) {
+  if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   withdrawn_ = true;
   const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kCancelled, .reply = {}, .detail = std::string(reason)};
-  QueueChange change;
   QueueFilter open = filter;
   open.states &= QueueFilter::kOpen;
-  spool::ListCursor cursor;
-  for (bool more = true; more;) {
-    std::vector<Listed> rows;
-    more = list_rows(open, cursor, kPageRows, rows);
-    add_providers(rows, !filter.provider.empty());
-    if (!filter.provider.empty()) {
-      for (const Listed& each : rows) change.unknown += each.provider.empty() ? 1 : 0;
-      std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
-    }
-    change.unreadable += leave_unreadable(rows);
-    std::vector<spool::Settlement> failed;
-    for (const Listed& each : rows) {
-      const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
-      Event event{.kind = EventKind::kFailed,
-                  .time = now(),
-                  .job = each.job->id,
-                  .campaign = std::string(each.job->campaign_id()),
-                  .account = each.job->account,
-                  .recipient = each.row.local + "@" + each.row.domain,
-                  .row = engine::row_number(each.row.key),
-                  .attempt = each.row.attempts,
-                  .outcome = outcome,
-                  .verdict = verdict,
-                  .rule = std::string(verdict.rule),
-                  .provider = each.provider};
-      event.verdict.matched = {};
-      if (each.row.local.empty()) engine::erase_recipient(event);
-      failed.push_back({.key = each.row.key,
-                        .state = spool::State::kFailed,
-                        .attempts = each.row.attempts,
-                        .event = engine::encode_event(event)});
-    }
-    if (failed.empty()) continue;
-    const std::vector<bool> done = spool().withdraw(std::move(failed));
-    auto kept = spool().sync();
-    events_.notify();
-    for (std::size_t i = 0; i < done.size(); ++i) {
-      (done[i] ? change.rows : change.under_way) += 1;
-      if (done[i]) rows[i].job->rate.count(now(), 1);
-      if (done[i] && !rows[i].job->campaign) end_if_settled(rows[i].job);
-    }
-    if (!kept) return std::move(kept).error();
+  std::vector<Listed> rows;
+  const bool more = list_rows(open, cursor, kPageRows, rows);
+  add_providers(rows, !filter.provider.empty());
+  if (!filter.provider.empty()) {
+    for (const Listed& each : rows) change.unknown += each.provider.empty() ? 1 : 0;
+    std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
   }
-  return change;
+  change.unreadable += leave_unreadable(rows);
+  std::vector<spool::Settlement> failed;
+  for (const Listed& each : rows) {
+    const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
+    Event event{.kind = EventKind::kFailed,
+                .time = now(),
+                .job = each.job->id,
+                .campaign = std::string(each.job->campaign_id()),
+                .account = each.job->account,
+                .recipient = each.row.local + "@" + each.row.domain,
+                .row = engine::row_number(each.row.key),
+                .attempt = each.row.attempts,
+                .outcome = outcome,
+                .verdict = verdict,
+                .rule = std::string(verdict.rule),
+                .provider = each.provider};
+    event.verdict.matched = {};
+    if (each.row.local.empty()) engine::erase_recipient(event);
+    failed.push_back({.key = each.row.key,
+                      .state = spool::State::kFailed,
+                      .attempts = each.row.attempts,
+                      .event = engine::encode_event(event)});
+  }
+  if (failed.empty()) return more;
+  const std::vector<bool> done = spool().withdraw(std::move(failed));
+  auto kept = spool().sync();
+  events_.notify();
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    (done[i] ? change.rows : change.under_way) += 1;
+    if (done[i]) rows[i].job->rate.count(now(), 1);
+    if (done[i] && !rows[i].job->campaign) end_if_settled(rows[i].job);
+  }
+  if (!kept) return std::move(kept).error();
+  return more;
 }
 
-Result<QueueChange> Engine::Core::release(const QueueFilter& filter) {
-  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
-  QueueChange change;
+Result<bool> Engine::Core::release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change) {
+  if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   QueueFilter waiting = filter;
   waiting.states &= bit(spool::State::kDeferred) | bit(spool::State::kHeld) | bit(spool::State::kClaimed);
-  spool::ListCursor cursor;
-  for (bool more = true; more;) {
-    std::vector<Listed> rows;
-    more = list_rows(waiting, cursor, kPageRows, rows);
-    add_providers(rows, !filter.provider.empty());
-    if (!filter.address.empty()) change.unreadable += leave_unreadable(rows);  // May be another one's.
-    std::vector<spool::RowKey> keys;
-    for (const Listed& each : rows) {
-      if (!filter.provider.empty()) change.unknown += each.provider.empty() ? 1 : 0;
-      if (!filter.provider.empty() && each.provider != filter.provider) continue;
-      if (each.row.state == spool::State::kClaimed) {
-        ++change.under_way;
-      } else {
-        keys.push_back(each.row.key);
-      }
+  std::vector<Listed> rows;
+  const bool more = list_rows(waiting, cursor, kPageRows, rows);
+  add_providers(rows, !filter.provider.empty());
+  if (!filter.address.empty()) change.unreadable += leave_unreadable(rows);  // May be another one's.
+  std::vector<spool::RowKey> keys;
+  for (const Listed& each : rows) {
+    if (!filter.provider.empty()) change.unknown += each.provider.empty() ? 1 : 0;
+    if (!filter.provider.empty() && each.provider != filter.provider) continue;
+    if (each.row.state == spool::State::kClaimed) {
+      ++change.under_way;
+    } else {
+      keys.push_back(each.row.key);
     }
-    if (keys.empty()) continue;
-    change.rows += spool().make_due(keys, now());
-    if (auto kept = spool().sync(); !kept) return std::move(kept).error();
-    committed(now(), {});
   }
-  return change;
+  if (keys.empty()) return more;
+  change.rows += spool().make_due(keys, now());
+  if (auto kept = spool().sync(); !kept) return std::move(kept).error();
+  committed(now(), {});
+  return more;
 }
 
 // True: it was elsewhere.
@@ -277,8 +277,9 @@ Result<bool> Engine::Core::move_job(const JobPtr& job, const std::string& pool) 
   return true;
 }
 
-Result<std::uint64_t> Engine::Core::move(const QueueFilter& filter, std::string_view pool) {
-  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+Result<bool> Engine::Core::move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor,
+                                std::uint64_t& moved) {
+  if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   if (!filter.whole_jobs()) {
     return Error{ErrorCode::kInvalidArgument,
                  "campaigns and messages are moved whole: by job, account, pool and age, and by nothing else"};
@@ -294,22 +295,21 @@ Result<std::uint64_t> Engine::Core::move(const QueueFilter& filter, std::string_
     const std::lock_guard lock(mutex_);
     name = &*pool_names_.emplace(pool).first;
   }
-  std::uint64_t moved = 0;
-  spool::JobNumber number = 0;
-  for (bool more = true; more;) {
-    const JobPtr job = next_job(filter, number, more);
-    if (job == nullptr) continue;
+  bool more = true;
+  std::size_t done = 0;
+  Result<bool> changed = true;
+  for (std::size_t left = kMovedAtOnce; more && changed && left > 0; --left) {
+    const JobPtr job = next_job(filter, cursor.job, more);
+    if (job == nullptr) break;
     more = true;
-    ++number;
-    const auto done = move_job(job, *name);
-    if (!done) {
-      if (moved > 0) wake_workers(nullptr);
-      return std::move(done).error();
-    }
-    moved += *done ? 1 : 0;
+    cursor.job = job->number + 1;
+    changed = move_job(job, *name);
+    if (changed && *changed) ++done;
   }
-  if (moved > 0) wake_workers(nullptr);
-  return moved;
+  moved += done;
+  if (done > 0) wake_workers(nullptr);
+  if (!changed) return std::move(changed).error();
+  return more;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

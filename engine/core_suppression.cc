@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/base/ascii.h"
+#include "core/base/encoding.h"
 #include "engine/core.h"
 
 namespace mailsbuddy {
@@ -62,12 +63,30 @@ Result<std::uint64_t> Engine::Core::import_suppressions(
   return count;
 }
 
+namespace {
+
+SuppressionEntry entry_of(const spool::NewSuppression& each) {
+  return {.account = each.who.account,
+          .address = each.who.address,
+          .suppressed = {static_cast<SuppressionReason>(each.suppression.reason), each.suppression.since}};
+}
+
+}  // namespace
+
 Result<void> Engine::Core::export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const {
-  return spool().visit_suppressions([&visit](const spool::NewSuppression& each) {
-    return visit({.account = each.who.account,
-                  .address = each.who.address,
-                  .suppressed = {static_cast<SuppressionReason>(each.suppression.reason), each.suppression.since}});
-  });
+  return spool().visit_suppressions([&visit](const spool::NewSuppression& each) { return visit(entry_of(each)); });
+}
+
+Result<bool> Engine::Core::export_suppressions(std::string& cursor, std::size_t max,
+                                               std::vector<SuppressionEntry>& out) const {
+  std::vector<spool::NewSuppression> page;
+  auto from = decode_hex(cursor);
+  if (!from) return Error{ErrorCode::kInvalidArgument, "cursor: that of the page before is expected"};
+  auto more = spool().list_suppressions(*from, max, page);
+  cursor.clear();
+  append_hex(cursor, *from);
+  for (const spool::NewSuppression& each : page) out.push_back(entry_of(each));
+  return more;
 }
 
 }  // namespace mailsbuddy

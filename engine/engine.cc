@@ -45,16 +45,53 @@ Result<std::uint64_t> Engine::import_suppressions(const std::function<std::optio
 Result<void> Engine::export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const {
   return core_->export_suppressions(visit);
 }
+Result<bool> Engine::export_suppressions(std::string& cursor, std::size_t max,
+                                         std::vector<SuppressionEntry>& out) const {
+  return core_->export_suppressions(cursor, max, out);
+}
 Result<bool> Engine::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                           std::vector<QueuedRecipient>& out) const {
   return core_->list(filter, cursor, max, out);
 }
-Result<QueueChange> Engine::fail(const QueueFilter& filter, std::string_view reason) {
-  return core_->fail(filter, reason);
+Result<QueueSummary> Engine::summary(const QueueFilter& filter, QueueGrouping by, std::size_t max) const {
+  return core_->summary(filter, by, max);
 }
-Result<QueueChange> Engine::release(const QueueFilter& filter) { return core_->release(filter); }
+namespace {
+
+// All pages of a command.
+template <class Change, class Page>
+Result<Change> all_pages(Page page) {
+  Change change{};
+  spool::ListCursor cursor;
+  for (bool more = true; more;) {
+    auto done = page(cursor, change);
+    if (!done) return std::move(done).error();
+    more = *done;
+  }
+  return change;
+}
+
+}  // namespace
+
+Result<QueueChange> Engine::fail(const QueueFilter& filter, std::string_view reason) {
+  return all_pages<QueueChange>([&](auto& cursor, auto& change) { return fail(filter, reason, cursor, change); });
+}
+Result<QueueChange> Engine::release(const QueueFilter& filter) {
+  return all_pages<QueueChange>([&](auto& cursor, auto& change) { return release(filter, cursor, change); });
+}
 Result<std::uint64_t> Engine::move(const QueueFilter& filter, std::string_view pool) {
-  return core_->move(filter, pool);
+  return all_pages<std::uint64_t>([&](auto& cursor, auto& moved) { return move(filter, pool, cursor, moved); });
+}
+Result<bool> Engine::fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
+                          QueueChange& change) {
+  return core_->fail(filter, reason, cursor, change);
+}
+Result<bool> Engine::release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change) {
+  return core_->release(filter, cursor, change);
+}
+Result<bool> Engine::move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor,
+                          std::uint64_t& moved) {
+  return core_->move(filter, pool, cursor, moved);
 }
 Result<void> Engine::drain_egress(std::string_view address, bool draining) {
   return core_->drain_egress(address, draining);

@@ -28,9 +28,21 @@ class KnownProviders {
     of_[domain] = number->second;
   }
 
-  std::string find(spool::DomainNumber domain) const {  // Empty: not known.
+  std::string find(spool::DomainNumber domain) const { return name(number(domain)); }  // Empty: not known.
+
+  // The provider's number, from 1. 0: not known.
+  std::uint32_t number(spool::DomainNumber domain) const {
     const std::shared_lock lock(mutex_);
-    return domain < of_.size() && of_[domain] != 0 ? names_[of_[domain] - 1] : std::string();
+    return domain < of_.size() ? of_[domain] : 0;
+  }
+  std::uint32_t number(const std::string& provider) const {
+    const std::shared_lock lock(mutex_);
+    const auto found = numbers_.find(provider);
+    return found == numbers_.end() ? 0 : found->second;
+  }
+  std::string name(std::uint32_t number) const {  // Empty: of 0.
+    const std::shared_lock lock(mutex_);
+    return number == 0 ? std::string() : names_[number - 1];
   }
 
  private:

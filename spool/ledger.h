@@ -38,6 +38,11 @@ struct DomainLedger {
   std::uint8_t octet(std::uint32_t row) const noexcept { return static_cast<std::uint8_t>(octets[row]); }
   State state(std::uint32_t row) const noexcept { return static_cast<State>(octet(row) & row_octet::kStateMask); }
   bool tried(std::uint32_t row) const noexcept { return (octet(row) & row_octet::kTried) != 0; }
+  void count(std::uint32_t from, std::uint32_t rows, Counts& counts) const noexcept {
+    for (const char octet : std::string_view(octets).substr(from, rows)) {
+      ++counts[static_cast<std::uint8_t>(octet) & row_octet::kStateMask];
+    }
+  }
   std::uint8_t notes_of(std::uint32_t row) const noexcept {
     return notes != nullptr && row < notes->size() ? static_cast<std::uint8_t>((*notes)[row]) : std::uint8_t{0};
   }

@@ -364,6 +364,23 @@ class MemorySpool final : public Spool {
     return false;
   }
 
+  // In memory there are no more than can be gone through at once.
+  bool count(JobNumber number, std::optional<std::string_view> only, ListCursor&,
+             std::vector<DomainCounts>& out) const override {
+    const std::lock_guard lock(mutex_);
+    const Job* job = find(number);
+    if (job == nullptr) return false;
+    const auto wanted = only ? numbers_.find(std::string(*only)) : numbers_.end();
+    if (only && wanted == numbers_.end()) return false;
+    for (const auto& [domain, store] : job->domains) {
+      if (only && domain != wanted->second) continue;
+      DomainCounts& counted = out.emplace_back();
+      counted.domain = domain;
+      for (const State state : store.states) ++counted.counts[static_cast<std::size_t>(state)];
+    }
+    return false;
+  }
+
   Result<void> suppress(NewSuppression suppression) override {
     if (auto refused = refuses_hashed(suppression_key_, suppression.who)) return *std::move(refused);
     const std::lock_guard lock(mutex_);
@@ -408,6 +425,27 @@ class MemorySpool final : public Spool {
       if (!visit({{key.substr(0, end), key.substr(end + 1)}, suppression})) break;
     }
     return {};
+  }
+
+  // The cursor is the last key. All are looked at for each page: kept in order they would not be found in constant
+  // time.
+  Result<bool> list_suppressions(std::string& cursor, std::size_t max,
+                                 std::vector<NewSuppression>& out) const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<const std::pair<const std::string, Suppression>*> left;
+    for (const auto& each : suppressed_) {
+      if (each.first > cursor) left.push_back(&each);
+    }
+    const std::size_t taken = std::min(max, left.size());
+    std::partial_sort(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(taken), left.end(),
+                      [](const auto* a, const auto* b) { return a->first < b->first; });
+    for (std::size_t i = 0; i < taken; ++i) {
+      const auto& [key, suppression] = *left[i];
+      const std::size_t end = key.find('\0');
+      out.push_back({{key.substr(0, end), key.substr(end + 1)}, suppression});
+      cursor = key;
+    }
+    return taken < left.size();
   }
 
   Result<std::uint64_t> rewrite_events(const std::function<bool(std::string&)>& rewrite) override {

@@ -10,6 +10,7 @@
 namespace mailsbuddy::spool {
 namespace {
 
+constexpr std::size_t kSettledAtOnce = 256;  // By a command, under one lock: those who deliver wait for it.
 constexpr auto kFirstRetry = std::chrono::milliseconds(10);
 constexpr auto kLastRetry = std::chrono::milliseconds(1000);
 
@@ -131,23 +132,53 @@ void RocksSpool::settle(Settlement& settlement) {
   if (!settlement.event.empty()) add_event(settlement.event);
 }
 
+// Reads what waits on disk of these rows, and keeps none of it: settle() then finds it in the cache, and the lock is not
+// held while the disk takes its time. (A compaction that ends in between costs a read under the lock.)
+void RocksSpool::read_ahead(std::span<const RowKey> rows) const {
+  std::vector<RowKey> on_disk;
+  {
+    const Lock lock(mutex_);
+    for (const RowKey& key : rows) {
+      const DomainLedger* domain = ledger_.find_row(key);
+      if (domain != nullptr && domain->tried(key.row) && due_.find(key) == nullptr) on_disk.push_back(key);
+    }
+  }
+  for (const RowKey& key : on_disk) static_cast<void>(stored_waiting(key));
+}
+
 std::vector<bool> RocksSpool::withdraw(std::vector<Settlement> settlements) {
   std::vector<bool> done(settlements.size());
-  const Lock lock(mutex_);
-  if (stopping_) return done;
-  for (std::size_t i = 0; i < settlements.size(); ++i) {
-    const RowKey& key = settlements[i].key;
-    const DomainLedger* domain = ledger_.find_row(key);
-    if (domain == nullptr || domain->state(key.row) == State::kClaimed || is_final(domain->state(key.row))) continue;
-    settle(settlements[i]);
-    done[i] = true;
+  for (std::size_t from = 0, to = 0; from < settlements.size(); from = to) {
+    to = std::min(from + kSettledAtOnce, settlements.size());
+    std::vector<RowKey> keys;
+    for (std::size_t i = from; i < to; ++i) keys.push_back(settlements[i].key);
+    read_ahead(keys);
+    const Lock lock(mutex_);
+    if (stopping_) return done;
+    for (std::size_t i = from; i < to; ++i) {
+      const RowKey& key = settlements[i].key;
+      const DomainLedger* domain = ledger_.find_row(key);
+      if (domain == nullptr || domain->state(key.row) == State::kClaimed || is_final(domain->state(key.row))) continue;
+      settle(settlements[i]);
+      done[i] = true;
+    }
+    open_.must_sync = true;
+    work_.notify_one();
   }
-  open_.must_sync = true;
-  work_.notify_one();
   return done;
 }
 
 std::size_t RocksSpool::make_due(std::span<const RowKey> rows, TimePoint due) {
+  std::size_t made = 0;
+  for (; !rows.empty(); rows = rows.subspan(std::min(kSettledAtOnce, rows.size()))) {
+    const auto some = rows.first(std::min(kSettledAtOnce, rows.size()));
+    read_ahead(some);
+    made += make_some_due(some, due);
+  }
+  return made;
+}
+
+std::size_t RocksSpool::make_some_due(std::span<const RowKey> rows, TimePoint due) {
   std::size_t made = 0;
   const Lock lock(mutex_);
   if (stopping_) return 0;

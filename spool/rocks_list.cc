@@ -11,7 +11,8 @@ namespace mailsbuddy::spool {
 namespace {
 
 constexpr std::size_t kVisitRows = 1024;        // Read at a time.
-constexpr std::uint64_t kLookAtMax = 1u << 18;  // Rows in memory that one call of list() looks at; domains count too.
+constexpr std::uint64_t kLookAtMax = 1u << 18;  // Rows in memory that one call of list() or count() looks at; domains
+                                                // count too.
 constexpr std::size_t kReadMax = 16u << 10;     // Rows that it reads from disk.
 
 }  // namespace
@@ -145,6 +146,36 @@ bool RocksSpool::list(const ListQuery& query, ListCursor& cursor, std::size_t ma
     out.push_back(std::move(row));
   }
   return more;
+}
+
+// The cursor is as in list(). It is the job's: its number tells a new cursor.
+bool RocksSpool::count(JobNumber number, std::optional<std::string_view> domain_name, ListCursor& cursor,
+                       std::vector<DomainCounts>& out) const {
+  const Lock lock(mutex_);
+  const JobLedger* job = ledger_.find(number);
+  if (job == nullptr) return false;
+  if (cursor.job != number) cursor = {.job = number, .domain = 0, .row = 0};
+  const auto& domains = job->domains();
+  std::size_t end = domains.size();
+  if (domain_name) {
+    const auto only = names_.find(*domain_name);
+    const std::size_t place = only ? job->place(*only) : end;
+    if (place == end || cursor.domain > place) return false;
+    if (cursor.domain < place) cursor = {.job = number, .domain = static_cast<DomainNumber>(place), .row = 0};
+    end = place + 1;
+  }
+  for (std::uint64_t left = kLookAtMax; cursor.domain < end; ++cursor.domain, cursor.row = 0) {
+    const DomainLedger& domain = domains[cursor.domain];
+    const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, domain.rows() - cursor.row));
+    DomainCounts& counted = out.emplace_back();
+    counted.domain = domain.domain;
+    domain.count(cursor.row, rows, counted.counts);
+    cursor.row += rows;
+    left -= rows;
+    if (cursor.row < domain.rows() || left <= 1) return true;
+    --left;
+  }
+  return false;
 }
 
 }  // namespace mailsbuddy::spool

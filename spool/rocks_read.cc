@@ -420,11 +420,10 @@ std::vector<Spool::DomainRows> RocksSpool::domains(JobNumber number) const {
   if (job == nullptr) return out;
   out.reserve(job->domains().size());
   for (const DomainLedger& domain : job->domains()) {
-    const auto queued = std::count_if(domain.octets.begin(), domain.octets.end(), [](char octet) {
-      return static_cast<State>(static_cast<std::uint8_t>(octet) & row_octet::kStateMask) == State::kQueued;
-    });
+    Counts counts{};
+    domain.count(0, domain.rows(), counts);
     out.push_back({domain.domain, std::string(names_.name(domain.domain)), domain.rows(),
-                   static_cast<std::uint32_t>(queued)});
+                   static_cast<std::uint32_t>(counts[static_cast<std::size_t>(State::kQueued)])});
   }
   std::sort(out.begin(), out.end(), [](const DomainRows& a, const DomainRows& b) { return a.domain < b.domain; });
   return out;

@@ -71,6 +71,8 @@ class RocksSpool final : public Spool {
       JobNumber job,
       const std::function<bool(std::string_view, std::string_view, std::string_view, State)>& visit) const override;
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override;
+  bool count(JobNumber job, std::optional<std::string_view> domain, ListCursor& cursor,
+             std::vector<DomainCounts>& out) const override;
   std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override;
   void remove_events(std::size_t count) override;
   std::uint64_t event_count() const override;
@@ -80,6 +82,7 @@ class RocksSpool final : public Spool {
   Result<bool> unsuppress(std::string_view account, std::string_view address) override;
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) override;
   Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override;
+  Result<bool> list_suppressions(std::string& cursor, std::size_t max, std::vector<NewSuppression>& out) const override;
   bool any_tally() const noexcept override { return any_tally_.load(std::memory_order_relaxed); }
   std::uint64_t tally(std::string_view account, std::string_view address) const override;
   Result<std::uint64_t> rewrite_events(const std::function<bool(std::string&)>& rewrite) override;
@@ -154,6 +157,8 @@ class RocksSpool final : public Spool {
 
   // Committing.
   void settle(Settlement& settlement);
+  void read_ahead(std::span<const RowKey> rows) const;
+  std::size_t make_some_due(std::span<const RowKey> rows, TimePoint due);
   void claim(const RowKey& key);
   void put_waiting(const RowKey& key, const Waiting& waiting, Group& group);
   std::optional<Waiting> waiting_of(const RowKey& key, const DomainLedger& domain) const;

@@ -19,6 +19,7 @@ constexpr std::uint8_t kEveryHashed = 8;
 constexpr std::string_view kKeyCheck = "suppression_key_check";  // Stored: what the key hashes this to.
 
 constexpr Duration kSweepEvery = std::chrono::hours(24);
+constexpr std::size_t kExportRows = 4096;       // Read at a time.
 constexpr std::size_t kImportRows = 64u << 10;  // For one write: the look-ups before it cost most, and less in order.
 
 std::uint8_t kind_of(const AccountAddress& who) noexcept {
@@ -158,17 +159,37 @@ Result<std::uint64_t> RocksSpool::import_suppressions(const std::function<std::o
   return count;
 }
 
+// In pages, so that no scan is held while the caller takes its time.
 Result<void> RocksSpool::visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const {
+  std::string cursor;
+  std::vector<NewSuppression> page;
+  for (bool more = true; more; page.clear()) {
+    const auto listed = list_suppressions(cursor, kExportRows, page);
+    for (const NewSuppression& each : page) {
+      if (!visit(each)) return {};
+    }
+    if (!listed) return listed.error();
+    more = *listed;
+  }
+  return {};
+}
+
+// The cursor is the last key.
+Result<bool> RocksSpool::list_suppressions(std::string& cursor, std::size_t max,
+                                           std::vector<NewSuppression>& out) const {
   auto scan = store_->scan(Family::kSuppression, false);
-  for (scan.seek({}); scan.valid(); scan.next()) {
-    const auto stored = decode_suppression(scan.value());
+  for (scan.seek(cursor.empty() ? cursor : cursor + '\0'); scan.valid() && max > 0; scan.next()) {
+    cursor = scan.key();
+    auto stored = decode_suppression(scan.value());
     if (!stored) {
       report({.what = "suppression: a record is none"});
       continue;
     }
-    if (!visit(*stored)) return {};
+    out.push_back(*std::move(stored));
+    --max;
   }
-  if (scan.state() == Found::kNo) return {};
+  if (scan.valid()) return true;
+  if (scan.state() == Found::kNo) return false;
   return Error{ErrorCode::kIo, "spool " + store_->directory() + ": suppression: " + scan.reason()};
 }
 

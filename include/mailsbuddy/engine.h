@@ -386,6 +386,25 @@ struct QueuedRecipient {
   std::string unreadable{}; // Why the spool cannot read its address, which is empty then. Other such are those that were erased.
 };
 
+// What a summary is by.
+enum class QueueGrouping : std::uint8_t { kCampaign, kAccount, kDomain, kProvider, kState };
+// "campaign", "account", "domain", "provider", "state". Errors: kInvalidArgument.
+Result<QueueGrouping> parse_queue_grouping(std::string_view name);
+
+// Recipients that have something in common.
+struct QueueGroup {
+  std::string name{};      // Empty: messages of no campaign, domains whose provider is not known yet.
+  spool::Counts counts{};  // By spool::State, of those that the filter has.
+  std::uint64_t rows() const noexcept;
+};
+
+struct QueueSummary {
+  std::vector<QueueGroup> groups{};  // The largest first.
+  spool::Counts others{};            // Of all other groups together.
+  std::uint64_t other_groups = 0;
+  std::uint64_t unknown = 0;  // As QueueChange::unknown; in no group.
+};
+
 // What a command came to.
 struct QueueChange {
   std::uint64_t rows = 0;       // Changed.
@@ -471,6 +490,10 @@ class Engine {
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
   // All of them in no order, until `visit` returns false. `visit` must not call the engine.
   Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
+  // The same a page at a time: up to `max` from `cursor` on, appended to `out`. The cursor is text, opaque, and empty
+  // at first. False: the end. What stays suppressed comes once, what is added or removed meanwhile may come or not.
+  // Errors: kInvalidArgument: no cursor of a page before; the spool's.
+  Result<bool> export_suppressions(std::string& cursor, std::size_t max, std::vector<SuppressionEntry>& out) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
 
   // The queue, of any size: time and memory are those of what is given or changed, some tens of nanoseconds for each row
@@ -480,13 +503,24 @@ class Engine {
   // fit, and still says true. Errors: kNotFound: no such job.
   Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                     std::vector<QueuedRecipient>& out) const;
-  // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside.
+  // How many there are, of the `max` largest groups and of the rest together. Each recipient is counted once, as it is
+  // when its turn comes. Nothing is read from disk but for an address: by campaign, account or state counters are asked
+  // that are there, by domain, provider or with a filter that has one some nanoseconds are taken for each row of the
+  // jobs that fit, and 8 octets for each domain. Errors: kNotFound: no such job.
+  Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max = 1000) const;
+  // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside. Errors: those before
+  // stay failed.
   Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);
   // Deferred and held ones are tried as soon as their turn comes.
   Result<QueueChange> release(const QueueFilter& filter);
   // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress IP is
   // in it, or the filter is about less than whole campaigns and messages.
   Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
+  // The same a page at a time, 8192 rows at most, from `cursor` on; added to `change` or `moved` is what came of it,
+  // durable on return. False: the end.
+  Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);
   // Nothing more is begun from this egress IP, and idle connections close; the others of its pool take the rest. Until told
   // otherwise, or the engine ends. Errors: kNotFound.
   Result<void> drain_egress(std::string_view address, bool draining = true);

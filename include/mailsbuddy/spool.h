@@ -329,6 +329,16 @@ class Spool {
   // bounded number of rows, so that it may give few or none and still say true.
   virtual bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const = 0;
 
+  // Rows of one job by domain and state, from `cursor` on, appended to `out`; `domain`: of this one alone. A row is
+  // counted once, as it is when its turn comes; a domain with many comes in parts. Nothing is read from disk. False:
+  // the end. One call counts a bounded number of rows, at some nanoseconds each.
+  struct DomainCounts {
+    DomainNumber domain = 0;
+    Counts counts{};
+  };
+  virtual bool count(JobNumber job, std::optional<std::string_view> domain, ListCursor& cursor,
+                     std::vector<DomainCounts>& out) const = 0;
+
   // The outbox: events in the order of their commits. What is not removed is handed out again. event_count() includes
   // those that are not durable yet. Up to `max` behind the first `skip`; what cannot be read of them is empty.
   virtual std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const = 0;
@@ -349,6 +359,10 @@ class Spool {
   virtual Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) = 0;
   // All of them in no order, until `visit` returns false. `visit` must not call the spool.
   virtual Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const = 0;
+  // Up to `max` of them from `cursor` on, appended to `out`. The cursor is opaque, and empty at first. False: the end.
+  // What stays suppressed comes once, what is added or removed meanwhile may come or not.
+  virtual Result<bool> list_suppressions(std::string& cursor, std::size_t max,
+                                         std::vector<NewSuppression>& out) const = 0;
 
   // Called with each event of the outbox; true: it was changed. How many were. Must not call the spool. Durable on
   // return; scrub() takes what was there from the files.

@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -60,55 +63,75 @@ int list(const Arguments& arguments, const QueueOffice& office) {
   return kDone;
 }
 
-int summary(const Arguments& arguments, const QueueOffice& office) {
-  std::map<std::string, spool::Counts> groups;
-  ControlJson cursor;
-  do {
-    const auto answer = office.ask("queue summary", {{"filter", filter_of(arguments)}, {"by", arguments.by}, {"cursor", cursor}});
-    if (!answer) return complain("queue summary", answer.error());
-    for (const auto& [name, counts] : (*answer)["groups"].items()) {
-      for (std::size_t i = 0; i < spool::kStateCount; ++i) groups[name][i] += counts.at(i).get<std::uint64_t>();
-    }
-    cursor = (*answer)["cursor"];
-  } while (!cursor.is_null());
-  if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", arguments.by, "queued", "on the wire", "deferred", "held", "final");
-  for (const auto& [name, counts] : groups) {
-    if (arguments.json) {
-      ControlJson line{{arguments.by, name}};
-      for (std::size_t i = 0; i < spool::kStateCount; ++i) line[std::string(spool::to_string(static_cast<spool::State>(i)))] = counts[i];
-      fmt::print("{}\n", line.dump());
-      continue;
-    }
-    std::uint64_t final = 0;
-    for (std::size_t i = static_cast<std::size_t>(spool::State::kDelivered); i < spool::kStateCount; ++i) final += counts[i];
-    fmt::print("{:<32.32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", name, counts[0], counts[1], counts[2], counts[3], final);
+void print_counts(const Arguments& arguments, std::string_view name, const ControlJson& counts, ControlJson line) {
+  if (arguments.json) {
+    for (std::size_t i = 0; i < spool::kStateCount; ++i)
+      line[std::string(spool::to_string(static_cast<spool::State>(i)))] = counts.at(i);
+    fmt::print("{}\n", line.dump());
+    return;
   }
+  std::uint64_t final = 0;
+  for (std::size_t i = static_cast<std::size_t>(spool::State::kDelivered); i < spool::kStateCount; ++i)
+    final += counts.at(i).get<std::uint64_t>();
+  fmt::print("{:<32.32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", name, counts.at(0).dump(), counts.at(1).dump(),
+             counts.at(2).dump(), counts.at(3).dump(), final);
+}
+
+int summary(const Arguments& arguments, const QueueOffice& office) {
+  const auto answer =
+      office.ask("queue summary", {{"filter", filter_of(arguments)}, {"by", arguments.by}, {"max", arguments.max}});
+  if (!answer) return complain("queue summary", answer.error());
+  if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", arguments.by, "queued", "on the wire", "deferred", "held", "final");
+  for (const ControlJson& group : answer->at("groups")) {
+    std::string name = text(group, "name");
+    if (name.empty()) name = arguments.by == "campaign" ? "(messages)" : "(not known yet)";
+    print_counts(arguments, name, group.at("counts"), {{arguments.by, name}});
+  }
+  if (const auto others = answer->value("other_groups", std::uint64_t{0}); others > 0)
+    print_counts(arguments, fmt::format("({} others)", others), answer->at("others"), {{"others", others}});
+  if (const auto unknown = answer->value("unknown", std::uint64_t{0}); unknown > 0)
+    say("of {} the DNS did not tell in time which provider they are at\n", unknown);
   return kDone;
 }
 
-// Asks once, and says what came of it: as JSON, or as words.
-int ask(std::string_view command, const Arguments& arguments, const QueueOffice& office, const ControlJson& what) {
-  const auto answer = office.ask(command, what);
-  if (!answer) return complain(command, answer.error());
+// What came of a command: as JSON, or as words.
+int report(std::string_view command, const Arguments& arguments, const ControlJson& answer) {
   if (arguments.json) {
-    fmt::print("{}\n", answer->dump());
-  } else if (answer->contains("done")) {
+    fmt::print("{}\n", answer.dump());
+  } else if (answer.contains("done")) {
     fmt::print("done\n");
   } else {
-    for (const auto& [name, value] : answer->items()) fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+    for (const auto& [name, value] : answer.items())
+      fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
-  if (answer->value("unreadable", std::uint64_t{0}) == 0) return kDone;
+  if (answer.value("unreadable", std::uint64_t{0}) == 0) return kDone;
   say("mailsbuddy {}: the spool cannot read all of them now; queue list says which, and why\n", command);
   return kUnsettled;
 }
 
-// A change of everything is asked for by name, and not by leaving something out.
+int ask(std::string_view command, const Arguments& arguments, const QueueOffice& office, const ControlJson& what) {
+  const auto answer = office.ask(command, what);
+  return answer ? report(command, arguments, *answer) : complain(command, answer.error());
+}
+
+// Page by page, so that a long command holds up no other. A change of everything is asked for by name, and not by
+// leaving something out.
 int change(std::string_view command, const Arguments& arguments, const QueueOffice& office, ControlJson what) {
   if (arguments.filter.empty() && !arguments.everything)
     return complain(command, {ErrorCode::kInvalidArgument, "say which: --filter domain=example.net, or --all"});
   what["filter"] = filter_of(arguments);
   what["all"] = arguments.everything;
-  return ask(command, arguments, office, what);
+  ControlJson total = ControlJson::object();
+  do {
+    const auto answer = office.ask(command, what);
+    if (!answer)
+      return complain(command, total.empty() ? answer.error() : about(total.dump() + ", then", answer.error()));
+    for (const auto& [name, value] : answer->items()) {
+      if (name != "cursor") total[name] = total.value(name, std::uint64_t{0}) + value.get<std::uint64_t>();
+    }
+    what["cursor"] = answer->at("cursor");
+  } while (!what["cursor"].is_null());
+  return report(command, arguments, total);
 }
 
 int campaigns(const Arguments& arguments, const QueueOffice& office) {
@@ -170,15 +193,20 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
   if (arguments.file != "-") file.open(arguments.file);
   std::istream& in = arguments.file == "-" ? std::cin : file;
   if (!in) return complain("suppress import", {ErrorCode::kIo, fmt::format("{}: cannot be read", arguments.file)});
-  const std::size_t at_once = office.engine() == nullptr ? 200 : 50'000;  // A request has 64 KB. Each is one wait for the disk.
+  // Each request is one wait for the disk.
+  const std::size_t at_once = 50'000,
+                    bytes_at_once = office.engine() == nullptr ? ControlServer::kLineMax - 1024 : SIZE_MAX;
   std::uint64_t line_number = 0, taken = 0, from = 1;
+  std::size_t bytes = 0;
   ControlJson entries = ControlJson::array();
-  const auto flush = [&]() -> Result<void> {
+  const auto flush = [&](std::uint64_t last) -> Result<void> {
+    bytes = 0;
     if (entries.empty()) return {};
     const auto answer = office.ask("suppress import", {{"entries", std::exchange(entries, ControlJson::array())}});
-    if (!answer) return Error{answer.error().code, fmt::format("lines {} to {}: {}", from, line_number, answer.error().detail)};
+    if (!answer)
+      return Error{answer.error().code, fmt::format("lines {} to {}: {}", from, last, answer.error().detail)};
     taken += (*answer)["taken"].get<std::uint64_t>();
-    from = line_number + 1;
+    from = last + 1;
     if (isatty(STDERR_FILENO) != 0) say("\r{} taken", taken);
     return {};
   };
@@ -192,10 +220,15 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
       result = Error{entry.error().code, fmt::format("line {}: {}", line_number, entry.error().detail)};
       break;
     }
+    const std::size_t size =
+        office.engine() == nullptr ? entry->dump(-1, ' ', false, ControlJson::error_handler_t::replace).size() + 1 : 0;
+    if (bytes + size > bytes_at_once) result = flush(line_number - 1);
+    if (!result) break;
     entries.push_back(*std::move(entry));
-    if (entries.size() >= at_once) result = flush();
+    bytes += size;
+    if (entries.size() >= at_once) result = flush(line_number);
   }
-  if (result) result = flush();
+  if (result) result = flush(line_number);
   if (taken > 0 && isatty(STDERR_FILENO) != 0) say("\r");
   if (!result) return complain("suppress import", about(fmt::format("{} were taken; {}", taken, arguments.file), result.error()));
   fmt::print("{} taken\n", taken);
@@ -203,14 +236,24 @@ int import_suppressions(const Arguments& arguments, const QueueOffice& office) {
 }
 
 int export_suppressions(const QueueOffice& office) {
-  if (office.engine() == nullptr)
-    return complain("suppress export", {ErrorCode::kInvalidArgument, "it reads a spool that no process has: --spool DIR"});
-  const auto done = office.engine()->export_suppressions([](const SuppressionEntry& each) {
-    const auto since = std::chrono::floor<std::chrono::seconds>(each.suppressed.since).time_since_epoch().count();
-    fmt::print("{},{},{},{}\n", each.address, to_string(each.suppressed.reason), since, each.account);
-    return true;
-  });
-  return done ? kDone : complain("suppress export", done.error());
+  std::uint64_t written = 0;
+  ControlJson what = ControlJson::object();
+  do {
+    const auto answer = office.ask("suppress export", what);
+    if (!answer)
+      return complain("suppress export", about(fmt::format("{} were written, not all", written), answer.error()));
+    for (const ControlJson& line : answer->at("lines")) {
+      const auto& text = line.get_ref<const std::string&>();
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::fputc('\n', stdout);
+      ++written;
+    }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      return complain("suppress export", {ErrorCode::kIo, fmt::format("standard output: {}; what is there is not all",
+                                                                      std::strerror(errno))});
+    what["cursor"] = answer->at("cursor");
+  } while (!what["cursor"].is_null());
+  return kDone;
 }
 
 using Run = std::function<int(const Arguments&, const QueueOffice&)>;
@@ -238,6 +281,7 @@ constexpr const char* kQueueFooter = R"(
 Of a running send or listen with --control SOCKET, or of a spool that no process has open (--spool DIR). A spool does not know
 providers: provider= needs --control, or the DNS. States: queued, claimed, deferred, held, and those of settled recipients;
 open, final and any stand for several. Without state=, open ones. fail and release exit 1 when the spool cannot read some of them now.
+fail, release and move go page by page; one that is cut short has done a part, and said again it does the rest.
 
 Example:
   mailsbuddy queue summary --control /run/mb.sock --by provider
@@ -263,7 +307,7 @@ of --suppression-key. ACCOUNT "*" is every one. REASON: manual, unsubscribe, com
 
 Example:
   mailsbuddy suppress add ann@example.net --account brand --control /run/mb.sock
-  mailsbuddy suppress import list.csv --account '*' --spool /var/spool/mb
+  mailsbuddy suppress import list.csv --account '*' --control /run/mb.sock
   mailsbuddy suppress check ann@example.net --account brand --spool /var/spool/mb
   mailsbuddy suppress export --spool /var/spool/mb > suppressed.csv)";
 
@@ -279,6 +323,9 @@ void add_queue_command(CLI::App& app, std::function<int()>& run) {
   each = add(*queue, run, "summary", "How many there are", arguments, summary);
   add_filter(each, arguments, false);
   each->add_option("--by", arguments->by, "campaign, account, domain, provider or state")->capture_default_str();
+  each->add_option("--max", arguments->max, "So many at most, the largest; the others are one line")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000}));
   each = add(*queue, run, "fail", "They are not sent: settled as failed", arguments, [](const Arguments& of, const QueueOffice& office) {
     return change("queue fail", of, office, of.reason.empty() ? ControlJson::object() : ControlJson{{"reason", of.reason}});
   });

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
-#include <map>
 
 #include "services/cli/zone.h"
 
@@ -16,9 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
-constexpr std::size_t kGroupsMax = 100'000;     // Of a summary.
 constexpr std::size_t kEntriesMax = 100'000;    // Suppressions of one request; over a socket 64 KB of them.
-constexpr auto kAnswerWithin = 1s;              // Then the asker asks on, so that others have their turn.
+constexpr auto kAnswerWithin = 1s;  // Then the asker asks on with the cursor, so that others have their turn.
 
 std::string iso_time(TimePoint time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -73,39 +71,46 @@ Result<ControlJson> list(Engine& engine, const ControlJson& arguments) {
   return answer;
 }
 
-// Counts by campaign, account, domain, provider or state, of as many rows as there is time for.
-Result<ControlJson> summary(Engine& engine, const ControlJson& arguments) {
+Result<ControlJson> summary(const Engine& engine, const ControlJson& arguments) {
   const auto filter = filter_of(arguments);
   if (!filter) return filter.error();
-  const std::string by = text_or(arguments, "by", "campaign");
-  const auto group = [&by](const QueuedRecipient& each) -> std::string {
-    if (by == "campaign") return each.campaign.empty() ? "(messages)" : each.campaign;
-    if (by == "account") return each.account;
-    if (by == "domain") return each.address.substr(each.address.rfind('@') + 1);
-    if (by == "provider") return each.provider.empty() ? "(not known yet)" : each.provider;
-    return std::string(spool::to_string(each.state));
-  };
-  if (by != "campaign" && by != "account" && by != "domain" && by != "provider" && by != "state")
-    return invalid("\"by\": campaign, account, domain, provider or state is expected");
-  spool::ListCursor cursor = cursor_of(arguments);
-  std::map<std::string, spool::Counts> groups;
-  bool more = true;
-  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
-  for (std::vector<QueuedRecipient> rows; more && std::chrono::steady_clock::now() < end; rows.clear()) {
-    const auto listed = engine.list(*filter, cursor, kRowsMax, rows);
-    if (!listed) return listed.error();
-    more = *listed;
-    for (const QueuedRecipient& each : rows) ++groups[group(each)][static_cast<std::size_t>(each.state)];
-    if (groups.size() > kGroupsMax) return invalid("too many to sum up: narrow it with --filter");
-  }
-  ControlJson answer{{"groups", ControlJson::object()}, {"cursor", more ? json_of(cursor) : ControlJson()}};
-  for (const auto& [name, counts] : groups) answer["groups"][name] = counts;
+  const auto by = parse_queue_grouping(text_or(arguments, "by", "campaign"));
+  if (!by) return by.error();
+  const auto summary = engine.summary(*filter, *by, std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax));
+  if (!summary) return summary.error();
+  ControlJson answer{{"groups", ControlJson::array()},
+                     {"others", summary->others},
+                     {"other_groups", summary->other_groups},
+                     {"unknown", summary->unknown}};
+  for (const QueueGroup& each : summary->groups)
+    answer["groups"].push_back({{"name", each.name}, {"counts", each.counts}});
   return answer;
 }
 
-Result<ControlJson> changed(const Result<QueueChange>& change) {
-  if (!change) return change.error();
-  return ControlJson{{"rows", change->rows}, {"under_way", change->under_way}, {"unknown", change->unknown}, {"unreadable", change->unreadable}};
+ControlJson json_of(const QueueChange& change) {
+  return {{"rows", change.rows},
+          {"under_way", change.under_way},
+          {"unknown", change.unknown},
+          {"unreadable", change.unreadable}};
+}
+ControlJson json_of(std::uint64_t moved) { return {{"moved", moved}}; }
+
+// A command page by page, as many as there is time for; behind the last the cursor is null.
+template <class Change, class Page>
+Result<ControlJson> change(const ControlJson& arguments, Page page) {
+  spool::ListCursor cursor = cursor_of(arguments);
+  Change sum{};
+  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
+  bool more = true;
+  do {
+    const auto done = page(cursor, sum);
+    if (!done && json_of(sum) == json_of(Change{})) return done.error();
+    if (!done) return about(json_of(sum).dump() + ", then", done.error());
+    more = *done;
+  } while (more && std::chrono::steady_clock::now() < end);
+  ControlJson answer = json_of(sum);
+  answer["cursor"] = more ? json_of(cursor) : ControlJson();
+  return answer;
 }
 
 Result<ControlJson> done(const Result<void>& result) {
@@ -209,6 +214,22 @@ Result<ControlJson> import_suppressions(Engine& engine, const ControlJson& argum
   return ControlJson{{"taken", *count}};
 }
 
+// A page of lines that import takes.
+Result<ControlJson> export_suppressions(const Engine& engine, const ControlJson& arguments) {
+  std::string cursor = text_or(arguments, "cursor", "");
+  std::vector<SuppressionEntry> entries;
+  const auto more = engine.export_suppressions(cursor, kRowsMax, entries);
+  if (!more) return more.error();
+  ControlJson answer{{"lines", ControlJson::array()}, {"cursor", nullptr}};
+  for (const SuppressionEntry& each : entries) {
+    const auto since = std::chrono::floor<std::chrono::seconds>(each.suppressed.since).time_since_epoch().count();
+    answer["lines"].push_back(
+        fmt::format("{},{},{},{}", each.address, to_string(each.suppressed.reason), since, each.account));
+  }
+  if (*more) answer["cursor"] = cursor;
+  return answer;
+}
+
 ControlCommands suppress_commands(Engine& engine) {
   ControlCommands commands;
   commands["suppress add"] = of_suppression([&engine](const std::string& account, const Address& address, const ControlJson& arguments) -> Result<ControlJson> {
@@ -228,6 +249,9 @@ ControlCommands suppress_commands(Engine& engine) {
     if (found) answer["since"] = iso_time(found->since);
     return answer;
   });
+  commands["suppress export"] = [&engine](const ControlJson& arguments) {
+    return export_suppressions(engine, arguments);
+  };
   commands["suppress import"] = [&engine](const ControlJson& arguments) { return import_suppressions(engine, arguments); };
   return commands;
 }
@@ -256,13 +280,18 @@ ControlCommands queue_commands(Engine& engine) {
   commands["queue list"] = [&engine](const ControlJson& arguments) { return list(engine, arguments); };
   commands["queue summary"] = [&engine](const ControlJson& arguments) { return summary(engine, arguments); };
   commands["queue fail"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
-    return changed(engine.fail(filter, text_or(arguments, "reason", "failed by an operator")));
+    const std::string reason = text_or(arguments, "reason", "failed by an operator");
+    return change<QueueChange>(
+        arguments, [&](auto& cursor, auto& changed) { return engine.fail(filter, reason, cursor, changed); });
   });
-  commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson&) { return changed(engine.release(filter)); });
-  commands["queue move"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) -> Result<ControlJson> {
-    const auto moved = engine.move(filter, text_or(arguments, "pool", ""));
-    if (!moved) return moved.error();
-    return ControlJson{{"moved", *moved}};
+  commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+    return change<QueueChange>(arguments,
+                               [&](auto& cursor, auto& changed) { return engine.release(filter, cursor, changed); });
+  });
+  commands["queue move"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+    const std::string pool = text_or(arguments, "pool", "");
+    return change<std::uint64_t>(arguments,
+                                 [&](auto& cursor, auto& moved) { return engine.move(filter, pool, cursor, moved); });
   });
   commands["queue erase"] = [&engine](const ControlJson& arguments) { return erase_address(engine, arguments); };
   commands["queue egress"] = [&engine](const ControlJson&) -> Result<ControlJson> { return egress(engine); };

@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <map>
+#include <numeric>
 #include <thread>
 
 #include "mailsbuddy/engine.h"
@@ -364,4 +365,108 @@ BOOST_AUTO_TEST_CASE(an_outage_of_dns) {
   place.world.broken.clear();
   place.run(std::chrono::hours(24));
   place.check_all_once("c");
+}
+
+// Exact in every state that rows come to, also after the power went, and of a disk that cannot be read at all.
+BOOST_AUTO_TEST_CASE(a_summary_is_exact_and_reads_no_row) {
+  constexpr QueueGrouping kAll[] = {QueueGrouping::kCampaign, QueueGrouping::kAccount, QueueGrouping::kDomain,
+                                    QueueGrouping::kProvider, QueueGrouping::kState};
+  constexpr const char* kFilters[] = {"",
+                                      "state=any",
+                                      "state=final",
+                                      "job=c,state=any",
+                                      "domain=d1.test,state=any",
+                                      "account=a,state=deferred",
+                                      "pool=other,state=any",
+                                      "age=1m,domain=d2.test"};
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  const auto name_of = [](const QueuedRecipient& each, QueueGrouping by) -> std::string {
+    switch (by) {
+      case QueueGrouping::kCampaign:
+        return each.campaign;
+      case QueueGrouping::kAccount:
+        return each.account;
+      case QueueGrouping::kDomain:
+        return each.address.empty() ? "d2.test" : each.address.substr(each.address.rfind('@') + 1);
+      case QueueGrouping::kProvider:
+        return each.provider;
+      case QueueGrouping::kState:
+        return std::string(spool::to_string(each.state));
+    }
+    return {};
+  };
+  std::uint64_t listing_read = 0;
+  const auto check = [&](const char* when) {
+    for (const char* text : kFilters) {
+      for (const QueueGrouping by : kAll) {
+        BOOST_TEST_CONTEXT(when << ": " << text << " by " << static_cast<int>(by)) {
+          const auto filter = QueueFilter::parse(text).value();
+          const auto before = machine.files->reads();
+          machine.files->set_fault(Fault::kUnreadable);
+          const auto summary = place.engine->summary(filter, by);
+          machine.files->set_fault(Fault::kNone);
+          BOOST_REQUIRE(summary.has_value());
+          BOOST_TEST(machine.files->reads() == before);
+          std::map<std::string, spool::Counts> expected, found;
+          std::vector<QueuedRecipient> rows;
+          spool::ListCursor cursor;
+          while (place.engine->list(filter, cursor, 1000, rows).value()) {
+          }
+          listing_read += static_cast<std::uint64_t>(machine.files->reads() - before);
+          for (const QueuedRecipient& each : rows) ++expected[name_of(each, by)][static_cast<std::size_t>(each.state)];
+          for (const QueueGroup& each : summary->groups) found[each.name] = each.counts;
+          BOOST_TEST((found == expected));
+          BOOST_TEST(found.size() == summary->groups.size());
+          BOOST_TEST(summary->other_groups == 0U);
+          const auto first = place.engine->summary(filter, by, 1).value();
+          BOOST_TEST(first.groups.size() == std::min<std::size_t>(1, expected.size()));
+          BOOST_TEST(first.groups.size() + first.other_groups == expected.size());
+          std::uint64_t all = std::accumulate(first.others.begin(), first.others.end(), std::uint64_t{0});
+          for (const QueueGroup& each : first.groups) all += each.rows();
+          BOOST_TEST(all == rows.size());
+          if (!summary->groups.empty()) BOOST_TEST(first.groups.front().rows() == summary->groups.front().rows());
+        }
+      }
+    }
+  };
+  BOOST_REQUIRE(place.start("c", kRows).has_value());
+  check("queued");
+  place.until_taken(kRows / 3);
+  check("some are delivered, some are on the wire");
+  place.receiver->script["RCPT"] = {{sim::Action::Kind::kReply, "451 4.7.1 Later"}};
+  place.run(30s);
+  BOOST_REQUIRE(place.count("c", spool::State::kDeferred) > 0U);
+  check("deferred");
+  BOOST_REQUIRE(place.engine->fail(QueueFilter::parse("domain=d1.test").value(), "no").has_value());
+  check("failed");
+  std::string address;
+  {
+    std::vector<QueuedRecipient> rows;
+    spool::ListCursor cursor;
+    BOOST_REQUIRE(place.engine->list(QueueFilter::parse("domain=d2.test").value(), cursor, 1, rows).has_value());
+    address = rows.at(0).address;
+  }
+  BOOST_TEST(place.engine->erase_address(*Address::parse(address)).value().cancelled == 1U);
+  check("erased");  // A listing knows the domain of none that was erased.
+  place.receiver->script["RCPT"] = {{sim::Action::Kind::kReply, "550 5.1.1 No such user"}};
+  place.run(10min);
+  place.receiver->script["RCPT"] = {{sim::Action::Kind::kReply, "451 4.7.1 Later"}};
+  BOOST_REQUIRE(place.start("e", kRows).has_value());
+  place.run(240h);
+  BOOST_REQUIRE(place.count("e", spool::State::kExpired) > 0U);
+  check("expired");
+  BOOST_REQUIRE(place.start("f", kRows).has_value());
+  place.run(1s);
+  machine.files->cut();
+  place.close();
+  Random random(5);
+  machine.files->restore(random);
+  place.open(machine.settings, machine.scratch.path());
+  check("after the power went");
+  place.receiver->script.clear();
+  place.run(2h);
+  check("all done");
+  BOOST_TEST(listing_read > 0U);  // The listing did.
 }

@@ -615,3 +615,81 @@ BOOST_FIXTURE_TEST_CASE(a_burst_goes_out_in_its_permit_time_within_a_campaign_of
   BOOST_TEST(singles == 100U);
   BOOST_TEST(taken().size() < before + 300U);
 }
+
+BOOST_FIXTURE_TEST_CASE(commands_go_page_by_page, World) {
+  constexpr int kMany = 20'000;
+  open();
+  all_reply("451 4.7.1 Later");
+  start("spring", users(kMany, "a.test"));
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  run(10s);
+  const QueueFilter filter{.job = "spring"};
+  QueueChange change;
+  spool::ListCursor cursor;
+  int pages = 0;
+  for (bool more = true; more; ++pages) {
+    const std::uint64_t before = change.rows;
+    more = engine->fail(filter, "no more", cursor, change).value();
+    BOOST_TEST(change.rows - before <= 8192U);
+    BOOST_TEST(count("spring", spool::State::kFailed) == change.rows);  // What is said was done.
+    const auto left = engine->summary(filter, QueueGrouping::kDomain).value();
+    BOOST_TEST((left.groups.empty() ? 0U : left.groups[0].rows()) == kMany - change.rows);
+  }
+  BOOST_TEST(pages >= 3);
+  BOOST_TEST(change.rows + change.under_way == kMany);
+  BOOST_TEST(!engine->fail({.job = "autumn"}, "no more").has_value());
+  // What was begun of a campaign that is gone since is at its end.
+  BOOST_REQUIRE(engine->erase_campaign("spring").has_value());
+  BOOST_TEST(engine->fail(filter, "no more", cursor, change).value() == false);
+  BOOST_TEST(!engine->release(filter).has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(many_messages_move_a_bounded_number_at_a_time, World) {
+  open();
+  std::set<std::string> messages;
+  for (int i = 0; i < 150; ++i) messages.insert(submit({fmt::format("u{}@a.test", i)}, world.loop.now() + 1h));
+  spool::ListCursor cursor;
+  std::uint64_t moved = 0;
+  for (bool more = true; more;) {
+    const std::uint64_t before = moved;
+    more = engine->move({}, "other", cursor, moved).value();
+    BOOST_TEST(moved - before <= 64U);
+    const auto there = engine->summary({.pool = "other"}, QueueGrouping::kState).value();
+    BOOST_TEST((there.groups.empty() ? 0U : there.groups[0].rows()) == moved);
+  }
+  BOOST_TEST(moved == 150U);
+  run(2h);
+  const auto& mails = world.receivers["198.51.100.1"].mails;
+  BOOST_TEST(mails.size() == 150U);
+  for (const auto& mail : mails) BOOST_TEST(mail.client == "192.0.2.3");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_summary_has_the_largest_and_the_rest, World) {
+  open();
+  std::vector<std::string> all;
+  for (int domain = 0; domain < 30; ++domain) {
+    world.mx[fmt::format("d{}.test", domain)] = {{10, "mx.a.test"}};
+    for (const std::string& each : users(domain + 1, fmt::format("d{}.test", domain))) all.push_back(each);
+  }
+  start("spring", all);
+  submit({"u1@b.test"}, world.loop.now() + 1h);
+  BOOST_REQUIRE(engine->pause("spring").has_value());
+  const auto summary = engine->summary({}, QueueGrouping::kDomain, 3).value();
+  BOOST_REQUIRE(summary.groups.size() == 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    BOOST_TEST(summary.groups[i].name == fmt::format("d{}.test", 29 - i));
+    BOOST_TEST(summary.groups[i].rows() == 30 - i);
+  }
+  BOOST_TEST(summary.other_groups == 28U);
+  BOOST_TEST(summary.others[0] + summary.others[1] == 30 * 31 / 2 - 30 - 29 - 28 + 1U);
+  const auto campaigns = engine->summary({}, QueueGrouping::kCampaign).value();
+  BOOST_REQUIRE(campaigns.groups.size() == 2U);
+  BOOST_TEST(campaigns.groups[0].name == "spring");
+  BOOST_TEST(campaigns.groups[1].name.empty());
+  BOOST_TEST(campaigns.groups[1].rows() == 1U);
+  const auto one = engine->summary({.address = "u0@d7.test"}, QueueGrouping::kDomain).value();
+  BOOST_REQUIRE(one.groups.size() == 1U);
+  BOOST_TEST(one.groups[0].name == "d7.test");
+  BOOST_TEST(one.groups[0].rows() == 1U);
+  BOOST_TEST(!engine->summary({.job = "autumn"}, QueueGrouping::kState).has_value());
+}

@@ -210,10 +210,28 @@ struct Office {
         expect(listed);
         more = listed && *listed;
       }
+      count(QueueGrouping::kDomain);
+      count(QueueGrouping::kCampaign);
+      std::string page;
+      std::vector<SuppressionEntry> entries;
+      for (bool more = true; more && !stop;) {
+        const auto exported = engine->export_suppressions(page, 7, entries);
+        expect(exported);
+        more = exported && *exported;
+      }
       const auto tracing = engine->trace({.domain = "d4.test"});
       static_cast<void>(tracing->take(1ms));
       if (moody.fetch_sub(1) > 0) engine->subscribe(std::make_shared<Moody>());
     }
+  }
+  // Whatever becomes of rows meanwhile, each is counted once.
+  void count(QueueGrouping by) {
+    const auto summary = engine->summary({.job = "c", .states = ~0U}, by);
+    expect(summary);
+    if (!summary) return;
+    std::uint64_t rows = 0;
+    for (const QueueGroup& each : summary->groups) rows += each.rows();
+    if (rows != kRows || summary->other_groups != 0) note(fmt::format("{} rows are counted", rows));
   }
   void bounce() {
     Random random(3);

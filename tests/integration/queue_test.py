@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 
 import support
 from support import loopback
@@ -122,6 +123,50 @@ class Queue(support.TestCase):
         nowhere = support.command("resume", *self.resume_options())
         self.assertEqual(nowhere.returncode, 2, nowhere.stderr)
         self.assertFalse(self.spool.exists())
+
+    def test_lists_and_counts_of_a_running_process(self):
+        process = self.world.start_send(port=self.sinks.port, spool=self.spool, control=self.control, rate=1, campaign="spring")
+        self.world.wait_for_events(process, 1)
+        lines = [f"user{number}@lists.example,complaint,{1_700_000_000 + number},*" for number in range(25_000)]
+        listed = self.world.write("list.csv", "\n".join(lines) + "\n")
+        done = support.command("suppress", "import", listed, "--control", self.control)
+        self.assertEqual((done.returncode, done.stdout), (0, "25000 taken\n"), done.stderr)
+        done = support.command("suppress", "export", "--control", self.control)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(done.stdout.splitlines()), sorted(lines))
+        page = self.request("suppress export", {})["result"]
+        self.assertLessEqual(len(page["lines"]), 10_000)
+        self.assertTrue(page["cursor"])
+        self.assertIn("cursor", self.request("suppress export", {"cursor": "behind it"})["error"])
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([support.PROGRAM, "suppress", "export", "--control", self.control], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("No space left", done.stderr)
+        bad = self.world.write("bad.csv", "good@lists.example\n" * 3 + "no address\n")
+        done = support.command("suppress", "import", bad, "--control", self.control)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("lines 1 to 4", done.stderr)
+
+        self.ask("campaign", "pause", "spring")
+        loopback.wait_until(lambda: self.ask("campaign", "status", "spring")[0]["recipients"]["claimed"] == 0, "a pause", process)
+        (status,) = self.ask("campaign", "status", "spring")
+        for by in "campaign", "account", "domain", "provider", "state":
+            groups = self.ask("queue", "summary", "--filter", "state=any", "--by", by)
+            for state, count in status["recipients"].items():
+                self.assertEqual(sum(group[state] for group in groups), count, (by, state))
+            first, *others = self.ask("queue", "summary", "--filter", "state=any", "--by", by, "--max", "1")
+            self.assertIn(first, groups)  # Of equals any.
+            self.assertEqual(sum(first[state] for state in status["recipients"]), sum(groups[0][state] for state in status["recipients"]))
+            self.assertEqual([other["others"] for other in others], [len(groups) - 1] if len(groups) > 1 else [])
+        self.assertIn("by", self.request("queue summary", {"by": "colour"})["error"])
+        (failed,) = self.ask("queue", "fail", "--filter", "domain=slow.example")
+        self.assertEqual(set(failed), {"rows", "under_way", "unknown", "unreadable"})
+        left = self.ask("queue", "summary", "--by", "domain")
+        self.assertEqual([group["domain"] for group in left], ["quick.example"])
+        support.interrupt(process)
+        self.world.finish(process)
+        done = support.command("suppress", "export", "--spool", self.spool)  # It is durable.
+        self.assertEqual(sorted(done.stdout.splitlines())[1:], sorted(lines), done.stderr)
 
     def test_more_than_a_year_ahead(self):
         for option in ("start_at", "not_after"):

@@ -88,6 +88,10 @@ class DiskSpool final : public Spool {
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
     return disk_->list(query, cursor, max, out);
   }
+  bool count(JobNumber job, std::optional<std::string_view> domain, ListCursor& cursor,
+             std::vector<DomainCounts>& out) const override {
+    return disk_->count(job, domain, cursor, out);
+  }
   std::vector<std::string> peek_events(std::uint64_t skip, std::size_t max) const override {
     return disk_->peek_events(skip, max);
   }
@@ -106,6 +110,10 @@ class DiskSpool final : public Spool {
   }
   Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override {
     return disk_->visit_suppressions(visit);
+  }
+  Result<bool> list_suppressions(std::string& cursor, std::size_t max,
+                                 std::vector<NewSuppression>& out) const override {
+    return disk_->list_suppressions(cursor, max, out);
   }
   Result<AddressErased> erase_address(const AddressErasure& erasure) override { return disk_->erase_address(erasure); }
   Result<void> scrub() override { return disk_->scrub(); }

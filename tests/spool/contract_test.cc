@@ -524,6 +524,39 @@ BOOST_FIXTURE_TEST_CASE(rows_are_listed_by_what_is_asked, World) {
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(rows_are_counted_by_domain_and_state, World) {
+  constexpr std::size_t kMany = 300'000;  // More than one call counts.
+  const std::vector<RowInput> many(kMany, {"x.test", "user", ""});
+  append(many);
+  append({{"y.test", "ann", ""}, {"y.test", "bob", ""}, {"z.test", "cat", ""}});
+  settle(read("y.test")[0], State::kDeferred, TimePoint(7s));
+  settle(read("y.test")[0], State::kDelivered);
+  settle(read("x.test", 1)[0], State::kExpired);
+  const auto counted = [&](JobNumber number, std::optional<std::string_view> domain) {
+    std::map<std::string, Counts> found;
+    ListCursor cursor;
+    for (bool more = true; more;) {
+      std::vector<Spool::DomainCounts> out;
+      more = spool->count(number, domain, cursor, out);
+      for (const auto& each : out) {
+        Counts& counts = found[spool->domain_name(each.domain)];
+        for (std::size_t state = 0; state < kStateCount; ++state) counts[state] += each.counts[state];
+      }
+    }
+    return found;
+  };
+  const auto all = counted(job, {});
+  BOOST_TEST(all.size() == 3U);
+  BOOST_TEST((all.at("x.test") == Counts{kMany - 1, 0, 0, 0, 0, 0, 0, 1}));
+  BOOST_TEST((all.at("y.test") == Counts{0, 0, 1, 0, 1}));
+  BOOST_TEST((all.at("z.test") == Counts{1}));
+  for (const auto& [domain, counts] : all) {
+    BOOST_TEST((counted(job, domain) == std::map<std::string, Counts>{{domain, counts}}), domain);
+  }
+  BOOST_TEST(counted(job, "w.test").empty());
+  BOOST_TEST(counted(99, {}).empty());
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Suppression
 
@@ -564,6 +597,33 @@ BOOST_FIXTURE_TEST_CASE(suppressions_come_in_and_go_out_as_a_stream, World) {
   BOOST_TEST(visited.has_value());
   BOOST_TEST(seen.size() == 4500U);
   BOOST_TEST(seen.contains("user4499@x.test"));
+}
+
+BOOST_FIXTURE_TEST_CASE(suppressions_are_listed_page_by_page, World) {
+  std::set<std::string> expected;
+  for (int i = 0; i < 50; ++i) {
+    const std::string address = "user" + std::to_string(i) + "@x.test";
+    BOOST_REQUIRE(spool->suppress({{i % 2 == 0 ? "brand" : "*", address}, {.reason = 2}}).has_value());
+    expected.insert(address);
+  }
+  for (const std::size_t max : {1U, 7U, 50U, 100U}) {
+    std::multiset<std::string> seen;
+    std::string cursor;
+    std::vector<NewSuppression> page;
+    for (bool more = true; more; page.clear()) {
+      more = spool->list_suppressions(cursor, max, page).value();
+      BOOST_REQUIRE(page.size() <= max);
+      for (const NewSuppression& each : page) seen.insert(each.who.address);
+      // What goes meanwhile, also where the cursor stands, costs none of the others.
+      if (max == 7 && !page.empty()) {
+        const AccountAddress& last = page.back().who;
+        BOOST_REQUIRE(spool->unsuppress(last.account, last.address).value());
+        BOOST_REQUIRE(spool->suppress({last, {.reason = 2}}).has_value());
+      }
+    }
+    for (const std::string& address : expected) BOOST_TEST(seen.count(address) == 1U, address);
+    BOOST_TEST(seen.size() == expected.size());
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(with_a_key_addresses_are_kept_hashed, World) {

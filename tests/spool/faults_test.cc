@@ -620,3 +620,61 @@ BOOST_AUTO_TEST_CASE(with_a_key_no_suppressed_address_is_in_a_file) {
   machine.open();
   BOOST_TEST(machine.spool->suppressed("brand", "very.personal.ann@x.test").has_value());
 }
+
+// Who deliver do not wait while a command about many rows waits for the disk.
+BOOST_AUTO_TEST_CASE(commands_read_without_holding_up_those_who_deliver) {
+  constexpr std::size_t kMany = 3000;
+  for (const bool withdraw : {false, true}) {
+    BOOST_TEST_CONTEXT((withdraw ? "withdraw" : "make due")) {
+      Machine machine;
+      machine.settings.write_buffer_bytes = 16u << 20;  // As it is by default: no compaction moves what was read.
+      machine.open();
+      const JobNumber job = machine.job_with(kMany);
+      Batch deferred;
+      for (const Row& row : machine.read_all(job)) {
+        deferred.settlements.push_back(
+            {.key = row.key, .state = State::kDeferred, .attempts = 1, .due = TimePoint(1000h)});
+      }
+      machine.spool->commit(std::move(deferred), nullptr);
+      machine.until_taken();
+      machine.open();  // What waits is on disk, and nothing of it in memory.
+      std::vector<RowKey> keys;
+      std::vector<Settlement> failed;
+      for (std::uint32_t row = 0; row < kMany; ++row) {
+        keys.push_back({job, 0, row});
+        failed.push_back({.key = keys.back(), .state = State::kFailed});
+      }
+      std::vector<std::thread> delivering;
+      std::atomic<int> through{0};
+      int read = 0, held_up = 0;
+      const auto command = std::this_thread::get_id();
+      machine.files->on_read([&] {
+        if (std::this_thread::get_id() != command || held_up > 0) return;
+        const int before = through;
+        delivering.emplace_back([&] {
+          machine.spool->commit({.settlements = {}, .claims = {}, .events = {"delivered"}}, nullptr);
+          ++through;
+        });
+        for (const auto end = std::chrono::steady_clock::now() + 10s; through == before;) {  // Only if it is held up.
+          if (std::chrono::steady_clock::now() > end) break;
+          std::this_thread::yield();
+        }
+        ++read;
+        held_up += through == before ? 1 : 0;
+      });
+      if (withdraw) {
+        const auto done = machine.spool->withdraw(std::move(failed));
+        BOOST_TEST(std::count(done.begin(), done.end(), true) == static_cast<std::ptrdiff_t>(kMany));
+      } else {
+        BOOST_TEST(machine.spool->make_due(keys, TimePoint(1h)) == kMany);
+      }
+      machine.files->on_read(nullptr);
+      for (std::thread& each : delivering) each.join();
+      BOOST_TEST(read > 0);
+      BOOST_TEST(held_up == 0);
+      BOOST_TEST(machine.spool->event_count() == static_cast<std::uint64_t>(read));
+      BOOST_TEST(machine.spool->counts(job)[static_cast<std::size_t>(withdraw ? State::kFailed : State::kDeferred)] ==
+                 kMany);
+    }
+  }
+}

@@ -27,6 +27,17 @@ void write_contents(const std::string& name, const std::string& text) {
 
 }  // namespace
 
+bool FaultyFiles::may_read() {
+  ++reads_;
+  std::function<void()> task;
+  {
+    const std::lock_guard lock(mutex_);
+    task = on_read_;
+  }
+  if (task) task();
+  return fault_ != Fault::kUnreadable;
+}
+
 IOStatus FaultyFiles::may_write(std::uint64_t bytes) {
   if (down_) return IOStatus::IOError("the power is off");
   switch (fault_.load()) {
@@ -116,16 +127,16 @@ class FaultyReader final : public rocksdb::FSRandomAccessFileOwnerWrapper {
       : FSRandomAccessFileOwnerWrapper(std::move(file)), files_(files) {}
   IOStatus Read(std::uint64_t offset, std::size_t size, const IOOptions& options, rocksdb::Slice* result, char* scratch,
                 IODebugContext* debug) const override {
-    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    if (!files_.may_read()) return IOStatus::IOError("Input/output error");
     return FSRandomAccessFileWrapper::Read(offset, size, options, result, scratch, debug);
   }
   IOStatus MultiRead(rocksdb::FSReadRequest* requests, std::size_t count, const IOOptions& options,
                      IODebugContext* debug) override {
-    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    if (!files_.may_read()) return IOStatus::IOError("Input/output error");
     return FSRandomAccessFileWrapper::MultiRead(requests, count, options, debug);
   }
   IOStatus Prefetch(std::uint64_t offset, std::size_t size, const IOOptions& options, IODebugContext* debug) override {
-    if (files_.fault_ == FaultyFiles::Fault::kUnreadable) return IOStatus::IOError("Input/output error");
+    if (!files_.may_read()) return IOStatus::IOError("Input/output error");
     return FSRandomAccessFileWrapper::Prefetch(offset, size, options, debug);
   }
 

@@ -44,6 +44,11 @@ class FaultyFiles final : public rocksdb::FileSystemWrapper {
   void cut() { down_ = true; }
   bool down() const { return down_; }
   std::int64_t syncs() const { return syncs_; }
+  std::int64_t reads() const { return reads_; }  // Of tables: blocks that were not in memory.
+  void on_read(std::function<void()> task) {     // Called by who reads, before.
+    const std::lock_guard lock(mutex_);
+    on_read_ = std::move(task);
+  }
   void restore(Random& random);
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -79,6 +84,7 @@ class FaultyFiles final : public rocksdb::FileSystemWrapper {
   };
 
   rocksdb::IOStatus may_write(std::uint64_t bytes);
+  bool may_read();
   rocksdb::IOStatus sync(const std::function<rocksdb::IOStatus()>& real, const std::function<void()>& synced);
 
   std::atomic<Fault> fault_{Fault::kNone};
@@ -86,6 +92,8 @@ class FaultyFiles final : public rocksdb::FileSystemWrapper {
   std::atomic<std::int64_t> bytes_left_{INT64_MAX};
   std::atomic<bool> down_{false};
   std::atomic<std::int64_t> syncs_{0};
+  std::atomic<std::int64_t> reads_{0};
+  std::function<void()> on_read_;
   std::atomic<std::int64_t> cut_at_{INT64_MAX};
   std::atomic<bool> cut_after_{false};
   std::mutex mutex_;

@@ -31,7 +31,7 @@ from mailsbuddy._options import (
     TlsOverride,
     TlsReporting,
 )
-from mailsbuddy._queue import AddressErased, EgressStatus, IntakePressure, QueueChange, QueuedRecipient, QueueFilter
+from mailsbuddy._queue import AddressErased, EgressStatus, IntakePressure, QueueChange, QueuedRecipient, QueueFilter, QueueGroup, QueueSummary
 from mailsbuddy._suppressions import Suppressed, SuppressionEntry
 from mailsbuddy._template import Template
 from mailsbuddy.hygiene import check_addresses
@@ -43,7 +43,8 @@ __all__ = [
     "Closed", "Decision", "EgressIp", "EgressStatus", "Engine", "Error", "Event", "EventStream", "Explanation",
     "ImportReport", "InboundReport", "IntakePressure", "Internal", "InvalidArgument", "IoError", "KeyRing",
     "Message", "MessageBuilder", "NotFound", "OpenRecipient", "Outcome", "PoolOptions", "QueueChange",
-    "QueueFilter", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted", "Schedule", "StartedCampaign",
-    "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport", "TlsReporting", "TraceRecord", "Unavailable",
+    "QueueFilter", "QueueGroup", "QueueSummary", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted",
+    "Schedule", "StartedCampaign", "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport",
+    "TlsReporting", "TraceRecord", "Unavailable",
     "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mailsbuddy import _core
 from mailsbuddy._core.mail import Address
@@ -13,6 +13,7 @@ from mailsbuddy._errors import InvalidArgument
 from mailsbuddy._options import Seconds, as_options
 
 State = Literal["queued", "claimed", "deferred", "held", "delivered", "bounced", "suppressed", "expired", "cancelled", "failed"]
+Grouping = Literal["campaign", "account", "domain", "provider", "state"]
 _PAGE = 1000
 
 
@@ -45,6 +46,28 @@ class QueuedRecipient:
     due: datetime.datetime | None  #: When it is deferred.
     provider: str  #: Empty: not known yet.
     unreadable: str  #: Why the spool cannot read its address, which is empty then. Other such are those that were erased.
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueGroup:
+    """Recipients that have something in common."""
+
+    name: str  #: Empty: messages of no campaign, domains whose provider is not known yet.
+    counts: dict[State, int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueSummary:
+    """How many recipients there are."""
+
+    groups: list[QueueGroup]  #: The largest first.
+    others: dict[State, int]  #: Of all other groups together.
+    other_groups: int
+    unknown: int  #: Of domains whose provider the DNS did not tell in time; in no group.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +119,20 @@ def _native_filter(filter: QueueFilter | str) -> str | dict[str, Any]:
     raise InvalidArgument(f"filter: a QueueFilter or a str is needed, not {type(filter).__name__}")
 
 
+def _counts(native: list[int]) -> dict[State, int]:
+    return dict(zip(get_args(State), native, strict=True))
+
+
 class QueueVerbs:
     """Of :class:`mailsbuddy.Engine`."""
 
     _native: _core.engine.Engine
+
+    def summary(self, filter: QueueFilter | str = "", by: Grouping = "campaign", max: int = 1000) -> QueueSummary:
+        """How many there are, of the ``max`` largest groups and of the rest together. No row is read but for an address: some
+        tens of milliseconds for ten million."""
+        groups, others, other_groups, unknown = self._native.summary(_native_filter(filter), by, max)
+        return QueueSummary([QueueGroup(name, _counts(counts)) for name, counts in groups], _counts(others), other_groups, unknown)
 
     def fail(self, filter: QueueFilter | str, reason: str) -> QueueChange:
         """They become failed, with the reason in their events; those under way aside."""

@@ -37,45 +37,72 @@ py::tuple to_tuple(const QueueChange& change) {
   return py::make_tuple(change.rows, change.under_way, change.unknown, change.unreadable);
 }
 
+// Groups with their counts by state, the counts of the others, how many these are, and QueueSummary::unknown.
+py::tuple summarise(EngineHandle& self, const py::object& filter, const std::string& by, std::size_t max) {
+  const auto which = to_queue_filter(filter);
+  const QueueGrouping grouping = value_or_raise(parse_queue_grouping(by));
+  const Use use(self);
+  const auto summary = value_or_raise(without_gil([&] { return use->summary(which, grouping, max); }));
+  py::list groups;
+  for (const QueueGroup& each : summary.groups) groups.append(py::make_tuple(to_str(each.name), each.counts));
+  return py::make_tuple(std::move(groups), summary.others, summary.other_groups, summary.unknown);
+}
+
 template <class Class>
 void bind_commands(Class& engine) {
   engine.def("list_page", &list_queue, py::arg("filter"), py::arg("cursor"), py::arg("max"))
-      .def("fail", [](EngineHandle& self, const py::object& filter, const std::string& reason) {
-        const auto which = to_queue_filter(filter);
-        const Use use(self);
-        return to_tuple(value_or_raise(without_gil([&] { return use->fail(which, reason); })));
-      }, py::arg("filter"), py::arg("reason"))
-      .def("release", [](EngineHandle& self, const py::object& filter) {
-        const auto which = to_queue_filter(filter);
-        const Use use(self);
-        return to_tuple(value_or_raise(without_gil([&] { return use->release(which); })));
-      }, py::arg("filter"))
-      .def("move", [](EngineHandle& self, const py::object& filter, const std::string& pool) {
-        const auto which = to_queue_filter(filter);
-        const Use use(self);
-        return value_or_raise(without_gil([&] { return use->move(which, pool); }));
-      }, py::arg("filter"), py::arg("pool"))
-      .def("drain_egress", [](EngineHandle& self, const std::string& address, bool draining) {
-        const Use use(self);
-        value_or_raise(without_gil([&] { return use->drain_egress(address, draining); }));
-      }, py::arg("address"), py::arg("draining"))
-      .def("egress", [](EngineHandle& self) {
-        const Use use(self);
-        py::list list;
-        for (const EgressStatus& each : without_gil([&] { return use->egress(); })) {
-          list.append(py::make_tuple(to_str(each.address), to_str(each.pool), each.draining, each.connections));
-        }
-        return list;
-      })
-      .def("pressure", [](EngineHandle& self) {
-        const Use use(self);
-        const auto pressure = without_gil([&] { return use->pressure(); });
-        return py::make_tuple(pressure.refuses, to_str(pressure.detail));
-      })
-      .def("campaigns", [](EngineHandle& self) {
-        const Use use(self);
-        return without_gil([&] { return use->campaigns(); });
-      })
+      .def("summary", &summarise, py::arg("filter"), py::arg("by"), py::arg("max"))
+      .def(
+          "fail",
+          [](EngineHandle& self, const py::object& filter, const std::string& reason) {
+            const auto which = to_queue_filter(filter);
+            const Use use(self);
+            return to_tuple(value_or_raise(without_gil([&] { return use->fail(which, reason); })));
+          },
+          py::arg("filter"), py::arg("reason"))
+      .def(
+          "release",
+          [](EngineHandle& self, const py::object& filter) {
+            const auto which = to_queue_filter(filter);
+            const Use use(self);
+            return to_tuple(value_or_raise(without_gil([&] { return use->release(which); })));
+          },
+          py::arg("filter"))
+      .def(
+          "move",
+          [](EngineHandle& self, const py::object& filter, const std::string& pool) {
+            const auto which = to_queue_filter(filter);
+            const Use use(self);
+            return value_or_raise(without_gil([&] { return use->move(which, pool); }));
+          },
+          py::arg("filter"), py::arg("pool"))
+      .def(
+          "drain_egress",
+          [](EngineHandle& self, const std::string& address, bool draining) {
+            const Use use(self);
+            value_or_raise(without_gil([&] { return use->drain_egress(address, draining); }));
+          },
+          py::arg("address"), py::arg("draining"))
+      .def("egress",
+           [](EngineHandle& self) {
+             const Use use(self);
+             py::list list;
+             for (const EgressStatus& each : without_gil([&] { return use->egress(); })) {
+               list.append(py::make_tuple(to_str(each.address), to_str(each.pool), each.draining, each.connections));
+             }
+             return list;
+           })
+      .def("pressure",
+           [](EngineHandle& self) {
+             const Use use(self);
+             const auto pressure = without_gil([&] { return use->pressure(); });
+             return py::make_tuple(pressure.refuses, to_str(pressure.detail));
+           })
+      .def("campaigns",
+           [](EngineHandle& self) {
+             const Use use(self);
+             return without_gil([&] { return use->campaigns(); });
+           })
       .def("unreported", [](EngineHandle& self) {
         const Use use(self);
         return without_gil([&] { return use->unreported(); });

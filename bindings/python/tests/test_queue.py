@@ -71,7 +71,7 @@ FIELDS_ELSEWHERE = {"TraceRecord": {"local": "of a listener, which Python has no
 
 
 @pytest.mark.parametrize("structure", ["EgressIp", "PoolOptions", "Campaign", "Message", "Schedule", "RecipientReport", "QueueFilter",
-                                       "QueuedRecipient", "QueueChange", "EgressStatus", "IntakePressure", "OpenRecipient", "BadRow",
+                                       "QueuedRecipient", "QueueChange", "QueueGroup", "QueueSummary", "EgressStatus", "IntakePressure", "OpenRecipient", "BadRow",
                                        "ImportReport", "Event", "CampaignStatus", "Suppressed", "InboundReport", "TraceRecord",
                                        "TlsReportingOptions"])
 def test_every_field_is_there(structure):
@@ -109,6 +109,22 @@ def test_a_wrong_filter_is_named(filter, words, engine):
         list(engine.list(filter))
     with pytest.raises(mb.InvalidArgument, match=words):
         engine.release(filter)
+
+
+def test_a_summary_agrees_with_the_listing(engines, sink):
+    engine = slowed(engines, sink)
+    engine.start(campaign(), [*rows(9), *rows(3, "others.example")]).pause()
+    summary = engine.summary("state=any", by="domain")
+    assert [(each.name, each.rows) for each in summary.groups] == [("readers.example", 9), ("others.example", 3)]
+    assert summary.other_groups == summary.unknown == sum(summary.others.values()) == 0
+    first = engine.summary(mb.QueueFilter(job="spring", states=["queued", "claimed", "delivered"]), "domain", 1)
+    assert len(first.groups) == 1 and first.other_groups == 1 and sum(first.others.values()) == 3
+    (spring,) = engine.summary().groups
+    assert spring.name == "spring" and spring.counts["queued"] == len(list(engine.list("state=queued")))
+    with pytest.raises(mb.InvalidArgument, match="by"):
+        engine.summary(by="colour")
+    with pytest.raises(mb.NotFound):
+        engine.summary("job=autumn")
 
 
 def test_fail_and_release(sinks, engines):
