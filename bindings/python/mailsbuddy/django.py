@@ -30,7 +30,8 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc,unused-ignore]
     def __init__(self, host: str | None = None, port: int | None = None, username: str | None = None,
                  password: str | None = None, use_tls: bool | None = None, fail_silently: bool = False,
                  use_ssl: bool | None = None, timeout: float | None = None, ca: str = "", **kwargs: Any) -> None:
-        super().__init__(fail_silently=fail_silently)
+        super().__init__()
+        self.fail_silently = fail_silently  # Of its own, as Django 6.1 asks for.
         self._host = settings.EMAIL_HOST if host is None else host
         self._port = settings.EMAIL_PORT if port is None else port
         self._user = settings.EMAIL_HOST_USER if username is None else username
