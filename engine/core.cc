@@ -223,6 +223,7 @@ Engine::Core::Core(EngineOptions options, std::vector<net::IpAddress> egress, sm
               .targets = std::move(targets),
               .traces = *traces_,
               .find_job = [this](spool::JobNumber number) { return find(number); },
+              .owner_of = [this](std::string_view name) { return owner_of(name); },
               .route = [this](FeedPtr feed) { route(std::move(feed)); },
               .deliver = [this](FeedPtr feed, smtp::Route to) { deliver(std::move(feed), std::move(to)); },
               .committed = [this](TimePoint due, const std::vector<JobPtr>& messages) { committed(due, messages); },

@@ -127,6 +127,13 @@ void FairQueue::each_queue(Visit visit) const {
   }
 }
 
+void FairQueue::each_open(TimePoint now, const Gate& gate,
+                          const std::function<void(const Job&, std::uint64_t)>& visit) const {
+  each_queue([&](const JobQueue& queue) {
+    if (!queue.feeds.empty() && !queue.paused() && !queue.shut(now, gate)) visit(*queue.feeds.front()->job, queue.rows);
+  });
+}
+
 TimePoint FairQueue::opens_at(TimePoint now) const {
   TimePoint first = TimePoint::max();
   each_queue([&](const JobQueue& queue) {

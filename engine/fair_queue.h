@@ -109,6 +109,8 @@ class FairQueue {
                                   const Gate& gate = {});
   // Rows that pull() would give; counts no further than `enough`. 
   std::uint64_t waiting(Priority priority, std::uint64_t enough, TimePoint now = {}, const Gate& gate = {}) const;
+  // Each queue's next job, in the order of their turns, and its rows that pull() would give.
+  void each_open(TimePoint now, const Gate& gate, const std::function<void(const Job&, std::uint64_t)>& visit) const;
   TimePoint opens_at(TimePoint now) const;  // The first gate to be asked again; max(): none is shut.
   void ask_again();                         // Every gate, before its time.
   bool unread() const noexcept { return unread_; }  // The last pull() found rows that the disk did not give just now.

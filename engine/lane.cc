@@ -194,6 +194,7 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
                .ret = message.job->ret,
                .envid = message.job->envid,
                .dsn = several ? std::span<const smtp::RecipientDsn>(message.rcpt_dsn) : std::span(&message.dsn, 1)});
+  if (site_.provider().pacer.carry(connection.carried, site_.draw(message), now)) pool_->finish(id);
   hungry_ |= pool_->room(id);  // By BDAT at once.
 }
 

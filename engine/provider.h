@@ -1,6 +1,7 @@
 // provider.h - what the egress IPs share at one mailbox provider: limits and warm-up count per (egress IP, provider).
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <vector>
@@ -31,8 +32,12 @@ struct Provider {
   bool wakes = false;            // Its sites are about to be woken.
   TimePoint one_by_one_until{};  // It does not like messages that overlap.
   std::deque<Site*> waiting{};   // Sites that found every connection of an egress IP taken, first come first.
-  std::vector<Site*> sites{};
+  std::vector<Site*> sites{};    // Who last took a place of a name (warming::Pacer::places()) is the last.
 
+  void to_the_end(Site& site) {
+    const auto at = std::find(sites.begin(), sites.end(), &site);
+    std::rotate(at, at + 1, sites.end());
+  }
   int connections() const {
     int sum = 0;
     for (const Egress& each : egress) sum += each.connections;

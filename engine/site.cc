@@ -37,7 +37,10 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
       queue_(worker.spool()),
       engaged_(worker.spool()),
       rest_(worker.spool()),
-      gate_([this](const Job& job) { return opens(job, provider_.pacer.next_named(draw(job, 0), worker_.now())); }),
+      gate_([this](const Job& job) {
+        const TimePoint at = worker_.now();
+        return opens(job, has_places(job, at) ? provider_.pacer.next_named(draw(job, 0), at) : at + kHeldBackMax);
+      }),
       joining_gate_(
           [this](const Job& job) { return opens(job, provider_.pacer.next_joining(draw(job, 0), worker_.now())); }),
       reroute_at_(worker.now() + kRouteAgeMax),
@@ -170,6 +173,7 @@ int Site::open_connections() const {
 
 void Site::pump() {
   const TimePoint now = worker_.now();
+  opens_at_ = TimePoint::max();
   settle_ended(now);
   reroute(now);
   if (provider_.curves) worker_.keep_snapshot(provider_);
@@ -385,6 +389,7 @@ void Site::arm(TimePoint now) {
     if (gated(now)) at(queue->opens_at(now));
   }
   at(ready_opens_);
+  at(opens_at_);
   if (again_) wake = now;
   const bool work = waiting() > 0;
   const bool anyway = work && mixed_ && above_cap(now);

@@ -87,6 +87,7 @@ class Lane final : public smtp::PoolHandler {
     TimePoint ready_at{};
     std::deque<Sending> carries;  // Empty: idle.
     std::optional<smtp::TlsResult> tls{};  // If TLS reports are wanted.
+    warming::Pacer::Carried carried{};
     std::set<std::string, std::less<>> tls_counted{};  // The domains that it was counted for.
     int completed = 0;                                 // Transactions that had a reply.
     int completed_ahead = 0;      // Those among them that were begun behind another.
@@ -229,6 +230,7 @@ class Site {
   std::optional<Pulled> pull(Priority priority, std::size_t& rest_wanted, TimePoint now);
   void give_back_blocked(TimePoint now);
   bool take_places(Prepared& message, TimePoint now);
+  bool has_places(const Job& job, TimePoint now) const;
   PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
   bool misplaced(const Job& job) const { return job.current_pool() != pool_; }  // It was moved to another pool.
@@ -239,6 +241,9 @@ class Site {
   void send_ready(TimePoint now);
   void send_ready(bool cold, TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
+  // For whom a further connection may be opened: null: for those whom no limit of new ones keeps back; empty: for nobody.
+  std::optional<const Job*> opens_for(TimePoint now);
+  void open_for(const Job* whom, Lane& lane, TimePoint now);
   void refill(Priority priority, std::size_t target, TimePoint now);
   void open_connections(TimePoint now);
   Lane* lane_for_retry(TimePoint now);
@@ -274,6 +279,8 @@ class Site {
   bool mixed_ = false;              // There are cold IPs, or were: not every lane may carry everything.
   int connections_max_ = 0;         // By the settings for sites.
   TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.
+  TimePoint opens_at_ = TimePoint::max();  // When a connection may be opened, for want of a name's permit for one.
+  TimePoint opened_at_{};                  // When such a permit was taken last.
   LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
   std::size_t message_bytes_ = kMessageBytes;  // Of the last message made: the guess for the next.

@@ -67,13 +67,22 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
   return nullptr;
 }
 
+// Not as long as the sites that wait for places have not been asked, who come first: it has just had one.
+bool Site::has_places(const Job& job, TimePoint now) const {
+  if (!provider_.wakes) return true;
+  const auto places = provider_.pacer.places(draw(job, 0), now);
+  return places && places->empty();
+}
+
 // It has them since it was made, unless the settings were others or it was a part of another one.
 bool Site::take_places(Prepared& message, TimePoint now) {
   if (!message.places.empty()) return true;
   auto places = provider_.pacer.places(draw(message), now);
   if (!places) ready_opens_ = std::min(ready_opens_, now + kHeldBackMax);
-  if (places) message.places = *std::move(places);
-  return places.has_value();
+  if (!places) return false;
+  message.places = *std::move(places);
+  if (!message.places.empty()) provider_.to_the_end(*this);  // The others come first next time.
+  return true;
 }
 
 bool Site::may_join(const Lane& lane, const Prepared& recipient, TimePoint now) const {
@@ -154,7 +163,7 @@ void Site::refill(Priority priority, std::size_t target, TimePoint now) {
     if (!pulled) break;
     const bool more = pulled->more;
     PreparedPtr prepared = prepare(*std::move(pulled), now);
-    if (auto places = provider_.pacer.places(draw(*prepared), now)) prepared->places = *std::move(places);
+    take_places(*prepared, now);
     if (more) join(*prepared, now);
     if (!stopped(*prepared, now)) batch.push_back(std::move(prepared));
   }

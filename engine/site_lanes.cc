@@ -194,7 +194,47 @@ void Site::fail_overflow(TimePoint now) {
 bool Site::full() const { return connections_max_ < INT_MAX && open_connections() >= connections_max_; }
 
 bool Site::can_carry(TimePoint now) {
-  return open_connections() > 0 || (!worker_.connections_full() && lane_to_open(now) != nullptr);
+  return open_connections() > 0 ||
+         (!worker_.connections_full() && lane_to_open(now) != nullptr && opens_for(now).has_value());
+}
+
+// One is opened for whom nothing keeps from it, as long as their rows are more than the connections; else for the first
+// whose campaign, account and From domain have a permit. Who had the last comes after others who wait for the next.
+std::optional<const Job*> Site::opens_for(TimePoint now) {
+  warming::Pacer& pacer = provider_.pacer;
+  if (!pacer.any_openings()) return nullptr;
+  std::uint64_t free = 0;
+  std::uint64_t wanted = 0;
+  const Job* first = nullptr;
+  TimePoint next = TimePoint::max();
+  const auto count = [&](const Job& job, std::uint64_t rows) {
+    const auto at = pacer.next_opening(draw(job, 0), now);
+    if (!at) free += rows;
+    if (at && *at > now) next = std::min(next, *at);
+    if (at && *at > now) return;
+    wanted += rows;
+    if (at && first == nullptr) first = &job;
+  };
+  for (const LookAhead& ahead : ahead_) {
+    for (const PreparedPtr& each : ahead.ready) count(*each->job, 1);
+  }
+  for (const FairQueue* queue : {&queue_, &engaged_, &rest_}) {
+    queue->each_open(now, gate(), count);
+    if (!rules_.engaged_only) break;
+  }
+  const auto open = static_cast<std::uint64_t>(open_connections());
+  if (free > open) return nullptr;
+  if (first != nullptr && wanted > open) return first;
+  opens_at_ = std::min(opens_at_, next + (opened_at_ == now ? Duration(1) : Duration(0)));
+  return std::nullopt;
+}
+
+void Site::open_for(const Job* whom, Lane& lane, TimePoint now) {
+  if (whom != nullptr) {
+    provider_.pacer.take_opening(draw(*whom, 0), now);
+    opened_at_ = now;
+  }
+  lane.open();
 }
 
 // The least used lane that may have a further connection.
@@ -227,13 +267,17 @@ Lane* Site::lane_for_retry(TimePoint now) {
 
 void Site::open_connections(TimePoint now) {
   if (mixed_ && !worker_.connections_full()) {
-    if (Lane* lane = lane_for_retry(now)) lane->open();
+    Lane* const lane = lane_for_retry(now);
+    const auto whom = lane == nullptr ? std::nullopt : opens_for(now);
+    if (whom) open_for(*whom, *lane, now);
   }
   const std::uint64_t wanted = waiting();
   for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
     Lane* lane = worker_.connections_full() ? nullptr : lane_to_open(now);
     if (lane == nullptr) return wait_for_connection();
-    lane->open();
+    const auto whom = opens_for(now);
+    if (!whom) return;
+    open_for(*whom, *lane, now);
   }
 }
 

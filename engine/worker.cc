@@ -15,6 +15,7 @@ smtp::RouterOptions router_options(const EngineOptions& options) {
 
 Worker::Worker(const Shared& shared, int index)
     : shared_(shared),
+      index_(index),
       loop_(shared.runtime.loop(index)),
       transport_(shared.runtime.transport(index)),
       resolver_(shared.runtime.resolver(index)),

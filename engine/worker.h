@@ -45,6 +45,7 @@ struct Shared {
   smtp::TargetRules targets;
   Traces& traces;
   std::function<JobPtr(spool::JobNumber)> find_job;          // Null: it is gone.
+  std::function<int(std::string_view)> owner_of;             // The worker of a domain or a provider.
   std::function<void(FeedPtr)> route;                        // To the worker that owns the feed's domain.
   std::function<void(FeedPtr, smtp::Route)> deliver;         // To the worker that owns the route's provider.
   Delivery::Committed committed;
@@ -171,10 +172,12 @@ class Worker {
   void wake(Provider& provider, bool with_rows = false);  // All its sites, or those that have rows.
   std::optional<std::string> kept(const ProviderId& id);  // What the spool has of its pacer.
   void forget_if_idle(const ProviderId& id);
+  void drop_outlived();                                    // Of some that are forgotten, in turns, what is worth nothing.
   void forget_idle(const ProviderId& id);                  // It and, in turns, some others, if they are idle.
   Egress* bearer(Provider& provider, const Job& job, std::string_view source_ip);
 
   const Shared& shared_;
+  const int index_;
   net::Loop& loop_;
   net::Transport& transport_;
   net::Resolver& resolver_;
@@ -203,6 +206,7 @@ class Worker {
   std::shared_ptr<const warming::Settings> settings_;
   std::map<ProviderId, std::unique_ptr<Provider>> providers_;
   ProviderId looked_at_;                           // The last that forget_idle() looked at.
+  std::string kept_looked_at_;                     // The last snapshot that drop_outlived() looked at.
   std::unordered_map<std::string, std::unique_ptr<Site>> sites_;   // By key.
   int connections_ = 0;                                            // Open or opening, of all sites.
   const int connections_max_;

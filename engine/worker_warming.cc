@@ -76,10 +76,32 @@ void Worker::forget_if_idle(const ProviderId& id) {
   providers_.erase(found);
 }
 
+// Whoever comes back is new then, as it is to the receiver. While no site ends all of it stays, and does not grow.
+void Worker::drop_outlived() {
+  constexpr int kAtOnce = 2;
+  for (int i = 0; i < kAtOnce; ++i) {
+    auto name = spool().next_snapshot(std::max(kept_looked_at_, std::string(kSnapshotPrefix)));
+    if (!name || !name->starts_with(kSnapshotPrefix)) {
+      kept_looked_at_.clear();
+      return;
+    }
+    kept_looked_at_ = *name;
+    const ProviderId id{name->substr(kSnapshotPrefix.size())};
+    if (shared_.owner_of(id.name) != index_ || providers_.contains(id)) continue;
+    if (provider(id).pacer.outlived(now())) {
+      spool::Batch batch;
+      batch.snapshots.push_back({.name = *std::move(name), .bytes = {}});
+      spool().commit(std::move(batch), nullptr);
+    }
+    providers_.erase(id);
+  }
+}
+
 // One that was not idle yet when its last site went is found when others are forgotten: no timer need run for it.
 void Worker::forget_idle(const ProviderId& id) {
   constexpr int kOthers = 2;
   forget_if_idle(id);
+  drop_outlived();
   for (int i = 0; i < kOthers && !providers_.empty(); ++i) {
     auto next = providers_.upper_bound(looked_at_);
     if (next == providers_.end()) next = providers_.begin();

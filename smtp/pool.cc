@@ -28,6 +28,7 @@ struct Pool::State {
     HostTls tls;            // What is asked of the target's host.
     bool in_clear = false;  // TLS failed with this address.
     int messages = 0;
+    bool last = false;  // No message follows what it carries.
     int under_way = 0;  // Transactions.
     TimePoint idle_since{};
     std::unique_ptr<Connection> connection;
@@ -51,6 +52,7 @@ struct Pool::State {
   void on_done(Slot& slot);
   void on_closed(Slot& slot, const Outcome& reason);
 
+  bool used_up(const Slot& slot) const;
   bool room(const Slot& slot) const;
   void send(Slot& slot, const Transaction& transaction);
   void drop(ConnectionId id);
@@ -222,7 +224,7 @@ void Pool::State::on_ready(Slot& slot) {
   if (slot.walk != nullptr) slot.walk->worked(slot.target);
   if (slot.phase == Slot::Phase::kOpening) report_tls(slot, nullptr);
   slot.walk.reset();
-  if (slot.messages >= options.messages_per_connection) return quit(slot);
+  if (used_up(slot)) return quit(slot);
   slot.phase = Slot::Phase::kIdle;
   slot.idle_since = loop.now();
   idle.push_back(&slot);
@@ -247,8 +249,12 @@ void Pool::State::on_closed(Slot& slot, const Outcome& reason) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Work and idleness
 
+bool Pool::State::used_up(const Slot& slot) const {
+  return slot.last || slot.messages >= options.messages_per_connection;
+}
+
 bool Pool::State::room(const Slot& slot) const {
-  return slot.phase == Slot::Phase::kBusy && slot.messages < options.messages_per_connection && slot.connection->room();
+  return slot.phase == Slot::Phase::kBusy && !used_up(slot) && slot.connection->room();
 }
 
 void Pool::State::send(Slot& slot, const Transaction& transaction) {
@@ -320,6 +326,12 @@ std::size_t Pool::recipients_max(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   const bool connected = found != state_->slots.end() && found->second->connection != nullptr;
   return connected ? found->second->connection->recipients_max() : 0;
+}
+
+void Pool::finish(ConnectionId connection) {
+  State::Slot& slot = *state_->slots.at(connection);
+  slot.last = true;
+  if (slot.phase == State::Slot::Phase::kIdle) state_->quit(slot);
 }
 
 void Pool::drop(ConnectionId connection) { state_->drop(connection); }

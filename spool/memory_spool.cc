@@ -11,6 +11,7 @@
 #include "mailsbuddy/spool.h"
 #include "spool/due_window.h"
 #include "spool/memory_rows.h"
+#include "spool/snapshots.h"
 #include "spool/suppressions.h"
 
 namespace mailsbuddy::spool {
@@ -63,7 +64,7 @@ class MemorySpool final : public Spool {
     if (!number) return number;
     if (auto appended = append(*number, rows); !appended) return std::move(appended).error();
     const std::lock_guard lock(mutex_);
-    for (Snapshot& each : snapshots) keep(std::move(each));
+    for (Snapshot& each : snapshots) snapshots_.set(std::move(each));
     return number;
   }
 
@@ -259,7 +260,7 @@ class MemorySpool final : public Spool {
       for (Note& each : batch.notes) note(each);
       for (NewSuppression& each : batch.suppressions) add_suppression(each);
       for (const Tally& each : batch.tallies) set_tally(each);
-      for (Snapshot& each : batch.snapshots) keep(std::move(each));
+      for (Snapshot& each : batch.snapshots) snapshots_.set(std::move(each));
       for (std::string& event : batch.events) outbox_.push_back(std::move(event));
     }
     if (durable) durable();
@@ -345,9 +346,12 @@ class MemorySpool final : public Spool {
 
   std::optional<std::string> snapshot(std::string_view name) const override {
     const std::lock_guard lock(mutex_);
-    const auto found = snapshots_.find(std::string(name));
-    if (found == snapshots_.end()) return std::nullopt;
-    return found->second;
+    return snapshots_.find(name);
+  }
+
+  std::optional<std::string> next_snapshot(std::string_view after) const override {
+    const std::lock_guard lock(mutex_);
+    return snapshots_.next(after);
   }
 
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
@@ -684,13 +688,6 @@ class MemorySpool final : public Spool {
     return !rows.empty();
   }
 
-  void keep(Snapshot snapshot) {
-    if (snapshot.bytes.empty())
-      snapshots_.erase(snapshot.name);
-    else
-      snapshots_[std::move(snapshot.name)] = std::move(snapshot.bytes);
-  }
-
   void set_tally(const Tally& tally) {
     if (tally.as_of >= next_sweep_) {
       std::erase_if(tallies_, [&tally](const auto& entry) { return entry.second.forget <= tally.as_of; });
@@ -720,7 +717,7 @@ class MemorySpool final : public Spool {
   std::deque<std::string> outbox_;
   std::unordered_map<std::string, Suppression> suppressed_;
   std::unordered_map<std::string, KeptTally> tallies_;
-  std::unordered_map<std::string, std::string> snapshots_;
+  Snapshots snapshots_;
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};
   std::map<RowKey, std::pair<TimePoint, DueRow>> taken_;  // Of due_, and not settled since.

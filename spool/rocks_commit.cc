@@ -33,7 +33,7 @@ void RocksSpool::commit(Batch batch, Task durable) {
   for (const Tally& each : batch.tallies) set_tally(each);
   for (Snapshot& each : batch.snapshots) {
     put_snapshot(open_.changes, each);
-    keep(std::move(each));
+    snapshots_.set(std::move(each));
   }
   for (const std::string& event : batch.events) add_event(event);
   if (durable) open_.tasks.push_back(std::move(durable));
@@ -48,13 +48,6 @@ void RocksSpool::put_snapshot(Changes& changes, const Snapshot& snapshot) {
     changes.erase(Family::kDefault, keys::snapshot(snapshot.name));
   else
     changes.put(Family::kDefault, keys::snapshot(snapshot.name), snapshot.bytes);
-}
-
-void RocksSpool::keep(Snapshot snapshot) {
-  if (snapshot.bytes.empty())
-    snapshots_.erase(snapshot.name);
-  else
-    snapshots_[std::move(snapshot.name)] = std::move(snapshot.bytes);
 }
 
 void RocksSpool::add_event(std::string_view event) {
@@ -330,9 +323,9 @@ void RocksSpool::refuse(std::vector<Op*>& ops, Group& group, const Error& error)
       // Not names: another append may have stored the same ones. Snapshots are as they were.
       if (family == Family::kDefault && keys::is_domain(key)) return;
       const bool is_snapshot = family == Family::kDefault && keys::is_snapshot(key);
-      const auto kept = is_snapshot ? snapshots_.find(std::string(key.substr(1))) : snapshots_.end();
-      if (kept != snapshots_.end())
-        undo_.put(family, key, kept->second);
+      const auto kept = is_snapshot ? snapshots_.find(key.substr(1)) : std::nullopt;
+      if (kept)
+        undo_.put(family, key, *kept);
       else
         undo_.erase(family, key);
     });

@@ -135,7 +135,7 @@ Result<JobNumber> RocksSpool::create(JobRecord record, std::span<const RowInput>
     ids_.erase(record.id);
     return std::move(written).error();
   }
-  for (Snapshot& each : snapshots) keep(std::move(each));
+  for (Snapshot& each : snapshots) snapshots_.set(std::move(each));
   names_saved_ = std::max(names_saved_, names);
   JobLedger& kept = ledger_.jobs().emplace(number, std::move(job)).first->second;
   for (const Grouped::Part& part : grouped.parts) ledger_.append(kept, part.domain, part.rows);

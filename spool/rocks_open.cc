@@ -106,7 +106,8 @@ Result<void> RocksSpool::load_small() {
   }
   names_.index();
   if (scan.valid()) scan.seek("S");
-  for (; scan.valid_in("S"); scan.next()) snapshots_[std::string(scan.key().substr(1))] = scan.value();
+  for (; scan.valid_in("S"); scan.next())
+    snapshots_.set({.name = std::string(scan.key().substr(1)), .bytes = std::string(scan.value())});
   if (scan.valid()) scan.seek("T");
   for (; scan.valid_in("T"); scan.next()) {
     Reader reader(scan.value());

@@ -108,9 +108,12 @@ std::uint64_t RocksSpool::event_count() const {
 
 std::optional<std::string> RocksSpool::snapshot(std::string_view name) const {
   const Lock lock(mutex_);
-  const auto found = snapshots_.find(std::string(name));
-  if (found == snapshots_.end()) return std::nullopt;
-  return found->second;
+  return snapshots_.find(name);
+}
+
+std::optional<std::string> RocksSpool::next_snapshot(std::string_view after) const {
+  const Lock lock(mutex_);
+  return snapshots_.next(after);
 }
 
 }  // namespace mailsbuddy::spool

@@ -27,6 +27,7 @@
 #include "spool/due_window.h"
 #include "spool/ledger.h"
 #include "spool/names.h"
+#include "spool/snapshots.h"
 #include "spool/store.h"
 #include "spool/suppressions.h"
 #include "spool/tallies.h"
@@ -77,6 +78,7 @@ class RocksSpool final : public Spool {
   void remove_events(std::size_t count) override;
   std::uint64_t event_count() const override;
   std::optional<std::string> snapshot(std::string_view name) const override;
+  std::optional<std::string> next_snapshot(std::string_view after) const override;
   Result<void> suppress(NewSuppression suppression) override;
   std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const override;
   Result<bool> unsuppress(std::string_view account, std::string_view address) override;
@@ -166,7 +168,6 @@ class RocksSpool final : public Spool {
   std::vector<std::optional<Waiting>> waiting_of_all(const std::vector<ListedRow>& rows) const;
   void add_event(std::string_view event);
   static void put_snapshot(Changes& changes, const Snapshot& snapshot);
-  void keep(Snapshot snapshot);  // In memory.
   void add_suppression(const NewSuppression& added);
   void remove_suppression(const AddressHash& hash);
   AccountAddress suppression_name(const AccountAddress& who) const;
@@ -223,7 +224,7 @@ class RocksSpool final : public Spool {
   std::uint32_t names_saved_ = 0;  // Those before it are on disk.
   DueWindow due_;
   std::set<RowKey> unsettled_;  // Handed out by take_unsettled(), and not settled since.
-  std::unordered_map<std::string, std::string> snapshots_;
+  Snapshots snapshots_;
   Tallies tallies_;
   TimePoint next_sweep_{};  // When tallies to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};

@@ -61,6 +61,7 @@ class Pace {
   void waive_cover();
   bool at_rest(TimePoint now);
   bool as_made(TimePoint now);
+  bool outlived(TimePoint now);
   bool read(BytesReader& in);
   void restored(TimePoint now);  // Nothing goes at once: what went before the snapshot's end is not known.
   bool snapshot_due() const;

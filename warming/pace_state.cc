@@ -13,6 +13,7 @@ constexpr std::uint64_t kAheadShare = 100;  // this part of the cap: a crash cos
 constexpr std::size_t kSpansRead = 16;
 constexpr std::uint64_t kCountMax = 1'000'000'000'000'000;  // Messages, of anything.
 constexpr double kMeasureMax = 1e16;
+constexpr std::uint64_t kIdleRemembered = 12;  // Times Thresholds::idle_days: a year, and a cap halved as often.
 constexpr Duration kForgotten = std::chrono::hours(1);  // What replies said is too old then to be held against anybody.
 constexpr std::int64_t kHourMax = 25;  // Of a day: no clock is put back further.
 constexpr std::int64_t kDayMax = 1'000'000'000;  // Differences of days stay far from what 64 bits hold.
@@ -156,6 +157,15 @@ bool Pace::as_made(TimePoint now) {
   return (budget_.curve_.daily.empty() || unused) && budget_.ceiling_ == kNoCap && budget_.pinned_ == kNoCap &&
          !paused_ && !restarting_ && !repeat_day_ && rate_ >= 1 && rate_max_ >= 1 && suspensions_ == 0 &&
          connections_ == limits_.connections && connections_known_ == 0 && day_.attempts < thresholds_.samples_min;
+}
+
+bool Pace::outlived(TimePoint now) {
+  if (as_made(now)) return true;
+  if (thresholds_.idle_days == 0 || budget_.last_sent_ == Budget::kNoDay || budget_.used_ > 0) return false;
+  const auto remembered = static_cast<std::int64_t>(kIdleRemembered * thresholds_.idle_days);
+  return budget_.pinned_ == kNoCap && !paused_ && !suspended(now) &&
+         budget_.calendar_day_ - budget_.last_sent_ > remembered &&
+         (budget_.curve_.daily.empty() || budget_.day_ <= given_day_);
 }
 
 // Nothing goes until a snapshot covers it.

@@ -66,9 +66,18 @@ struct Domain {
 struct Named {
   Throttle throttle;
   int connections = INT_MAX;
+  int messages_per_connection = INT_MAX;
+  bool limits_openings = false;
   std::uint64_t held = 0;
   std::shared_ptr<const char> place = std::make_shared<const char>();
 
+  // A site's connections are counted by who opens them.
+  void limit(Subject subject, const Limits& limits) {
+    if (subject == Subject::kSite) return;
+    connections = limits.connections;
+    messages_per_connection = limits.messages_per_connection;
+    limits_openings = limits.connections_per_minute > 0;
+  }
   bool taken() const noexcept { return place.use_count() - 1 >= connections; }
   bool unused(TimePoint now) const noexcept { return held == 0 && place.use_count() == 1 && throttle.at_rest(now); }
 };
@@ -90,15 +99,20 @@ struct Pacer::State {
   TimePoint domains_until{};                       // None is paused longer.
   bool any_named = false;
   bool any_places = false;
+  bool any_carried = false;
+  bool any_openings = false;
   // Of a snapshot: IPs that this one does not have, and their states as they were. They may be given to the next again.
   std::vector<std::pair<std::string, std::string>> others;
 
   void read_settings() {
     total_limits = settings->limits(options.provider, Subject::kTotal);
-    any_named = any_places = false;
+    any_named = any_places = any_carried = any_openings = false;
     for (const auto& [subject, name] : names_of({})) {
       any_named |= settings->any(subject);
-      any_places |= subject != Subject::kSite && settings->any(subject, "connections");
+      if (subject == Subject::kSite) continue;
+      any_places |= settings->any(subject, "connections");
+      any_carried |= settings->any(subject, "messages_per_connection");
+      any_openings |= settings->any(subject, "connections_per_minute");
     }
   }
 
@@ -118,8 +132,8 @@ struct Pacer::State {
       }
     }
     const Limits limits = settings->limits(options.provider, subject, name);
-    const int connections = subject == Subject::kSite ? INT_MAX : limits.connections;  // A site counts its own.
-    Named& added = map.emplace(std::string(name), Named{.throttle = Throttle(limits), .connections = connections}).first->second;
+    Named& added = map.emplace(std::string(name), Named{.throttle = Throttle(limits)}).first->second;
+    added.limit(subject, limits);
     if (forgot_debts) {
       added.throttle.exhaust(now);
     } else if (options.started != TimePoint{}) {
@@ -292,6 +306,34 @@ int Pacer::messages_per_connection(std::size_t ip, std::string_view site) const 
   return std::min(most, state_->settings->limits(state_->options.provider, Subject::kSite, site).messages_per_connection);
 }
 
+bool Pacer::carry(Carried& carried, const Draw& draw, TimePoint now) {
+  bool enough = false;
+  if (!state_->any_carried) return enough;
+  for (const auto& [subject, name] : names_of(draw)) {
+    const Named* const named = state_->find(subject, name, now);
+    if (named == nullptr || named->messages_per_connection == INT_MAX) continue;
+    enough |= ++carried[fmt::format("{}:{}", to_string(subject), name)] >= named->messages_per_connection;
+  }
+  return enough;
+}
+
+bool Pacer::any_openings() const noexcept { return state_->any_openings; }
+
+std::optional<TimePoint> Pacer::next_opening(const Draw& draw, TimePoint now) {
+  std::optional<TimePoint> at;
+  if (!state_->any_openings) return at;
+  state_->visit_named(draw, now, [&](const Named& each) {
+    if (each.limits_openings) at = std::max(at.value_or(now), each.throttle.next_connection(now));
+  });
+  return at;
+}
+
+void Pacer::take_opening(const Draw& draw, TimePoint now) {
+  state_->visit_named(draw, now, [now](Named& each) {
+    if (each.limits_openings) each.throttle.take_connection(now);
+  });
+}
+
 int Pacer::recipients_per_transaction(std::size_t ip, const Draw& draw) const {
   const State& s = *state_;
   int most = std::min(limits(ip).recipients_per_transaction, s.total_limits.recipients_per_transaction);
@@ -412,7 +454,7 @@ void Pacer::change(std::shared_ptr<const Settings> settings, TimePoint now) {
       const auto subject = static_cast<Subject>(i);
       const Limits limits = s.settings->limits(s.options.provider, subject, name);
       one.throttle.change(limits, now);
-      one.connections = subject == Subject::kSite ? INT_MAX : limits.connections;
+      one.limit(subject, limits);
     }
   }
   s.read_settings();
@@ -453,6 +495,12 @@ bool Pacer::as_made(TimePoint now) const {
   const State& s = *state_;
   return s.domains.empty() && s.others.empty() &&
          std::all_of(s.paces.begin(), s.paces.end(), [now](const auto& each) { return each->as_made(now); });
+}
+
+bool Pacer::outlived(TimePoint now) const {
+  const State& s = *state_;
+  return s.others.empty() && now - s.domains_until >= std::chrono::days(1) &&
+         std::all_of(s.paces.begin(), s.paces.end(), [now](const auto& each) { return each->outlived(now); });
 }
 
 void Pacer::waive_snapshots() {

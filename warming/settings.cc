@@ -29,8 +29,6 @@ using ThresholdMember = std::variant<double Thresholds::*, std::uint64_t Thresho
 constexpr unsigned of(Subject subject) { return 1U << static_cast<unsigned>(subject); }
 
 constexpr unsigned kAll = (1U << kSubjectCount) - 1;
-// A connection is opened for whatever waits for a site, and carries the mail of many campaigns, accounts and domains.
-constexpr unsigned kShared = of(Subject::kIp) | of(Subject::kTotal) | of(Subject::kSite);
 
 template <class Member>
 struct Field {
@@ -44,7 +42,7 @@ struct Field {
 using L = Limits;
 constexpr Field<LimitMember> kLimitFields[] = {
     {"connections", &L::connections, 1, 100'000},
-    {"messages_per_connection", &L::messages_per_connection, 1, 1e9, kShared},
+    {"messages_per_connection", &L::messages_per_connection, 1, 1e9},
     {"messages_in_flight", &L::messages_in_flight, 1, 100, of(Subject::kIp)},  // smtp/proto has the same cap.
     {"recipients_per_transaction", &L::recipients_per_transaction, 1, 100'000},
     {"messages_per_second", &L::messages_per_second, 0, 1e6},
@@ -53,7 +51,7 @@ constexpr Field<LimitMember> kLimitFields[] = {
     {"messages_per_hour", &L::messages_per_hour, 0, 1e10},
     {"messages_per_day", &L::messages_per_day, 0, 1e12},
     {"bytes_per_minute", &L::bytes_per_minute, 0, 1e13},
-    {"connections_per_minute", &L::connections_per_minute, 0, 1e6, kShared},
+    {"connections_per_minute", &L::connections_per_minute, 0, 1e6},
 };
 
 using T = Thresholds;

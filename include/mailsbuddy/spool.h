@@ -134,7 +134,7 @@ struct Tally {
 // last one stands. Without octets: there is none of that name from then on.
 struct Snapshot {
   std::string name;
-  std::string bytes;
+  std::string bytes;  // Empty: it is dropped.
 };
 
 // Everything one worker changes at once: applied whole or not at all, in the order of the members; settlements before
@@ -346,6 +346,8 @@ class Spool {
   virtual std::uint64_t event_count() const = 0;
 
   virtual std::optional<std::string> snapshot(std::string_view name) const = 0;  // Empty: there is none of that name.
+  // The first name behind `after`, by their octets. Empty: there is none.
+  virtual std::optional<std::string> next_snapshot(std::string_view after) const = 0;
 
   // Suppression. What is suppressed keeps its first reason. Durable on return. Errors: kInvalidArgument: it comes hashed, and
   // there is no SuppressionKey.

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -554,6 +555,15 @@ class Pacer {
   bool any_places() const noexcept;
   std::optional<Places> places(const Draw& draw, TimePoint now);
   int messages_per_connection(std::size_t ip, std::string_view site) const;
+  // The same of a campaign, account or From domain: counts a message on a connection that has carried what `carried`
+  // says. True: it has carried all that it may of one of them, so no more follows on it.
+  using Carried = std::map<std::string, int, std::less<>>;
+  bool carry(Carried& carried, const Draw& draw, TimePoint now);
+  // New connections for the mail of a campaign, account or From domain: when the next may be opened because that waits.
+  // What is open anyway carries it. Empty: none of them has such a limit.
+  std::optional<TimePoint> next_opening(const Draw& draw, TimePoint now);
+  void take_opening(const Draw& draw, TimePoint now);
+  bool any_openings() const noexcept;  // False: next_opening() is empty for all.
   int recipients_per_transaction(std::size_t ip, const Draw& draw) const;
   const Limits& limits(std::size_t ip) const;  // As resolved; what the controller makes of them is above.
   bool cold(std::size_t ip) const;             // On a curve whose end it has not reached.
@@ -586,6 +596,9 @@ class Pacer {
   // What it knows besides, it knows again from last_snapshot(); as_made(): it knows nothing that a new one would not.
   bool at_rest(TimePoint now) const;
   bool as_made(TimePoint now) const;
+  // What it knows is worth nothing any more: for twelve times Thresholds::idle_days nothing was sent, which has brought
+  // every curve back to its first day, and no operator's word stands. IPs of a snapshot that it does not have keep it.
+  bool outlived(TimePoint now) const;
   // As snapshot() of one from which nothing goes any more: nothing is counted ahead, and IPs that are as made take no room.
   std::string last_snapshot(TimePoint now);
   void waive_snapshots();  // After restore(): nothing waits for the next one. For who makes none.

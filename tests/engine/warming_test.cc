@@ -236,6 +236,41 @@ BOOST_FIXTURE_TEST_CASE(idle_providers_of_warming_ips_take_no_memory_and_forget_
   send_and_count();
 }
 
+// What was kept of them goes from the spool, a few with each site that ends.
+BOOST_FIXTURE_TEST_CASE(what_is_worth_nothing_any_more_is_dropped, Tail) {
+  const auto kept = [this] {
+    int count = 0;
+    auto name = spool->next_snapshot("warming/d");
+    for (; name && name->starts_with("warming/d"); name = spool->next_snapshot(*name)) ++count;
+    return count;
+  };
+  open("10,20 hour=1");
+  send();
+  world.loop.run_until(world.loop.now() + 24h);
+  send();  // Of the first day it is certain now that it was one.
+  open("10,20 hour=1");  // Nothing is in memory.
+  BOOST_REQUIRE(kept() == kTail);
+  BOOST_REQUIRE(engine->command("192.0.2.1", "d7.test", warming::Command::kPause).has_value());
+  world.loop.run_until(world.loop.now() + std::chrono::days(350));
+  const auto send_elsewhere = [this] {
+    std::vector<std::string> domains;
+    for (int i = 0; i < kTail / 2 + 10; ++i) domains.push_back(fmt::format("e{}.test", i));
+    for (const std::string& each : domains) world.mx[each] = {{10, "mx." + each}};
+    for (const std::string& each : domains) world.addresses["mx." + each] = {*net::IpAddress::parse("198.51.100.1")};
+    Rows source(static_cast<int>(domains.size()), "u", domains);
+    start(source);
+    world.loop.run_until(world.loop.now() + 30min);
+  };
+  send_elsewhere();
+  BOOST_TEST(kept() == kTail);
+  world.loop.run_until(world.loop.now() + std::chrono::days(20));
+  send_elsewhere();
+  send_elsewhere();  // They are looked at in turns, with those elsewhere.
+  BOOST_TEST(kept() == 1);  // Who is paused.
+  BOOST_TEST(int(engine->explain("192.0.2.1", "d7.test")->state) == int(warming::PaceState::kPaused));
+  BOOST_TEST(engine->explain("192.0.2.1", "d8.test")->used == 0U);
+}
+
 BOOST_FIXTURE_TEST_CASE(likewise_in_an_engine_that_keeps_nothing, Tail) {
   spool = nullptr;
   open("10,20 hour=1");

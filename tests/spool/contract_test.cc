@@ -351,9 +351,13 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_rows_state_is_kept_too, World) {
   spool->commit(std::move(batch), nullptr);
   BOOST_TEST(spool->snapshot("google").value() == "c");
   BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+  BOOST_TEST(spool->next_snapshot("").value() == "google");
+  BOOST_TEST(spool->next_snapshot("google").value() == "yahoo");
+  BOOST_TEST(!spool->next_snapshot("yahoo").has_value());
   spool->commit({.settlements = {}, .claims = {}, .snapshots = {{.name = "google", .bytes = ""}}}, nullptr);
   BOOST_TEST(!spool->snapshot("google").has_value());
   BOOST_TEST(spool->snapshot("yahoo").value() == "b");
+  BOOST_TEST(spool->next_snapshot("").value() == "yahoo");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_job_comes_with_snapshots_or_both_do_not, World) {

@@ -147,8 +147,7 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_told_with_its_line) {
       {"an empty name", "google ip: connections=1", "a name is missing"},
       {"no such provider", "gogle ip connections=1", "no provider \"gogle\", but \"google\""},
       {"a brand", "gmail ip connections=1", "no provider \"gmail\", but \"google\""},
-      {"a connection is of no campaign", "* campaign connections_per_minute=1", "a setting of ip, total, site alone"},
-      {"nor of an account", "* account messages_per_connection=1", "a setting of ip, total, site alone"},
+      {"no messages on a connection", "* account messages_per_connection=0", "is not from 1"},
       {"a window is of an IP's connections", "* site messages_in_flight=1", "a setting of ip alone"},
       {"total with a name", "google total:x connections=1", "total has no name"},
   };

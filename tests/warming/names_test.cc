@@ -3,6 +3,8 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <climits>
+#include <map>
+#include <vector>
 
 #include "mailsbuddy/warming.h"
 
@@ -73,6 +75,50 @@ BOOST_AUTO_TEST_CASE(as_many_places_as_connections) {
   pacer.change(settings_of("* account messages_per_day=5\n"), kMidnight);
   BOOST_TEST(!pacer.any_places());
   BOOST_TEST((pacer.next_named(autumn, kMidnight) == kMidnight));
+}
+
+// A message that begins on a connection counts for each name that has a limit; none for others.
+BOOST_AUTO_TEST_CASE(a_connection_carries_so_many_of_a_name) {
+  Pacer pacer = pacer_of("* account messages_per_connection=3\n* domain:brand.example messages_per_connection=2\n");
+  const Draw brand{.account = "acme", .sender_domain = "brand.example"};
+  const Draw other{.account = "acme", .sender_domain = "other.example"};
+  const Draw nobody{.sender_domain = "other.example"};
+  Pacer::Carried one, two;
+  BOOST_TEST(!pacer.carry(one, brand, kMidnight));
+  BOOST_TEST(pacer.carry(one, brand, kMidnight));  // Two of the domain.
+  BOOST_TEST(!pacer.carry(two, other, kMidnight));
+  for (int i = 0; i < 10; ++i) BOOST_TEST(!pacer.carry(two, nobody, kMidnight));
+  BOOST_TEST(!pacer.carry(two, brand, kMidnight));
+  BOOST_TEST(pacer.carry(two, other, kMidnight));  // Three of the account.
+  pacer.change(settings_of("* account messages_per_day=5\n"), kMidnight);
+  for (int i = 0; i < 10; ++i) BOOST_TEST(!pacer.carry(two, brand, kMidnight));
+}
+
+// In no span of a minute are more opened for a name than its limit, whatever the moments at which somebody asks.
+BOOST_AUTO_TEST_CASE(so_many_new_connections_of_a_name) {
+  Pacer pacer = pacer_of("* campaign connections_per_minute=4\n* account:acme connections_per_minute=6\n");
+  BOOST_TEST(pacer.any_openings());
+  BOOST_TEST(!pacer.next_opening({.account = "other", .sender_domain = "x.example"}, kMidnight).has_value());
+  BOOST_TEST((pacer.next_opening({.account = "acme"}, kMidnight) == kMidnight));
+  BOOST_TEST((pacer.next_named({.campaign = "a", .account = "acme"}, kMidnight) == kMidnight));
+  std::map<std::string, std::vector<TimePoint>> opened;
+  std::uint64_t random = 7;
+  for (TimePoint now = kMidnight; now < kMidnight + 30min; now += 1ms + 1ms * ((random >> 33) % 4'000)) {
+    random = random * 6'364'136'223'846'793'005U + 1;
+    const std::string campaign(1, static_cast<char>('a' + (random >> 40) % 3));
+    const Draw draw{.campaign = campaign, .account = "acme"};
+    if (pacer.next_opening(draw, now).value() > now) continue;
+    pacer.take_opening(draw, now);
+    opened[campaign].push_back(now);
+    opened["acme"].push_back(now);
+  }
+  BOOST_TEST(opened["acme"].size() > 30U * 4);
+  for (const auto& [name, times] : opened) {
+    const std::size_t most = name == "acme" ? 6 : 4;
+    for (std::size_t i = most; i < times.size(); ++i) BOOST_TEST((times[i] - times[i - most] >= 1min), name);
+  }
+  pacer.change(settings_of("* site connections_per_minute=1\n"), kMidnight);
+  BOOST_TEST(!pacer.any_openings());
 }
 
 // Of all subjects that a connection or a transaction comes under the least stands.
@@ -207,6 +253,54 @@ BOOST_AUTO_TEST_CASE(what_is_forgotten_comes_back) {
     BOOST_TEST(pacer.used(now) == static_cast<std::uint64_t>(i + 1));
   }
   BOOST_TEST(pacer.delivered_lately(0, kMidnight + 1h) == 50U);
+}
+
+// What is forgotten is worth nothing in the end: a year later the receiver does not know the IP any more either.
+BOOST_AUTO_TEST_CASE(what_is_forgotten_is_outlived) {
+  struct Case {
+    std::string_view name;
+    std::string_view settings;
+    std::string_view curve;
+    void (*happens)(Pacer& pacer, TimePoint now);
+    int days;  // 0: never.
+  };
+  const auto nothing = [](Pacer&, TimePoint) {};
+  const auto skips = [](Pacer& p, TimePoint now) {
+    for (int i = 0; i < 3; ++i) static_cast<void>(p.command(kIp, Command::kSkipDay, now));
+  };
+  const auto told = [](Pacer& p, TimePoint now) { p.learn(0, {.kind = SignalKind::kTooManyConnections}, now); };
+  const auto pauses = [](Pacer& p, TimePoint now) { static_cast<void>(p.command(kIp, Command::kPause, now)); };
+  const auto pins = [](Pacer& p, TimePoint now) { static_cast<void>(p.command(kIp, Command::kPin, now, 5)); };
+  const Case kCases[] = {
+      {"on a curve", "", "100,200,400", nothing, 360},
+      {"far along one", "", "100,200,400", skips, 360},
+      {"on none, with a lesson", "", "", told, 360},
+      {"sooner idle", "* control idle_days=10\n", "100,200,400", nothing, 120},
+      {"idle never counts", "* control idle_days=0\n", "100,200,400", nothing, 0},
+      {"paused", "", "100,200,400", pauses, 0},
+      {"pinned", "", "100,200,400", pins, 0},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      Pacer pacer = pacer_of(c.settings, c.curve);
+      pacer.take(0, {}, kMidnight);
+      pacer.learn(0, {}, kMidnight);
+      c.happens(pacer, kMidnight);
+      BOOST_TEST(!pacer.outlived(kMidnight));
+      const std::string kept = pacer.last_snapshot(kMidnight);
+      const auto outlived = [&](std::chrono::days later) {
+        Pacer again = pacer_of(c.settings, c.curve);
+        BOOST_REQUIRE(again.restore(kept, kMidnight + later).has_value());
+        return again.outlived(kMidnight + later);
+      };
+      if (c.days == 0) {
+        BOOST_TEST(!outlived(std::chrono::days(5'000)));
+      } else {
+        BOOST_TEST(!outlived(std::chrono::days(c.days)));
+        BOOST_TEST(outlived(std::chrono::days(c.days + 1)));
+      }
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(what_a_snapshot_covers_goes_when_it_is_stored) {
