@@ -235,13 +235,20 @@ BOOST_AUTO_TEST_CASE(lines_behind_a_result_until_the_client_goes) {
     BOOST_TEST(ask_control(folder.socket(), "echo", {}).has_value());  // Others are served meanwhile.
   }
   while (alive > 0) std::this_thread::yield();
-  const auto refused = follow_control(folder.socket(), "numbers", {{"bad", true}}, [](const ControlJson&) {});
+  const auto refused = follow_control(folder.socket(), "numbers", {{"bad", true}},
+                                      [](const ControlJson&) { return Result<void>(); });
   BOOST_REQUIRE(!refused);
   BOOST_TEST(refused.error().detail == "bad");
+  const auto unwanted = follow_control(folder.socket(), "numbers", {}, [](const ControlJson&) -> Result<void> {
+    return Error{ErrorCode::kIo, "no room"};
+  });
+  BOOST_REQUIRE(!unwanted);
+  BOOST_TEST(unwanted.error().detail == "no room");
   std::vector<int> numbers;
   const auto ended = follow_control(folder.socket(), "numbers", {}, [&](const ControlJson& number) {
     numbers.push_back(number);
     server->reset();  // The process ends.
+    return Result<void>();
   });
   BOOST_TEST(ended.has_value());
   BOOST_TEST((numbers == std::vector{0, 1}));
