@@ -12,9 +12,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "mailsbuddy/warming.h"
@@ -104,7 +105,7 @@ Names send_for_names(std::size_t count) {
 
 // As a spool keeps them in memory: by name, of one warming IP that has sent a message there.
 std::size_t forget_providers(std::size_t count) {
-  std::unordered_map<std::string, std::string> kept;
+  std::map<std::string, std::string, std::less<>> kept;  // As a spool has them.
   const std::size_t before = resident_bytes();
   for (std::size_t i = 0; i < count; ++i) {
     const std::string name = "d" + std::to_string(i) + ".example";

@@ -132,17 +132,19 @@ Result<Audience> audience_of_file(const WarmOptions& options) {
   auto rows = CsvRows::open(options.recipients, options.address_column, "/dev/null");
   if (!rows) return Error{rows.error().code, fmt::format("--recipients: {}", rows.error().detail)};
   std::map<std::string_view, std::uint64_t> counts;
-  std::uint64_t all = 0;
+  std::uint64_t all = 0, none = 0;
   while (true) {
     auto row = (*rows)->next();
     if (!row) return std::move(row).error();
     if (!*row) break;
     const auto address = Address::parse((*row)->address);
+    none += address ? 0 : 1;
     if (!address) continue;
     ++counts[provider_of_domain(address->domain())];
     ++all;
   }
   if (all == 0) return invalid(fmt::format("{}: no valid address in it", options.recipients));
+  if (none > 0) say("mailsbuddy warm plan: {}: left out, no valid address: {}\n", options.recipients, none);
   const auto volume = options.volume.empty() ? Result<std::uint64_t>(all) : volume_of(options);
   if (!volume) return volume.error();
   Audience audience;
@@ -343,7 +345,7 @@ Result<void> plan(const WarmOptions& options) {
   if (!zone) return Error{zone.error().code, fmt::format("--zone: {}", zone.error().detail)};
   const auto start = start_of(options.start, *zone);
   if (!start) return start.error();
-  warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .settings = &*settings, .zone = *zone};
+  warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .from = *start, .settings = &*settings, .zone = *zone};
   for (const std::string& address : options.addresses) {
     if (auto known = check_ip(address); !known) return known;
     const auto same = [&](const auto& each) { return each.address == address; };
@@ -464,7 +466,7 @@ void add_warm_command(CLI::App& app, std::function<int()>& run) {
   plan_command->add_option("--ip", options->addresses,
                            "Or which; may be given again. --limits may say something of them");
   plan_command->add_option("--curve", options->curve, std::string(kCurveHelp))->capture_default_str();
-  plan_command->add_option("--start", options->start, "First day, YYYY-MM-DD. Default: today");
+  plan_command->add_option("--start", options->start, "First day, YYYY-MM-DD. Default: what is left of today");
   plan_command->add_option("--zone", options->zone, std::string(kZoneHelp))->capture_default_str();
   plan_command->add_option("--limits", options->limits_file,
                            "Limits and thresholds besides the shipped ones (docs/limits.md)");

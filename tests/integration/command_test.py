@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -78,9 +79,15 @@ class Warm(unittest.TestCase):
             file = pathlib.Path(folder, "r.csv")
             file.write_text("name,email\nA,a@gmail.com\nB,b@hotmail.com\nC,c@brand.example\nD,not an address\n", encoding="utf-8")
             run = support.command("warm", "plan", "--recipients", file, "--volume", 300, "--json")
-        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertEqual((run.returncode, run.stderr),
+                         (0, f"mailsbuddy warm plan: {file}: left out, no valid address: 1\n"))
         self.assertEqual({each["provider"]: each["messages"] for each in json.loads(run.stdout)["providers"]},
                          {"google": 100, "microsoft": 100, "other": 100})
+
+    def test_plan_from_now(self):
+        begun = time.time()
+        plan = json.loads(support.command("warm", "plan", "--audience", "gmail=100%", "--volume", 10, "--json").stdout)
+        self.assertGreaterEqual(plan["finish"], int(begun))
 
     def test_explain(self):
         with tempfile.TemporaryDirectory() as folder:
