@@ -37,10 +37,7 @@ Site::Site(Worker& worker, Provider& provider, std::string key, const smtp::Rout
       queue_(worker.spool()),
       engaged_(worker.spool()),
       rest_(worker.spool()),
-      gate_([this](const Job& job) {
-        const TimePoint at = worker_.now();
-        return opens(job, has_places(job, at) ? provider_.pacer.next_named(draw(job, 0), at) : at + kHeldBackMax);
-      }),
+      gate_([this](const Job& job) { return opens(job, provider_.pacer.next_named(draw(job, 0), worker_.now())); }),
       joining_gate_(
           [this](const Job& job) { return opens(job, provider_.pacer.next_joining(draw(job, 0), worker_.now())); }),
       reroute_at_(worker.now() + kRouteAgeMax),

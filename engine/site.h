@@ -230,7 +230,6 @@ class Site {
   std::optional<Pulled> pull(Priority priority, std::size_t& rest_wanted, TimePoint now);
   void give_back_blocked(TimePoint now);
   bool take_places(Prepared& message, TimePoint now);
-  bool has_places(const Job& job, TimePoint now) const;
   PreparedPtr take_ready(LookAhead& ahead, std::size_t index);
   void settle_ended(TimePoint now);
   bool misplaced(const Job& job) const { return job.current_pool() != pool_; }  // It was moved to another pool.
@@ -280,7 +279,6 @@ class Site {
   int connections_max_ = 0;         // By the settings for sites.
   TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.
   TimePoint opens_at_ = TimePoint::max();  // When a connection may be opened, for want of a name's permit for one.
-  TimePoint opened_at_{};                  // When such a permit was taken last.
   LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
   std::size_t message_bytes_ = kMessageBytes;  // Of the last message made: the guess for the next.

@@ -67,13 +67,6 @@ PreparedPtr Site::next_for(Lane& lane, TimePoint now) {
   return nullptr;
 }
 
-// Not as long as the sites that wait for places have not been asked, who come first: it has just had one.
-bool Site::has_places(const Job& job, TimePoint now) const {
-  if (!provider_.wakes) return true;
-  const auto places = provider_.pacer.places(draw(job, 0), now);
-  return places && places->empty();
-}
-
 // It has them since it was made, unless the settings were others or it was a part of another one.
 bool Site::take_places(Prepared& message, TimePoint now) {
   if (!message.places.empty()) return true;

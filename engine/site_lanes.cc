@@ -199,7 +199,7 @@ bool Site::can_carry(TimePoint now) {
 }
 
 // One is opened for whom nothing keeps from it, as long as their rows are more than the connections; else for the first
-// whose campaign, account and From domain have a permit. Who had the last comes after others who wait for the next.
+// whose campaign, account and From domain have a permit.
 std::optional<const Job*> Site::opens_for(TimePoint now) {
   warming::Pacer& pacer = provider_.pacer;
   if (!pacer.any_openings()) return nullptr;
@@ -225,15 +225,12 @@ std::optional<const Job*> Site::opens_for(TimePoint now) {
   const auto open = static_cast<std::uint64_t>(open_connections());
   if (free > open) return nullptr;
   if (first != nullptr && wanted > open) return first;
-  opens_at_ = std::min(opens_at_, next + (opened_at_ == now ? Duration(1) : Duration(0)));
+  opens_at_ = std::min(opens_at_, next);
   return std::nullopt;
 }
 
 void Site::open_for(const Job* whom, Lane& lane, TimePoint now) {
-  if (whom != nullptr) {
-    provider_.pacer.take_opening(draw(*whom, 0), now);
-    opened_at_ = now;
-  }
+  if (whom != nullptr) provider_.pacer.take_opening(draw(*whom, 0), now);
   lane.open();
 }
 
