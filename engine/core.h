@@ -105,6 +105,8 @@ class Engine::Core {
   Result<void> check_filter(const QueueFilter& filter, const spool::ListCursor& cursor = {}) const;
   engine::JobPtr next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const;
   bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
+  bool list_jobs(const QueueFilter& filter, spool::ListQuery query, spool::ListCursor& cursor, std::size_t max,
+                 std::vector<spool::ListedRow>& out) const;
   void add_providers(std::vector<Listed>& rows, bool look_up) const;
   std::map<std::string, std::string> ask_providers(const std::vector<std::string>& domains, TimePoint until) const;
   std::map<std::string, std::string> look_up_providers(std::set<std::string> domains, TimePoint until) const;

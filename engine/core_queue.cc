@@ -18,6 +18,7 @@ using engine::JobPtr;
 constexpr std::size_t kPageRows = 8192;     // Changed in one write.
 constexpr std::size_t kMovedAtOnce = 64;    // Each is a wait for the disk.
 constexpr std::size_t kJobsAtOnce = 4096;   // Looked at in one call, for one that fits.
+constexpr std::size_t kJobsListed = 1024;   // In one call.
 constexpr std::chrono::seconds kLookUpMax(30);   // For a page.
 constexpr std::size_t kLookUpsAtOnce = 256;      // DNS questions of a page under way.
 
@@ -71,7 +72,21 @@ bool Engine::Core::list_rows(const QueueFilter& filter, spool::ListCursor& curso
     if (!filter.domain.empty() && *query.domain != filter.domain) return false;
   }
   const bool by_job = !filter.job.empty() || !filter.account.empty() || !filter.pool.empty() || filter.age_min.count() > 0;
-  if (by_job) {
+  std::vector<spool::ListedRow> rows;
+  const bool more = by_job ? list_jobs(filter, query, cursor, max, rows) : spool().list(query, cursor, max, rows);
+  for (spool::ListedRow& row : rows) {
+    JobPtr job = find(row.key.job);
+    if (job == nullptr) continue;  // Set aside, or its import is not complete: not the queue's.
+    std::string provider = known_providers_.find(row.key.domain);
+    out.push_back({std::move(row), std::move(job), std::move(provider)});
+  }
+  return more;
+}
+
+// One job after the other. A page has those of many, so that thousands of messages are changed in one write.
+bool Engine::Core::list_jobs(const QueueFilter& filter, spool::ListQuery query, spool::ListCursor& cursor,
+                             std::size_t max, std::vector<spool::ListedRow>& out) const {
+  for (std::size_t left = kJobsListed; left > 0 && out.size() < max; --left) {
     spool::JobNumber number = cursor.job;
     bool more = false;
     const JobPtr job = next_job(filter, number, more);
@@ -79,18 +94,11 @@ bool Engine::Core::list_rows(const QueueFilter& filter, spool::ListCursor& curso
     if (number != cursor.job) cursor = {.job = number, .domain = 0, .row = 0};
     if (job == nullptr) return more;
     query.job = number;
+    if (spool().list(query, cursor, max - out.size(), out)) return true;
+    cursor = {.job = number + 1, .domain = 0, .row = 0};
+    if (!filter.job.empty()) return false;
   }
-  std::vector<spool::ListedRow> rows;
-  const bool more = spool().list(query, cursor, max, rows);
-  for (spool::ListedRow& row : rows) {
-    JobPtr job = find(row.key.job);
-    if (job == nullptr) continue;  // Set aside, or its import is not complete: not the queue's.
-    std::string provider = known_providers_.find(row.key.domain);
-    out.push_back({std::move(row), std::move(job), std::move(provider)});
-  }
-  if (!by_job || more) return more;
-  cursor = {.job = *query.job + 1, .domain = 0, .row = 0};
-  return filter.job.empty();
+  return true;
 }
 
 // Their owners ask the DNS, which has most answers at hand.

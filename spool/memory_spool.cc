@@ -357,10 +357,14 @@ class MemorySpool final : public Spool {
   bool list(const ListQuery& query, ListCursor& cursor, std::size_t max, std::vector<ListedRow>& out) const override {
     const std::lock_guard lock(mutex_);
     std::vector<JobNumber> numbers;
-    for (const auto& [number, job] : jobs_) {
-      if (number >= cursor.job && (!query.job || *query.job == number)) numbers.push_back(number);
+    if (query.job) {
+      if (*query.job >= cursor.job && find(*query.job) != nullptr) numbers.push_back(*query.job);
+    } else {
+      for (const auto& [number, job] : jobs_) {
+        if (number >= cursor.job) numbers.push_back(number);
+      }
+      std::sort(numbers.begin(), numbers.end());
     }
-    std::sort(numbers.begin(), numbers.end());
     for (const JobNumber number : numbers) {
       if (number != cursor.job) cursor = {.job = number, .domain = 0, .row = 0};
       if (list_job(query, cursor, max, out)) return true;

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "mailsbuddy/engine.h"
@@ -469,4 +470,34 @@ BOOST_AUTO_TEST_CASE(a_summary_is_exact_and_reads_no_row) {
   place.run(2h);
   check("all done");
   BOOST_TEST(listing_read > 0U);  // The listing did.
+}
+
+// Who has sent many messages is failed and released with few waits for the disk.
+BOOST_AUTO_TEST_CASE(messages_of_an_account_are_commanded_together) {
+  constexpr int kMessages = 300;
+  Machine machine;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  for (int i = 0; i < kMessages; ++i) {
+    const auto submitted = place.engine->submit({.sender = *Address::parse("n@s.test"),
+                                                 .recipients = {*Address::parse(fmt::format("u{}@d{}.test", i, i % 3))},
+                                                 .data = "From: n@s.test\r\nSubject: x\r\n\r\nHi\r\n",
+                                                 .account = i % 3 == 0 ? "other" : "a",
+                                                 .not_before = place.world.loop.now() + 10h});
+    BOOST_REQUIRE(submitted.has_value());
+  }
+  const auto before = machine.files->syncs();
+  std::vector<QueuedRecipient> rows;
+  spool::ListCursor cursor;
+  BOOST_TEST(place.engine->list({.account = "a"}, cursor, 150, rows).value());
+  BOOST_TEST(rows.size() == 150U);
+  BOOST_TEST(!place.engine->list({.account = "a"}, cursor, 150, rows).value());
+  std::set<std::string> listed;
+  for (const QueuedRecipient& each : rows) listed.insert(each.address);
+  BOOST_TEST(rows.size() == listed.size());
+  BOOST_TEST(place.engine->fail({.account = "a"}, "no").value().rows == listed.size());
+  BOOST_TEST(machine.files->syncs() <= before + 2);
+  BOOST_TEST(place.engine->open_rows() == kMessages / 3U);
+  place.run(24h);
+  BOOST_TEST(place.receiver->mails.size() == kMessages / 3U);
 }
