@@ -182,13 +182,15 @@ Result<QueueSummary> Engine::Core::summary(const QueueFilter& filter, QueueGroup
   });
   std::unordered_map<std::uint32_t, QueueGroup> groups;
   for (const std::uint32_t group : largest(totals, max)) groups[group].name = name(group);
-  summary.other_groups =
-      static_cast<std::uint64_t>(std::count_if(totals.begin(), totals.end(), [](auto rows) { return rows > 0; })) -
-      groups.size();
+  std::vector<bool> others;  // A group may have got its first row meanwhile.
   each_group([&](std::uint32_t group, const spool::Counts& counts) {
-    const auto found = groups.find(group);
-    add_to(found == groups.end() ? summary.others : found->second.counts, counts);
+    if (const auto found = groups.find(group); found != groups.end()) return add_to(found->second.counts, counts);
+    add_to(summary.others, counts);
+    if (sum(counts) == 0) return;
+    if (others.size() <= group) others.resize(group + 1);
+    others[group] = true;
   });
+  summary.other_groups = static_cast<std::uint64_t>(std::count(others.begin(), others.end(), true));
   for (auto& [number, group] : groups) {
     if (group.rows() > 0) summary.groups.push_back(std::move(group));
   }

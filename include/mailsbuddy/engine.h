@@ -516,8 +516,8 @@ class Engine {
   // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress IP is
   // in it, or the filter is about less than whole campaigns and messages.
   Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
-  // The same a page at a time, 8192 rows at most, from `cursor` on; added to `change` or `moved` is what came of it,
-  // durable on return. False: the end.
+  // The same a page at a time, of 8192 rows or 64 campaigns and messages to move at most, from `cursor` on; added to
+  // `change` or `moved` is what came of it, durable on return. False: the end.
   Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "mailsbuddy/engine.h"
 #include "spool/keys.h"
@@ -500,4 +501,27 @@ BOOST_AUTO_TEST_CASE(messages_of_an_account_are_commanded_together) {
   BOOST_TEST(place.engine->open_rows() == kMessages / 3U);
   place.run(24h);
   BOOST_TEST(place.receiver->mails.size() == kMessages / 3U);
+}
+
+// What it is found to be only when the groups are chosen already is one of the others.
+BOOST_AUTO_TEST_CASE(a_summary_names_what_changes_meanwhile) {
+  Machine machine;
+  machine.settings.write_buffer_bytes = 64u << 10;
+  Place place;
+  place.open(machine.settings, machine.scratch.path());
+  BOOST_REQUIRE(place.start("c", 20 * kRows).has_value());
+  BOOST_REQUIRE(place.engine->pause("c").has_value());
+  place.close();
+  place.open(machine.settings, machine.scratch.path());  // Rows are on disk, and not in memory.
+  const QueueFilter filter{.address = "u7-with-a-name-that-takes-some-room@d1.test", .states = ~0U};
+  bool failed = false;
+  machine.files->on_read([&] {
+    if (!std::exchange(failed, true)) BOOST_TEST(place.engine->fail(filter, "no").value().rows == 1U);
+  });
+  const auto summary = place.engine->summary(filter, QueueGrouping::kState).value();
+  machine.files->on_read(nullptr);
+  BOOST_REQUIRE(failed);
+  BOOST_TEST(summary.groups.empty());
+  BOOST_TEST(summary.others[static_cast<std::size_t>(spool::State::kFailed)] == 1U);
+  BOOST_TEST(summary.other_groups == 1U);
 }
