@@ -84,7 +84,8 @@ int summary(const Arguments& arguments, const QueueOffice& office) {
   if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", arguments.by, "queued", "on the wire", "deferred", "held", "final");
   for (const ControlJson& group : answer->at("groups")) {
     std::string name = text(group, "name");
-    if (name.empty()) name = arguments.by == "campaign" ? "(messages)" : "(not known yet)";
+    if (name.empty())
+      name = arguments.by == "campaign" ? "(messages)" : arguments.by == "provider" ? "(not known yet)" : "(none)";
     print_counts(arguments, name, group.at("counts"), {{arguments.by, name}});
   }
   if (const auto others = answer->value("other_groups", std::uint64_t{0}); others > 0)
@@ -129,7 +130,7 @@ int change(std::string_view command, const Arguments& arguments, const QueueOffi
     for (const auto& [name, value] : answer->items()) {
       if (name != "cursor") total[name] = total.value(name, std::uint64_t{0}) + value.get<std::uint64_t>();
     }
-    what["cursor"] = answer->at("cursor");
+    what["cursor"] = answer->value("cursor", ControlJson());
   } while (!what["cursor"].is_null());
   return report(command, arguments, total);
 }
@@ -266,7 +267,12 @@ CLI::App* add(CLI::App& parent, std::function<int()>& run, const char* name, con
   app->callback([arguments, &run, full, command = std::move(command)] {
     run = [arguments, full, command] {
       const auto office = QueueOffice::open(arguments->place);
-      return office ? command(*arguments, **office) : complain(full, office.error());
+      if (!office) return complain(full, office.error());
+      try {
+        return command(*arguments, **office);
+      } catch (const ControlJson::exception& error) {  // Of another version, say.
+        return complain(full, {ErrorCode::kInternal, fmt::format("an answer that makes no sense: {}", error.what())});
+      }
     };
   });
   return app;

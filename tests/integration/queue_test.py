@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import threading
 
 import support
 from support import loopback
@@ -103,6 +104,33 @@ class Queue(support.TestCase):
         self.assertIn("campaign 'spring' was erased", run.stderr)
         self.assertGreaterEqual(json.loads(run.stdout)["recipients"]["delivered"], 1)
         self.assertEqual(self.ask("campaign", "list", place=self.spool), [])
+
+    def test_answers_of_another_version(self):
+        """Commands that are not done in pages there are done; what makes no sense is said, and no crash."""
+        failed = {"rows": 3, "under_way": 0}
+        nameless = {"groups": [{"name": "", "counts": [1] + 9 * [0]}]}
+        results = [failed, nameless, nameless, {"groups": {"spring": [1, 2]}}, {"moved": "all"}]
+
+        def serve(listener):
+            for result in results:
+                asked = listener.accept()[0]
+                with asked, asked.makefile("r") as requests:
+                    requests.readline()
+                    asked.sendall(json.dumps({"result": result}).encode() + b"\n")
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.control))
+            listener.listen()
+            server = threading.Thread(target=serve, args=(listener,), daemon=True)
+            server.start()
+            self.assertEqual(self.ask("queue", "fail", "--all"), [failed])
+            self.assertEqual(self.ask("queue", "summary", "--by", "account")[0]["account"], "(none)")
+            self.assertEqual(self.ask("queue", "summary", "--by", "provider")[0]["provider"], "(not known yet)")
+            for words in ["summary"], ["move", "--pool", "other", "--all"]:
+                done = support.command("queue", *words, "--control", self.control)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn("makes no sense", done.stderr)
+            server.join()
 
     def test_resume_that_cannot_choose_leaves_all_as_it_is(self):
         for name in ("spring", "summer"):  # Each with recipients on the wire, whom going on would settle or send to.
