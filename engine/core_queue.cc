@@ -34,7 +34,7 @@ bool Engine::Core::fits(const QueueFilter& filter, const Job& job) const {
          (filter.pool.empty() || job.current_pool() == filter.pool) && job.created + filter.age_min <= now();
 }
 
-// Of a command that has begun the job may be gone since: that is its end.
+// Of a listing or a command that has begun the job may be gone since: that is its end.
 Result<void> Engine::Core::check_filter(const QueueFilter& filter, const spool::ListCursor& cursor) const {
   if (cursor.job == 0 && !filter.job.empty() && find(filter.job) == nullptr) {
     return Error{ErrorCode::kNotFound, fmt::format("no campaign or message '{}'", filter.job)};
@@ -154,7 +154,7 @@ void Engine::Core::add_providers(std::vector<Listed>& rows, bool look_up) const 
 
 Result<bool> Engine::Core::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                                 std::vector<QueuedRecipient>& out) const {
-  if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
+  if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   std::vector<Listed> rows;
   const bool more = list_rows(filter, cursor, std::min(max, kPageRows), rows);
   add_providers(rows, !filter.provider.empty());

@@ -641,6 +641,9 @@ BOOST_FIXTURE_TEST_CASE(commands_go_page_by_page, World) {
   // What was begun of a campaign that is gone since is at its end.
   BOOST_REQUIRE(engine->erase_campaign("spring").has_value());
   BOOST_TEST(engine->fail(filter, "no more", cursor, change).value() == false);
+  std::vector<QueuedRecipient> rows;
+  const auto listed = engine->list(filter, cursor, 100, rows);
+  BOOST_TEST((listed && !*listed && rows.empty()));
   BOOST_TEST(!engine->release(filter).has_value());
 }
 
