@@ -68,9 +68,17 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
     });
   }
 
+  // True: there is no answer to be trusted about `name`, and that is found.
+  template <class Record>
+  bool failed(const std::string& name, const net::SecureAnswer<Record>& answer) {
+    const bool bogus = answer.security == DnsSecurity::kBogus;
+    if (!bogus && answer.answer.status != DnsStatus::kFailed) return false;
+    found(unusable(host, name, answer.answer.detail, bogus));
+    return true;
+  }
+
   void on_addresses(const net::SecureAnswer<net::IpAddress>& answer) {
-    if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
-      return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
+    if (failed(host, answer)) return;
     const bool alias = answer.owner != host && !answer.owner.empty();
     if (answer.security == DnsSecurity::kInsecure) return alias ? ask_alias() : found(by_policy(route, host));
     // It is proved that the host has no address: where the address came from that is about to be called, nobody knows.
@@ -90,8 +98,7 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   }
 
   void on_alias(const net::SecureAnswer<std::string>& answer) {
-    if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
-      return found(unusable(host, host, answer.answer.detail, answer.security == DnsSecurity::kBogus));
+    if (failed(host, answer)) return;
     if (answer.security == DnsSecurity::kInsecure) return found(by_policy(route, host));
     // It is proved that the host is no alias. It was one a moment ago: what it is, the next look-up says.
     if (answer.answer.status != DnsStatus::kOk) return found(unusable(host, host, "an alias no longer", false));
@@ -107,8 +114,7 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   }
 
   void on_tlsa(const std::string& name, const net::SecureAnswer<net::TlsaRecord>& answer) {
-    if (answer.security == DnsSecurity::kBogus || answer.answer.status == DnsStatus::kFailed)
-      return found(unusable(host, name, answer.answer.detail, answer.security == DnsSecurity::kBogus));
+    if (failed(name, answer)) return;
     if (answer.security == DnsSecurity::kSecure && answer.answer.status == DnsStatus::kOk)
       return found(by_records(route, host, bases.front(), answer.answer.records));
     bases.erase(bases.begin());

@@ -145,6 +145,17 @@ bool says(const std::string& said, std::string_view wanted) {
   return said == wanted || (wanted.find(' ') != std::string_view::npos && said.find(wanted) != std::string::npos);
 }
 
+// It has no issuer: what is verified is so by TLSA records.
+std::unique_ptr<net::Runtime> validating_runtime(const SignedZones& zones) {
+  return std::move(net::make_runtime({.workers = 1,
+                                      .cpu_threads = 1,
+                                      .resolver = {.servers = {zones.endpoint()}},
+                                      .secure_resolver = {.servers = {zones.endpoint()},
+                                                          .trust_anchors = zones.anchors()},
+                                      .tls_ca = "/nonexistent"})
+                       .value());
+}
+
 smtp::RouteAnswer routed(net::Runtime& runtime, smtp::Router& router, std::string_view domain) {
   std::promise<smtp::RouteAnswer> said;
   auto future = said.get_future();
@@ -216,13 +227,7 @@ BOOST_FIXTURE_TEST_CASE(dane_against_signed_zones, World) {
             .records = "@ MX 10 mx\nmx A 127.0.0.1\n" + (c.record.empty() ? "" : owner + " TLSA " + c.record + "\n"),
             .forge = forge ? digits : "",
             .forged = forge ? forged : ""}});
-      const auto runtime = std::move(
-          net::make_runtime({.workers = 1,
-                             .cpu_threads = 1,
-                             .resolver = {.servers = {zones.endpoint()}},
-                             .secure_resolver = {.servers = {zones.endpoint()}, .trust_anchors = zones.anchors()},
-                             .tls_ca = "/nonexistent"})
-              .value());
+      const auto runtime = validating_runtime(zones);
       Opening opening(*runtime, runtime->secure_resolver(0), {.source = smtp::TlsSource::kDane, .dane = true},
                       receiver.port());
       const std::string said = opening.open({{10, "mx.secure.example"}});
@@ -268,13 +273,7 @@ BOOST_FIXTURE_TEST_CASE(dane_of_aliases_and_of_mx_records_that_are_not_signed, W
   for (const Alias& c : cases) BOOST_TEST_CONTEXT(c.name) {
       const SignedZones zones({{.name = "secure.example", .records = c.in_signed},
                                {.name = "plain.example", .records = c.in_plain, .sign = false}});
-      const auto runtime = std::move(
-          net::make_runtime({.workers = 1,
-                             .cpu_threads = 1,
-                             .resolver = {.servers = {zones.endpoint()}},
-                             .secure_resolver = {.servers = {zones.endpoint()}, .trust_anchors = zones.anchors()},
-                             .tls_ca = "/nonexistent"})
-              .value());
+      const auto runtime = validating_runtime(zones);
       smtp::Router router(runtime->resolver(0), {.secure = runtime->secure_resolver(0)});
       const smtp::RouteAnswer answer = routed(*runtime, router, c.domain);
       BOOST_REQUIRE(answer.route);

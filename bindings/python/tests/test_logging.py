@@ -103,16 +103,16 @@ def test_an_interpreter_ends_with_an_engine_that_logs(sink):
 
 def test_an_engine_that_is_let_go_of_logs_all_its_lines(sink):
     code = f'''
-import atexit, logging, time
+import atexit, logging, threading
 atexit.register(lambda: print(slow.lines))  # After what mailsbuddy asks for.
 import mailsbuddy as mb
 from conftest import options_for
 class sink: port = {sink.port}
+gone = threading.Event()
 class Slow(logging.Handler):
     lines = 0
     def emit(self, record):
-        if self.lines == 0:
-            time.sleep(0.5)  # The engine is gone before the second line.
+        gone.wait()  # All lines come when the engine is gone.
         self.lines += 1
 slow, log = Slow(), logging.getLogger("app")
 log.propagate = False
@@ -123,6 +123,7 @@ for _ in range(1000):
     engine.command("127.0.0.1", "example.net", "pause")
     engine.command("127.0.0.1", "example.net", "resume")
 del engine
+gone.set()
 '''
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=END_SECONDS, env=environment)
