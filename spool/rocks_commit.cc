@@ -125,8 +125,8 @@ void RocksSpool::settle(Settlement& settlement) {
   if (!settlement.event.empty()) add_event(settlement.event);
 }
 
-// Reads what waits on disk of these rows, and keeps none of it: settle() then finds it in the cache, and the lock is not
-// held while the disk takes its time. (A compaction that ends in between costs a read under the lock.)
+// Reads what waits on disk of these rows, and keeps none of it: settle() then finds it in the cache, and the lock is
+// not held while the disk takes its time. (A compaction that ends in between costs a read under the lock.)
 void RocksSpool::read_ahead(std::span<const RowKey> rows) const {
   std::vector<RowKey> on_disk;
   {
@@ -256,6 +256,7 @@ void RocksSpool::run() {
     finish(group);
     lock.unlock();
     const bool durable = write_until_done(ops, group);
+    if (std::string damaged = store_->leave_damaged(); !damaged.empty()) report({.what = std::move(damaged)});
     lock.lock();
     written(ops, group, durable);
     if (durable) {

@@ -7,11 +7,13 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <limits>
 #include <mutex>
@@ -70,7 +72,31 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const StoreSettings& 
   return options;
 }
 
-rocksdb::DBOptions database_options(rocksdb::Env* env) {
+// A changed block ends each compaction that comes to it. RocksDB would take no write from then on; but what was written
+// is as well off in many files as in few.
+class Damage final : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    if (reason != rocksdb::BackgroundErrorReason::kCompaction || !error->IsCorruption()) return;
+    const std::lock_guard lock(mutex_);
+    reason_ = error->ToString();
+    found_ = true;
+    *error = rocksdb::Status::OK();
+  }
+  bool found() const noexcept { return found_; }
+  std::string take() {
+    const std::lock_guard lock(mutex_);
+    found_ = false;
+    return std::exchange(reason_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string reason_;
+  std::atomic<bool> found_{false};
+};
+
+rocksdb::DBOptions database_options(rocksdb::Env* env, std::shared_ptr<Damage> damage) {
   rocksdb::DBOptions options;
   options.env = env;
   options.create_if_missing = true;
@@ -85,6 +111,7 @@ rocksdb::DBOptions database_options(rocksdb::Env* env) {
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
+  options.listeners.push_back(std::move(damage));
   return options;
 }
 
@@ -92,6 +119,7 @@ rocksdb::DBOptions database_options(rocksdb::Env* env) {
 
 struct Store::Shared {
   std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<Damage> damage = std::make_shared<Damage>();
 };
 
 Store::Store(RocksSpoolOptions options, StoreSettings settings)
@@ -196,7 +224,7 @@ Result<void> Store::open_database() {
     families.emplace_back(kNames[i], family_options(static_cast<Family>(i), settings_, shared_->cache));
   }
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(database_options(env_), options_.directory, families, &handles_, &db);
+  const auto status = rocksdb::DB::Open(database_options(env_, shared_->damage), options_.directory, families, &handles_, &db);
   db_.reset(db);
   if (status.ok()) return {};
   handles_.clear();
@@ -308,6 +336,17 @@ Result<void> Store::sync_log() {
     return Error{ErrorCode::kIo, fmt::format("spool {}: it is closed since the disk refused", options_.directory)};
   const auto status = db_->SyncWAL();
   return status.ok() ? Result<void>() : error_of(options_.directory, status);
+}
+
+// Without compactions no number of files holds up a write.
+std::string Store::leave_damaged() {
+  if (!shared_->damage->found()) return {};
+  const std::shared_lock lock(mutex_);
+  if (db_ == nullptr) return {};
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    if (!db_->SetOptions(handle, {{"disable_auto_compactions", "true"}}).ok()) return {};  // The next write tries it again.
+  }
+  return fmt::format("files: {}; they are merged no more until the spool is opened again", shared_->damage->take());
 }
 
 // A refused write stops RocksDB. For some reasons it can go on where it is; for others it must be opened again, which

@@ -85,6 +85,9 @@ class Store {
   Result<void> sync_log();
   // After a refusal. Error: it still does not take writes.
   Result<void> recover();
+  // After a compaction that came to changed octets: from then on files stay as they are. Says what was found; empty:
+  // nothing since it was asked last. For who writes.
+  std::string leave_damaged();
   // Rewrites all files, so that erased octets are in none of them.
   Result<void> rewrite();
 

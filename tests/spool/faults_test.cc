@@ -446,16 +446,47 @@ BOOST_AUTO_TEST_CASE(changed_octets_in_the_due_index_hide_no_row) {
       for (std::uint16_t i = 0; i < kRows; ++i) {  // All, in their order, with what is known of each.
         BOOST_REQUIRE((taken[i].key.row == i && taken[i].attempts == i && taken[i].mark == 3));
       }
-      BOOST_REQUIRE(!machine.spool->defects().empty());
-      BOOST_TEST(machine.spool->defects()[0].what.find("due index: ") == 0U);
+      BOOST_TEST(std::ranges::any_of(machine.spool->defects(),
+                                     [](const Defect& each) { return each.what.starts_with("due index: "); }));
       for (const Row& row : taken) {
         machine.spool->commit({.settlements = {{.key = row.key, .state = State::kDelivered}}}, nullptr);
       }
-      BOOST_REQUIRE(machine.spool->sync().has_value());
+      const auto synced = machine.spool->sync();
+      BOOST_REQUIRE_MESSAGE(synced, (synced ? "" : synced.error().detail));
       BOOST_TEST((machine.spool->next_due() == TimePoint::max()));
       BOOST_TEST(machine.spool->open_rows() == 0U);
     }
   }
+}
+
+// A compaction comes to it: RocksDB alone would take no write from then on.
+BOOST_AUTO_TEST_CASE(changed_octets_that_a_compaction_meets_hold_up_nothing) {
+  constexpr std::uint16_t kRows = 6000;
+  Machine machine;
+  const JobNumber job = machine.job_with(kRows);
+  Batch batch;
+  for (const Row& row : machine.read_all(job)) {
+    batch.settlements.push_back({.key = row.key, .state = State::kDeferred, .attempts = 1, .due = TimePoint(1h)});
+  }
+  machine.spool->commit(std::move(batch), nullptr);
+  BOOST_REQUIRE(machine.spool->scrub().has_value());
+  machine.spool.reset();
+  change_octets(file_of(machine, "queue"), 0.3);
+  machine.open();
+  for (int round = 0; round < 3; ++round) {
+    BOOST_TEST(!machine.spool->scrub().has_value());  // The octets may be somebody's who was erased: it says that they are there.
+    for (std::uint16_t row = static_cast<std::uint16_t>(round); row < kRows; row = static_cast<std::uint16_t>(row + 3)) {
+      const RowKey key{job, 0, row};
+      machine.spool->commit({.settlements = {{.key = key, .state = State::kDelivered}}, .events = {"delivered"}}, nullptr);
+    }
+    const auto synced = machine.spool->sync();
+    BOOST_REQUIRE_MESSAGE(synced, (synced ? "" : synced.error().detail));
+  }
+  BOOST_REQUIRE(!machine.spool->defects().empty());
+  BOOST_TEST(machine.spool->defects().back().what.find("files: ") == 0U);
+  machine.open();
+  BOOST_TEST(machine.spool->open_rows() == 0U);
+  BOOST_TEST(machine.spool->event_count() == kRows);
 }
 
 // Rows that were on their way are not forgotten because they cannot be read at once, nor are any that wait.
