@@ -175,8 +175,8 @@ struct Ends {
   std::string bound;
 };
 
-// Under the pool's overflow policy and, if that is sooner, under the one that follows the longest hold: the first of its
-// rows go when they have been held so long, and none later than when the last has been.
+// Under the pool's overflow policy and, if that is sooner, under the one that follows the longest hold: the first of
+// its rows go when they have been held so long, and none later than when the last has been.
 std::optional<Ends> ends_at(const Worker::Backlog& at, Terms terms, double scale) {
   static const PoolOptions kDefault;
   const auto pool = terms.options.pools.find(terms.job.current_pool());
@@ -191,7 +191,7 @@ std::optional<Ends> ends_at(const Worker::Backlog& at, Terms terms, double scale
   if (!then) return ends;
   const TimePoint finish = std::max(then->finish, at.held.last + policy.hold_max);
   if (finish >= ends.finish) return ends;
-  return Ends{finish, held > terms.now ? "longest hold" : then->bound};
+  return Ends{finish, held > terms.now || finish > then->finish ? "longest hold" : then->bound};
 }
 
 }  // namespace

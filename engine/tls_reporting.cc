@@ -1,6 +1,7 @@
 #include "engine/tls_reporting.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/base/hash.h"
@@ -11,7 +12,8 @@ namespace mailsbuddy::engine {
 namespace {
 
 constexpr std::string_view kSnapshot = "tls/reports";
-std::string reached_snapshot(const std::string& id) { return "tls/reached/" + id; }
+constexpr std::string_view kReached = "tls/reached/";
+std::string reached_snapshot(std::string_view id) { return std::string(kReached).append(id); }
 constexpr Duration kDay = std::chrono::hours(24);
 constexpr Duration kKeepSentEvery = std::chrono::minutes(1);  // All that waits is written each time.
 // DNS, the queue or a web server failed: then twice as long each time, until a day is over (RFC 8460 5.5).
@@ -33,6 +35,7 @@ TlsReporting::TlsReporting(Context context)
       random_(context_.runtime.seed() ^ 0x746c7372),
       timer_([this] { wake(); }) {
   load();
+  forget_strays();
 }
 
 template <class Task>
@@ -81,6 +84,18 @@ void TlsReporting::load() {
       log(context_.options.log.get(), LogLevel::kError, "engine",
           "who has the TLS report about {} is lost, and may get it again: {}", each.domain, reached.error().detail);
     wait({.report = std::move(each), .reached = reached ? *reached : std::vector<std::uint64_t>()}, now + later());
+  }
+}
+
+// Notes of reports that are not there any more: they were lost, or had another reporter's name.
+void TlsReporting::forget_strays() {
+  std::set<std::string> known;
+  for (const auto& [at, sending] : waiting_) known.insert(reached_snapshot(id_of(sending.report)));
+  for (auto name = context_.spool.next_snapshot(kReached); name && name->starts_with(kReached);
+       name = context_.spool.next_snapshot(*name)) {
+    if (known.contains(*name)) continue;
+    done_.push_back(name->substr(kReached.size()));
+    changed_ = true;
   }
 }
 

@@ -1,9 +1,10 @@
-// tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the hours after.
+// tls_reporting.h - the engine's own TLS reports (RFC 8460): counted by the workers, cut at midnight UTC, sent in the
+// hours after.
 //
 // What is counted and not sent yet is kept in the spool, with the addresses that have it. A process that ends in good
-// order loses none of it, one that is killed the counts of kKeepEvery at most. A mail is submitted with the note of whom
-// it goes to, in one write: no restart repeats it. A POST whose answer the process did not live to note is repeated,
-// under the same report-id.
+// order loses none of it, one that is killed the counts of kKeepEvery at most. A mail is submitted with the note of
+// whom it goes to, in one write: no restart repeats it. A POST whose answer the process did not live to note is
+// repeated, under the same report-id.
 #pragma once
 
 #include <functional>
@@ -55,6 +56,7 @@ class TlsReporting {
   template <class Task>
   auto guarded(Task task);
   void load();
+  void forget_strays();
   void wake();
   void counted(smtp::TlsReports counts);
   Duration later();         // A random part of kSpread.

@@ -58,7 +58,8 @@ struct Fixture {
     spool = open_spool(world);
     engine = Engine::open({.egress = {{.address = "192.0.2.1", .ehlo_name = "a.test"}},
                            .first_retry = first_retry,
-                           .tls_reporting = TlsReportingOptions{.reporter = kReporter, .from = *Address::parse("tls@sender.example")},
+                           .tls_reporting = TlsReportingOptions{.reporter = kReporter,
+                                                                .from = *Address::parse("tls@sender.example")},
                            .runtime = sim::make_runtime(world, 1),
                            .spool = spool,
                            .memory_max_bytes = memory_max_bytes})
@@ -240,8 +241,15 @@ BOOST_AUTO_TEST_CASE(who_has_it_does_not_get_it_again_from_the_next_process) {
       BOOST_TEST(posts_to("post.r.test") == failed + 1);
       const std::string kept = "tls/reached/" + f.report_id(f.reports->mails.at(0).data);
       BOOST_TEST(!f.spool->snapshot(kept).has_value());
+      const std::string stray = "tls/reached/of-a-report-that-is-not-there";
+      spool::Batch batch;
+      batch.snapshots.push_back({.name = stray, .bytes = "1"});
+      f.spool->commit(std::move(batch), nullptr);
       f.open();
       BOOST_TEST(!f.spool->snapshot(kept).has_value());
+      BOOST_TEST(f.spool->snapshot(stray).has_value());
+      f.until(kMidnight + 23h + 30min);
+      BOOST_TEST(!f.spool->snapshot(stray).has_value());
     }
 }
 
