@@ -194,8 +194,8 @@ Result<void> EventDispatcher::hand_over(Subscriber& to, const Records& records) 
 
 void EventDispatcher::rest(Subscriber& subscriber, std::size_t refused, const Error& error) {
   if (std::exchange(subscriber.refused, refused) == 0) {
-    log(log_, LogLevel::kError, "events", "a sink refused {} events or decisions; they come again until it takes them: {}",
-        refused, error.detail);
+    log(log_, LogLevel::kError, "events",
+        "a sink refused {} events or decisions; they come again until it takes them: {}", refused, error.detail);
   }
   subscriber.resting = true;
   look_again();

@@ -240,7 +240,8 @@ class Site {
   void send_ready(TimePoint now);
   void send_ready(bool cold, TimePoint now);
   bool can_carry(TimePoint now);  // There is a connection, or there may be one.
-  // For whom a further connection may be opened: null: for those whom no limit of new ones keeps back; empty: for nobody.
+  // For whom a further connection may be opened: null: for those whom no limit of new ones keeps back; empty: for
+  // nobody.
   std::optional<const Job*> opens_for(TimePoint now);
   void open_for(const Job* whom, Lane& lane, TimePoint now);
   void refill(Priority priority, std::size_t target, TimePoint now);
@@ -278,7 +279,7 @@ class Site {
   bool mixed_ = false;              // There are cold IPs, or were: not every lane may carry everything.
   int connections_max_ = 0;         // By the settings for sites.
   TimePoint ready_opens_ = TimePoint::max();  // When something that is made may go, for want of a name's permit.
-  TimePoint opens_at_ = TimePoint::max();  // When a connection may be opened, for want of a name's permit for one.
+  TimePoint opens_at_ = TimePoint::max();     // When a connection may be opened, for want of a name's permit for one.
   LookAhead ahead_[2];  // By Priority.
   std::size_t ready_bytes_ = 0;
   std::size_t message_bytes_ = kMessageBytes;  // Of the last message made: the guess for the next.

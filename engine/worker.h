@@ -152,7 +152,7 @@ class Worker {
   static constexpr Duration kLookAgain = std::chrono::milliseconds(10);
   static constexpr std::size_t kSettleAtOnce = 2048;  // Some milliseconds.
   static constexpr Duration kShedFor = std::chrono::minutes(1);
-  static constexpr Duration kShedAgain = std::chrono::seconds(1);  // It looks at every feed.
+  static constexpr Duration kShedAgain = std::chrono::seconds(1);    // It looks at every feed.
   static constexpr Duration kUnreadAgain = std::chrono::seconds(1);  // After the disk could not be read.
 
   void make_part(const std::string& site, std::uint64_t number, std::vector<PreparedPtr> part);
@@ -172,7 +172,7 @@ class Worker {
   void wake(Provider& provider, bool with_rows = false);  // All its sites, or those that have rows.
   std::optional<std::string> kept(const ProviderId& id);  // What the spool has of its pacer.
   void forget_if_idle(const ProviderId& id);
-  void drop_outlived();                                    // Of some that are forgotten, in turns, what is worth nothing.
+  void drop_outlived();  // Of some that are forgotten, in turns, what is worth nothing.
   void forget_idle(const ProviderId& id);                  // It and, in turns, some others, if they are idle.
   Egress* bearer(Provider& provider, const Job& job, std::string_view source_ip);
 

@@ -92,9 +92,8 @@ struct LookUp : std::enable_shared_from_this<LookUp> {
   // RFC 7672 2.1.2: zones that are not signed are not asked for TLSA records, since some of their servers never answer
   // that. But an alias may be signed whose target is not: then its own name has them, if any has (2.2.2).
   void ask_alias() {
-    secure.cname(host, [self = shared_from_this()](const net::SecureAnswer<std::string>& answer) {
-      self->on_alias(answer);
-    });
+    secure.cname(host,
+                 [self = shared_from_this()](const net::SecureAnswer<std::string>& answer) { self->on_alias(answer); });
   }
 
   void on_alias(const net::SecureAnswer<std::string>& answer) {

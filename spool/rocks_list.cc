@@ -11,7 +11,8 @@ namespace mailsbuddy::spool {
 namespace {
 
 constexpr std::size_t kVisitRows = 1024;        // Read at a time.
-constexpr std::uint64_t kLookAtMax = 1u << 18;  // Rows and domains in memory that one call of list() or count() looks at.
+constexpr std::uint64_t kLookAtMax =
+    1u << 18;  // Rows and domains in memory that one call of list() or count() looks at.
 constexpr std::size_t kReadMax = 16u << 10;     // Rows that it reads from disk.
 
 }  // namespace

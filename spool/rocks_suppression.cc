@@ -46,8 +46,10 @@ Result<void> RocksSpool::check_suppression_key() {
   }
   suppression_key_stored_ = found == Found::kYes;
   if (!suppression_key_stored_ || stored == hashed_address(options_.suppression_key, kKeyCheck)) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("spool {}: suppression_key is not the one that addresses were hashed with: open it with that", store_->directory())};
+  return Error{
+      ErrorCode::kInvalidArgument,
+      fmt::format("spool {}: suppression_key is not the one that addresses were hashed with: open it with that",
+                  store_->directory())};
 }
 
 std::optional<Suppression> RocksSpool::stored_suppression(std::string_view account, std::string_view address) const {

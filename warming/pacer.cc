@@ -124,7 +124,8 @@ struct Pacer::State {
       std::string& hand = hands[static_cast<std::size_t>(subject)];
       make_room(map, hand, [now](const Named& each) { return each.unused(now); });
       forgot_debts |= map.size() >= kSubjectsMax;
-      if (map.size() >= kSubjectsMax) {  // Not the newest, which two names in turn could be for ever: who is at the hand.
+      if (map.size() >=
+          kSubjectsMax) {  // Not the newest, which two names in turn could be for ever: who is at the hand.
         auto at = map.find(hand);
         if (at == map.end()) at = map.begin();
         at = map.erase(at);

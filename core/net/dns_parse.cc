@@ -129,8 +129,7 @@ DnsAnswer<Record> parse(std::span<const std::uint8_t> bytes, int type, Read read
   const auto answer = message.section(ns_s_an);
   if (message.truncated()) return failed<Record>("truncated answer");
   if (!question || question->type != type || !answer) return failed<Record>("malformed answer");
-  const auto owner =
-      type == ns_t_cname ? Owner{question->owner} : follow_aliases(message, *answer, question->owner);
+  const auto owner = type == ns_t_cname ? Owner{question->owner} : follow_aliases(message, *answer, question->owner);
   if (!owner) return failed<Record>("CNAME chain that leads nowhere");
   DnsAnswer<Record> out{.status = DnsStatus::kOk, .records = {}, .ttl = owner->ttl, .detail = {}};
   for (const Rr& rr : *answer) {
@@ -210,8 +209,8 @@ DnsAnswer<TlsaRecord> parse_tlsa(std::span<const std::uint8_t> bytes) {
 
 // RFC 1035 3.3.1.
 DnsAnswer<std::string> parse_cname(std::span<const std::uint8_t> bytes) {
-  return parse<std::string>(
-      bytes, ns_t_cname, [](Message& message, std::span<const std::uint8_t> data) { return message.name(data); });
+  return parse<std::string>(bytes, ns_t_cname,
+                            [](Message& message, std::span<const std::uint8_t> data) { return message.name(data); });
 }
 
 DnsAnswer<IpAddress> merge(DnsAnswer<IpAddress> v6, const DnsAnswer<IpAddress>& v4, std::chrono::seconds failure_ttl) {

@@ -715,7 +715,7 @@ class Pool {
   void send(ConnectionId connection, const Transaction& transaction);  // Only to a ready connection, or with room().
   bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
   std::size_t recipients_max(ConnectionId connection) const;  // As ClientSession has it; 0: no such connection.
-  void finish(ConnectionId connection);      // What it carries is its last: then QUIT.
+  void finish(ConnectionId connection);                       // What it carries is its last: then QUIT.
   void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.
   ConnectionInfo info(ConnectionId connection) const;
   void trace(ConnectionId connection);       // Asks PoolOptions::tracer again; not while a message is under way.

@@ -73,7 +73,7 @@ void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const 
   for (const dkim::SignatureResult& each : verified.signatures) {
     if (each.status == dkim::Status::kPass) continue;
     say("warning: receivers will not accept the DKIM signature of {}: {}; see mailsbuddy dkim check {} {}\n",
-               each.domain, dkim::describe(each.reason), each.domain, each.selector);
+        each.domain, dkim::describe(each.reason), each.domain, each.selector);
   }
 }
 

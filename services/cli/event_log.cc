@@ -169,7 +169,7 @@ int EventLog::write_pipe(std::string_view lines) {
 
 Result<void> EventLog::write(std::string_view lines) {
   if (file_ < 0) return {};
-  block_sigpipe();  // On this thread, which is the engine's.
+  block_sigpipe();                                                   // On this thread, which is the engine's.
   const off_t before = is_pipe_ ? -1 : ::lseek(file_, 0, SEEK_END);  // -1: it cannot be cut.
   const int error = is_pipe_ ? write_pipe(lines) : write_file(lines);
   const std::lock_guard lock(mutex_);

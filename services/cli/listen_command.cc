@@ -56,9 +56,7 @@ struct ListenArguments {
 
 class StandardError final : public LogSink {
  public:
-  void write(LogLevel, std::string_view room, std::string_view line) noexcept override {
-    say("{}: {}\n", room, line);
-  }
+  void write(LogLevel, std::string_view room, std::string_view line) noexcept override { say("{}: {}\n", room, line); }
 };
 
 // IP:PORT[=WORD,...] with the words starttls, tls, plain, inbound, proxy.
@@ -286,7 +284,8 @@ class Listen {
     if (const std::uint64_t open = engine_->open_rows(); open > 0 && kept) {
       say("{} recipients are kept in {}: the next start goes on with them\n", open, arguments_.spool.directory);
     } else if (!settled && !kept) {
-      say("{} recipients are queued, {} events are to be written; stop once more to leave them\n", open, engine_->unreported());
+      say("{} recipients are queued, {} events are to be written; stop once more to leave them\n", open,
+          engine_->unreported());
     }
     while (!kept && !settled && !signals.wait(0ns)) settled = engine_->drain(500ms);
     pace_report_.refresh(*engine_, true);
@@ -294,7 +293,7 @@ class Listen {
     const std::string trouble = events_->file_trouble();
     if (!trouble.empty()) {
       say("{} events are not written: {}; they {}\n", engine_->unreported(), trouble,
-                 kept ? "are kept in " + arguments_.spool.directory : "go with this process");
+          kept ? "are kept in " + arguments_.spool.directory : "go with this process");
     }
     if (arguments_.json) {
       auto object = json_of(counts);

@@ -114,8 +114,7 @@ void PaceReport::refresh(const Engine& engine, bool at_once) {
   next_ = now + std::chrono::seconds(5);
   std::string text;
   for (const warming::Explanation& each : engine.paces()) text += each.str() + "\n";
-  if (auto written = write_whole(file_, text); !written)
-    say("warning: --pace-report: {}\n", written.error().detail);
+  if (auto written = write_whole(file_, text); !written) say("warning: --pace-report: {}\n", written.error().detail);
 }
 
 }  // namespace mailsbuddy::cli

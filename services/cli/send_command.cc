@@ -17,13 +17,13 @@
 #include "services/cli/engine_control.h"
 #include "services/cli/engine_options.h"
 #include "services/cli/event_log.h"
+#include "services/cli/progress.h"
 #include "services/cli/return_watch.h"
 #include "services/cli/say.h"
 #include "services/cli/signals.h"
+#include "services/cli/tls_options.h"
 #include "services/cli/trace_lines.h"
 #include "services/cli/way_options.h"
-#include "services/cli/progress.h"
-#include "services/cli/tls_options.h"
 #include "services/cli/zone.h"
 
 namespace mailsbuddy::cli {
@@ -217,7 +217,7 @@ class Send {
     if (import_.suppressed > 0) say(", {} of them suppressed", import_.suppressed);
     if (import_.refused > 0) {
       say("; {} bad rows are in {}", import_.refused,
-                 options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
+          options_.bad_rows_file.empty() ? beside + ".bad.csv" : options_.bad_rows_file);
     }
     say("\n");
     if (options_.unsubscribe.empty()) {
@@ -319,7 +319,7 @@ class Send {
     if (!known) return false;
     import_.accepted = known->total;
     say("campaign '{}' is in {}: {} of {} recipients are settled, the rest goes on as it was stored\n", campaign_,
-               options_.spool.directory, final_rows(*known), known->total);
+        options_.spool.directory, final_rows(*known), known->total);
     static_cast<void>(engine_->resume(campaign_));  // An interrupt paused it.
     return true;
   }
@@ -406,12 +406,12 @@ class Send {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(options_.inbound_linger_seconds);
     if (options_.inbound_linger_seconds > 0 && interrupts == 0) {
       say("taking what comes back to {} for {} (Ctrl-C: no longer)\n", options_.inbound_maildir,
-                 human_duration(std::chrono::seconds(options_.inbound_linger_seconds)));
+          human_duration(std::chrono::seconds(options_.inbound_linger_seconds)));
     }
     while (interrupts == 0 && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(50ms);
     inbound_->finish();
     say("{} messages came back to {}; {} addresses are suppressed for it\n", inbound_->messages(),
-               options_.inbound_maildir, inbound_->suppressed());
+        options_.inbound_maildir, inbound_->suppressed());
   }
 
   static std::uint64_t open_rows(const CampaignStatus& now) {
@@ -446,7 +446,8 @@ class Send {
       say("they are kept in {}: the same command, or mailsbuddy resume, goes on with them\n", options_.spool.directory);
     } else {
       temporary_->keep();
-      say("they are kept in {0}: mailsbuddy resume --spool {0} goes on with them; else remove it\n", temporary_->path());
+      say("they are kept in {0}: mailsbuddy resume --spool {0} goes on with them; else remove it\n",
+          temporary_->path());
     }
     return kUnsettled;
   }

@@ -139,7 +139,7 @@ void wait_for_end(const smtp::Sink& sink, const Signals& signals, std::optional<
     const smtp::SinkCounts total = total_of(sink.counts());
     const double rate = static_cast<double>(total.accepted - accepted_before) / std::max(seconds_since(before), 1e-3);
     say("\r{} accepted ({:.0f}/s), {} deferred, {} rejected, {} connections\x1b[K", total.accepted, rate,
-               total.deferred, total.rejected + total.data_rejected, total.connections);
+        total.deferred, total.rejected + total.data_rejected, total.connections);
     std::fflush(stderr);
     before = steady_clock::now();
     accepted_before = total.accepted;

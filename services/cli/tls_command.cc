@@ -154,7 +154,7 @@ class Check {
     if (secure_ == nullptr) return;
     if (!wait_on<bool>(*runtime_, [this](auto done) { secure_->validates(done); }))
       return state("DNSSEC", "note",
-                 "nothing validates here: these DNS servers leave signatures out, so there is no DANE");
+                   "nothing validates here: these DNS servers leave signatures out, so there is no DANE");
     const auto mx =
         wait_on<net::SecureAnswer<net::MxRecord>>(*runtime_, [this](auto done) { secure_->mx(options_.domain, done); });
     if (mx.security == net::DnsSecurity::kBogus)
@@ -171,8 +171,8 @@ class Check {
     if (!found.failure.empty()) bad(options_.domain, "MTA-STS: " + found.failure);
     if (found.policy != nullptr) {
       state(options_.domain, "good",
-          fmt::format("MTA-STS: {}, for {}, {} s", to_string(found.policy->mode), fmt::join(found.policy->mx, " "),
-                      found.policy->max_age.count()));
+            fmt::format("MTA-STS: {}, for {}, {} s", to_string(found.policy->mode), fmt::join(found.policy->mx, " "),
+                        found.policy->max_age.count()));
     } else if (found.failure.empty()) {
       state(options_.domain, "note", "no MTA-STS policy");
     }
@@ -181,8 +181,8 @@ class Check {
   void say_policy(const smtp::RouteTls& tls) {
     static constexpr std::string_view kPolicies[] = {"none", "opportunistic", "required", "verified"};
     state(options_.domain, "policy",
-        fmt::format("{} ({}){}", kPolicies[static_cast<int>(tls.policy)], to_string(tls.source),
-                    tls.dane ? "; verified by DANE at hosts with TLSA records" : ""));
+          fmt::format("{} ({}){}", kPolicies[static_cast<int>(tls.policy)], to_string(tls.source),
+                      tls.dane ? "; verified by DANE at hosts with TLSA records" : ""));
   }
 
   void check_host(const smtp::Route& route, const smtp::RouteHost& host) {
@@ -199,9 +199,9 @@ class Check {
     if (!said.empty()) return bad(host.host, said);
     if (!result || !result->tls) return bad(host.host, "mail goes in clear");
     state(host.host, result->verified ? "good" : "note",
-        result->verified
-            ? fmt::format("TLS, verified by {}", result->dane && !result->tlsa.empty() ? "DANE" : "the roots")
-            : fmt::format("TLS, not verified: {}", to_string(result->failure)));
+          result->verified
+              ? fmt::format("TLS, verified by {}", result->dane && !result->tlsa.empty() ? "DANE" : "the roots")
+              : fmt::format("TLS, not verified: {}", to_string(result->failure)));
   }
 
   // As for a delivery: at what an alias leads to, if that is signed, then at the host's own name (RFC 7672 2.2.2).
@@ -226,7 +226,7 @@ class Check {
     }
     for (const net::TlsaRecord& record : found.answer.records)
       state(name, found.security == net::DnsSecurity::kSecure && record.usable() ? "good" : "note",
-          "TLSA " + record.str());
+            "TLSA " + record.str());
     if (found.answer.records.empty()) state(name, "note", "no TLSA records");
     return !found.answer.records.empty();
   }
@@ -236,7 +236,8 @@ class Check {
         *runtime_, [this](auto done) { runtime_->resolver(0).txt("_smtp._tls." + options_.domain, done); });
     const auto record = smtp::parse_tlsrpt_record(texts.records);
     if (!record) return state(options_.domain, "note", "wants no TLS reports");
-    for (const Address& address : record->mailto) state(options_.domain, "good", "wants TLS reports at " + address.str());
+    for (const Address& address : record->mailto)
+      state(options_.domain, "good", "wants TLS reports at " + address.str());
     for (const std::string& url : record->https) state(options_.domain, "good", "wants TLS reports at " + url);
   }
 

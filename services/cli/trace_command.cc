@@ -25,13 +25,14 @@ struct TraceArguments {
 
 int trace(const TraceArguments& arguments) {
   const bool colours = !arguments.json && isatty(STDOUT_FILENO) == 1;
-  const auto followed = follow_control(
-      arguments.control, "trace", {{"filter", arguments.filter}, {"bodies", arguments.bodies}},
-      [&](const ControlJson& line) -> Result<void> {
-        const std::string text = (arguments.json ? line.dump() : line_of(line, colours)) + '\n';
-        if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
-        return Error{ErrorCode::kIo, fmt::format("standard output: {}", std::strerror(errno))};
-      });
+  const auto followed =
+      follow_control(arguments.control, "trace", {{"filter", arguments.filter}, {"bodies", arguments.bodies}},
+                     [&](const ControlJson& line) -> Result<void> {
+                       const std::string text = (arguments.json ? line.dump() : line_of(line, colours)) + '\n';
+                       if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+                         return {};
+                       return Error{ErrorCode::kIo, fmt::format("standard output: {}", std::strerror(errno))};
+                     });
   if (followed) return kDone;  // The process has ended.
   say("mailsbuddy trace: {}\n", followed.error().detail);
   return followed.error().code == ErrorCode::kInvalidArgument ? kBadUsage : kUnsettled;

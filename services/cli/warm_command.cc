@@ -345,7 +345,12 @@ Result<void> plan(const WarmOptions& options) {
   if (!zone) return Error{zone.error().code, fmt::format("--zone: {}", zone.error().detail)};
   const auto start = start_of(options.start, *zone);
   if (!start) return start.error();
-  warming::PlanRequest request{.audience = *std::move(audience), .ips = {}, .start = *start, .from = *start, .settings = &*settings, .zone = *zone};
+  warming::PlanRequest request{.audience = *std::move(audience),
+                               .ips = {},
+                               .start = *start,
+                               .from = *start,
+                               .settings = &*settings,
+                               .zone = *zone};
   for (const std::string& address : options.addresses) {
     if (auto known = check_ip(address); !known) return known;
     const auto same = [&](const auto& each) { return each.address == address; };

@@ -235,8 +235,8 @@ BOOST_AUTO_TEST_CASE(lines_behind_a_result_until_the_client_goes) {
     BOOST_TEST(ask_control(folder.socket(), "echo", {}).has_value());  // Others are served meanwhile.
   }
   while (alive > 0) std::this_thread::yield();
-  const auto refused = follow_control(folder.socket(), "numbers", {{"bad", true}},
-                                      [](const ControlJson&) { return Result<void>(); });
+  const auto refused =
+      follow_control(folder.socket(), "numbers", {{"bad", true}}, [](const ControlJson&) { return Result<void>(); });
   BOOST_REQUIRE(!refused);
   BOOST_TEST(refused.error().detail == "bad");
   const auto unwanted = follow_control(folder.socket(), "numbers", {}, [](const ControlJson&) -> Result<void> {

@@ -247,7 +247,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_worth_nothing_any_more_is_dropped, Tail) {
   open("10,20 hour=1");
   send();
   world.loop.run_until(world.loop.now() + 24h);
-  send();  // Of the first day it is certain now that it was one.
+  send();                // Of the first day it is certain now that it was one.
   open("10,20 hour=1");  // Nothing is in memory.
   BOOST_REQUIRE(kept() == kTail);
   BOOST_REQUIRE(engine->command("192.0.2.1", "d7.test", warming::Command::kPause).has_value());
@@ -265,7 +265,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_worth_nothing_any_more_is_dropped, Tail) {
   BOOST_TEST(kept() == kTail);
   world.loop.run_until(world.loop.now() + std::chrono::days(20));
   send_elsewhere();
-  send_elsewhere();  // They are looked at in turns, with those elsewhere.
+  send_elsewhere();         // They are looked at in turns, with those elsewhere.
   BOOST_TEST(kept() == 1);  // Who is paused.
   BOOST_TEST(int(engine->explain("192.0.2.1", "d7.test")->state) == int(warming::PaceState::kPaused));
   BOOST_TEST(engine->explain("192.0.2.1", "d8.test")->used == 0U);

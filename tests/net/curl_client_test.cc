@@ -249,7 +249,8 @@ BOOST_AUTO_TEST_CASE(more_slow_servers_than_may_be_asked_at_once_give_way) {
 
 BOOST_AUTO_TEST_CASE(domains_at_one_server_have_a_share_each) {
   SlowServers slow(1, 2 * kServerRequestsMax);
-  slow.ask("127.0.0.2", [](const HttpsReply&) {}, "mta-sts.example.org");
+  slow.ask(
+      "127.0.0.2", [](const HttpsReply&) {}, "mta-sts.example.org");
   pollfd ready{slow.silent[0].get(), POLLIN, 0};
   BOOST_TEST(::poll(&ready, 1, 30'000) == 1);  // It is under way, though example.net has all of its share.
   BOOST_TEST(slow.ended == 0);

@@ -98,7 +98,9 @@ class DiskSpool final : public Spool {
   void remove_events(std::size_t count) override { disk_->remove_events(count); }
   std::uint64_t event_count() const override { return disk_->event_count(); }
   std::optional<std::string> snapshot(std::string_view name) const override { return disk_->snapshot(name); }
-  std::optional<std::string> next_snapshot(std::string_view after) const override { return disk_->next_snapshot(after); }
+  std::optional<std::string> next_snapshot(std::string_view after) const override {
+    return disk_->next_snapshot(after);
+  }
   Result<void> suppress(NewSuppression suppression) override { return disk_->suppress(std::move(suppression)); }
   std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const override {
     return disk_->suppressed(account, address);

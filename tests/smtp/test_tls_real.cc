@@ -147,20 +147,19 @@ bool says(const std::string& said, std::string_view wanted) {
 
 // It has no issuer: what is verified is so by TLSA records.
 std::unique_ptr<net::Runtime> validating_runtime(const SignedZones& zones) {
-  return std::move(net::make_runtime({.workers = 1,
-                                      .cpu_threads = 1,
-                                      .resolver = {.servers = {zones.endpoint()}},
-                                      .secure_resolver = {.servers = {zones.endpoint()},
-                                                          .trust_anchors = zones.anchors()},
-                                      .tls_ca = "/nonexistent"})
-                       .value());
+  return std::move(
+      net::make_runtime({.workers = 1,
+                         .cpu_threads = 1,
+                         .resolver = {.servers = {zones.endpoint()}},
+                         .secure_resolver = {.servers = {zones.endpoint()}, .trust_anchors = zones.anchors()},
+                         .tls_ca = "/nonexistent"})
+          .value());
 }
 
 smtp::RouteAnswer routed(net::Runtime& runtime, smtp::Router& router, std::string_view domain) {
   std::promise<smtp::RouteAnswer> said;
   auto future = said.get_future();
-  runtime.loop(0).post(
-      [&] { router.route(domain, [&](const smtp::RouteAnswer& answer) { said.set_value(answer); }); });
+  runtime.loop(0).post([&] { router.route(domain, [&](const smtp::RouteAnswer& answer) { said.set_value(answer); }); });
   wait_for(future);
   return future.get();
 }
@@ -259,14 +258,14 @@ BOOST_FIXTURE_TEST_CASE(dane_of_aliases_and_of_mx_records_that_are_not_signed, W
       {"at the alias", "secure.example", "@ MX 10 mx\nmx CNAME host\nhost A 127.0.0.1\n" + port + "mx" + right, "",
        "tls verified"},
       {"at an alias whose target is not signed", "secure.example",
-       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + right,
-       "host A 127.0.0.1\n" + port + "host" + wrong, "tls verified"},
+       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + right, "host A 127.0.0.1\n" + port + "host" + wrong,
+       "tls verified"},
       {"another's, at an alias whose target is not signed", "secure.example",
-       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + wrong,
-       "host A 127.0.0.1\n" + port + "host" + right, "no matching DANE TLSA records"},
+       "@ MX 10 mx\nmx CNAME host.plain.example.\n" + port + "mx" + wrong, "host A 127.0.0.1\n" + port + "host" + right,
+       "no matching DANE TLSA records"},
       {"at the target of an alias that is not signed", "secure.example",
-       "@ MX 10 mx.plain.example.\nhost A 127.0.0.1\n" +
-       port + "host" + wrong, "mx CNAME host.secure.example.\n", "tls"},
+       "@ MX 10 mx.plain.example.\nhost A 127.0.0.1\n" + port + "host" + wrong, "mx CNAME host.secure.example.\n",
+       "tls"},
       {"of a host of MX records that are not signed", "plain.example", "mx A 127.0.0.1\n" + port + "mx" + wrong,
        "@ MX 10 mx.secure.example.\n", "tls"},
   };
