@@ -340,6 +340,9 @@ class Listening(submission_test.SubmissionTest):
         self.listener.process.wait()
         return tried
 
+    def ended(self):
+        return {e["recipient"] for e in self.listener.events if e["kind"] in support.FINAL}
+
     def test_what_was_answered_is_sent(self):
         self.listener.stop()
         random_, answered, tried = random.Random(SEED), set(), 0
@@ -348,8 +351,15 @@ class Listening(submission_test.SubmissionTest):
             self.start()
             tried += self.submit_until_killed(random_.random() * 0.4, answered)
         self.start()
-        loopback.wait_until(lambda: answered <= {e["recipient"] for e in self.listener.events if e["kind"] in support.FINAL},
-                            "the end of all that was answered", self.listener.process)
+        try:
+            loopback.wait_until(lambda: answered <= self.ended(), "the end of all that was answered", self.listener.process)
+        except RuntimeError as error:
+            missing = answered - self.ended()
+            told = [(e["recipient"], e["kind"], e.get("attempt"), e.get("detail"), e.get("due")) for e in self.listener.events
+                    if e["recipient"] in missing]
+            last = [(e["time"], e["recipient"], e["kind"]) for e in self.listener.events[-3:]]
+            self.fail(f"{error}: {len(missing)} of {len(answered)}; their last events: {told[-20:]}; the last of all: {last}\n"
+                      f"{self.listener.log.read_text()}")
         self.listener.stop()
         copies = collections.Counter(each.recipient for each in self.world.mail())
         unknown = collections.Counter(e["recipient"] for e in self.listener.events if e.get("detail") == UNKNOWN)
