@@ -50,6 +50,7 @@ class Engine::Core {
                     std::vector<QueuedRecipient>& out) const;
   Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max) const;  // core_summary.cc
   Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);
   Result<void> drain_egress(std::string_view address, bool draining);
@@ -114,6 +115,8 @@ class Engine::Core {
   void count_rows(const QueueFilter& filter, bool by_domain, const Visit& visit) const;
   void learn_providers(const QueueFilter& filter) const;
   std::uint64_t leave_unreadable(std::vector<Listed>& rows) const;  // Takes them out; how many.
+  Result<bool> withdraw(const QueueFilter& filter, std::uint32_t states, spool::State to, EventKind kind,
+                        std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   void end_if_settled(const engine::JobPtr& message);
   Result<bool> move_job(const engine::JobPtr& job, const std::string& pool);
 

@@ -1,9 +1,10 @@
-// The queue, asked about and commanded by filter. Who is where is the spool's to know: rows are gone through page by page,
-// and what a worker has of them in memory is looked at once more before it is sent (Worker::gone()).
+// The queue, asked about and commanded by filter. Who is where is the spool's to know: rows are gone through page by
+// page, and what a worker has of them in memory is looked at once more before it is sent (Worker::look()).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <condition_variable>
+#include <set>
 
 #include "core/base/ascii.h"
 #include "core/base/log.h"
@@ -200,11 +201,23 @@ std::vector<std::string> Engine::Core::campaigns() const {
 
 Result<bool> Engine::Core::fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
                                 QueueChange& change) {
+  return withdraw(filter, QueueFilter::kOpen, spool::State::kFailed, EventKind::kFailed, reason, cursor, change);
+}
+
+Result<bool> Engine::Core::hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
+                                QueueChange& change) {
+  constexpr std::uint32_t kMoving = QueueFilter::kOpen & ~bit(spool::State::kHeld);
+  return withdraw(filter, kMoving, spool::State::kHeld, EventKind::kHeld, reason, cursor, change);
+}
+
+// What is taken out of the hands of those who deliver, in one of `states`, with an event for each.
+Result<bool> Engine::Core::withdraw(const QueueFilter& filter, std::uint32_t states, spool::State to, EventKind kind,
+                                    std::string_view reason, spool::ListCursor& cursor, QueueChange& change) {
   if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   withdrawn_ = true;
   const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kCancelled, .reply = {}, .detail = std::string(reason)};
   QueueFilter open = filter;
-  open.states &= QueueFilter::kOpen;
+  open.states &= states;
   std::vector<Listed> rows;
   const bool more = list_rows(open, cursor, kPageRows, rows);
   add_providers(rows, !filter.provider.empty());
@@ -213,10 +226,10 @@ Result<bool> Engine::Core::fail(const QueueFilter& filter, std::string_view reas
     std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
   }
   change.unreadable += leave_unreadable(rows);
-  std::vector<spool::Settlement> failed;
+  std::vector<spool::Settlement> withdrawn;
   for (const Listed& each : rows) {
     const bounce::Verdict verdict = bounce::classify(outcome, ProviderId{each.provider});
-    Event event{.kind = EventKind::kFailed,
+    Event event{.kind = kind,
                 .time = now(),
                 .job = each.job->id,
                 .campaign = std::string(each.job->campaign_id()),
@@ -230,20 +243,26 @@ Result<bool> Engine::Core::fail(const QueueFilter& filter, std::string_view reas
                 .provider = each.provider};
     event.verdict.matched = {};
     if (each.row.local.empty()) engine::erase_recipient(event);
-    failed.push_back({.key = each.row.key,
-                      .state = spool::State::kFailed,
-                      .attempts = each.row.attempts,
-                      .event = engine::encode_event(event)});
+    withdrawn.push_back(
+        {.key = each.row.key, .state = to, .attempts = each.row.attempts, .event = engine::encode_event(event)});
   }
-  if (failed.empty()) return more;
-  const std::vector<bool> done = spool().withdraw(std::move(failed));
+  if (withdrawn.empty()) return more;
+  const std::vector<bool> done = spool().withdraw(std::move(withdrawn));
   auto kept = spool().sync();
   events_.notify();
+  std::set<JobPtr> cancelled;  // Meanwhile: what is held of them is to be cancelled, too.
   for (std::size_t i = 0; i < done.size(); ++i) {
     (done[i] ? change.rows : change.under_way) += 1;
-    if (done[i]) rows[i].job->rate.count(now(), 1);
-    if (done[i] && !rows[i].job->campaign) end_if_settled(rows[i].job);
+    if (!done[i]) continue;
+    const JobPtr& job = rows[i].job;
+    if (!spool::is_final(to)) {
+      if (job->cancelled) cancelled.insert(job);
+      continue;
+    }
+    job->rate.count(now(), 1);
+    if (!job->campaign) end_if_settled(job);
   }
+  for (const JobPtr& job : cancelled) wake_workers(job);
   if (!kept) return std::move(kept).error();
   return more;
 }

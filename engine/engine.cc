@@ -76,6 +76,9 @@ Result<Change> all_pages(Page page) {
 Result<QueueChange> Engine::fail(const QueueFilter& filter, std::string_view reason) {
   return all_pages<QueueChange>([&](auto& cursor, auto& change) { return fail(filter, reason, cursor, change); });
 }
+Result<QueueChange> Engine::hold(const QueueFilter& filter, std::string_view reason) {
+  return all_pages<QueueChange>([&](auto& cursor, auto& change) { return hold(filter, reason, cursor, change); });
+}
 Result<QueueChange> Engine::release(const QueueFilter& filter) {
   return all_pages<QueueChange>([&](auto& cursor, auto& change) { return release(filter, cursor, change); });
 }
@@ -85,6 +88,10 @@ Result<std::uint64_t> Engine::move(const QueueFilter& filter, std::string_view p
 Result<bool> Engine::fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
                           QueueChange& change) {
   return core_->fail(filter, reason, cursor, change);
+}
+Result<bool> Engine::hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor,
+                          QueueChange& change) {
+  return core_->hold(filter, reason, cursor, change);
 }
 Result<bool> Engine::release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change) {
   return core_->release(filter, cursor, change);

@@ -13,6 +13,7 @@ void lead_with_next(Prepared& message) {
   message.recipient = std::move(next->recipient);
   message.since = next->since;
   message.holds = next->holds;
+  message.claimed = next->claimed;
   message.part = next->part;
   message.dsn = unpack_report(message.row.fields);
 }

@@ -28,6 +28,7 @@ struct Prepared {
   std::string recipient;  // RCPT TO.
   TimePoint since{};      // When it could first have gone.
   bool holds = false;     // A place at the pacer, as Pacer::hold() has it.
+  bool claimed = false;   // Or so it was asked for: not if it was held then.
   Part part = Part::kOpen;
 
   warming::Pacer::Places places{};  // At the pacer: of a whole message.

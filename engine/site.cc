@@ -249,8 +249,14 @@ bool Site::stopped(Prepared& message, TimePoint now) {
 
 bool Site::stopped_alone(Prepared& recipient, const std::optional<Outcome>& failure, TimePoint now) {
   const Job& job = *recipient.job;
-  if (worker_.gone(recipient.row)) {  // It has had its event.
+  const Worker::Look look = worker_.look(job, recipient.row);
+  if (look == Worker::Look::kGone) {  // It has had its event.
     let_go(recipient, now);
+    return true;
+  }
+  if (look == Worker::Look::kUnclaimed && recipient.claimed &&
+      !job.cancelled) {  // Held when it was, and released since.
+    requeue(recipient);
     return true;
   }
   Outcome outcome;
@@ -364,7 +370,7 @@ void Site::charge() {
   for (const Priority priority : kPriorities) {
     std::size_t rest_wanted = 1;
     const auto pulled = pull(priority, rest_wanted, now);
-    if (!pulled) continue;
+    if (!pulled || worker_.look(*pulled->job, pulled->row) == Worker::Look::kGone) continue;
     count_tls(pulled->domain, nullptr);
     worker_.delivery().settle(
         {.job = pulled->job, .row = pulled->row, .recipient = pulled->row.local + "@" + pulled->domain}, *failure_,

@@ -151,6 +151,7 @@ void Worker::set_aside(FeedPtr feed, TimePoint until) {
 void Worker::charge(Feed& feed, const Outcome& outcome) {
   if (feed.job->paused || !feed.fill(spool(), 1)) return;
   const spool::Row row = feed.take();
+  if (look(*feed.job, row) == Look::kGone) return;
   delivery_.settle({.job = feed.job, .row = row, .recipient = row.local + "@" + feed.domain}, outcome, {});
 }
 
@@ -193,6 +194,7 @@ void Worker::settle_feed(FeedPtr feed, Outcome outcome, std::string provider) {
   std::size_t settled = 0;
   for (; settled < kSettleAtOnce && feed->fill(spool(), kSettleAtOnce); ++settled) {
     const spool::Row row = feed->take();
+    if (look(*feed->job, row) == Look::kGone) continue;
     delivery_.settle({.job = feed->job, .row = row, .recipient = row.local + "@" + feed->domain, .counts = tried},
                      outcome, {.provider = provider});
   }
@@ -258,7 +260,8 @@ void Worker::make(const std::string& site, std::vector<PreparedPtr> prepared, st
   const std::uint64_t number = parts_;
   for (std::size_t i = 0; i < prepared.size(); ++i) {
     if (i % batch == 0) ++parts_;
-    each_recipient(*prepared[i], [&](const Prepared& recipient) {
+    each_recipient(*prepared[i], [&](Prepared& recipient) {
+      recipient.claimed = true;
       const spool::Row& row = recipient.row;
       keys.push_back(row.key);
       making_[parts_ - 1].push_back({.key = row.key, .position = row.position, .attempts = row.attempts, .local = {}, .fields = {}});
@@ -401,10 +404,12 @@ void Worker::cancel_waiting(const JobPtr& job) {
   });
 }
 
-bool Worker::gone(const spool::Row& row) const {
-  if (!shared_.withdrawn.load(std::memory_order_relaxed)) return false;
-  const auto state = shared_.spool.state(row.key);
-  return !state || spool::is_final(*state);
+// What is cancelled ends, held or not.
+Worker::Look Worker::look(const Job& job, const spool::Row& row) const {
+  if (!shared_.withdrawn.load(std::memory_order_relaxed)) return Look::kAsItWas;
+  const auto state = job.cancelled ? shared_.spool.state(row.key) : shared_.spool.look(row.key);
+  if (!state || spool::is_final(*state) || (*state == spool::State::kHeld && !job.cancelled)) return Look::kGone;
+  return *state == spool::State::kClaimed ? Look::kAsItWas : Look::kUnclaimed;
 }
 
 void Worker::drain_egress() {

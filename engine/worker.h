@@ -51,7 +51,7 @@ struct Shared {
   Delivery::Committed committed;
   std::shared_ptr<Gate> gate;                                // Closed before anything here goes.
   KnownProviders& known_providers;
-  // Rows were settled that somebody may have: who is to send one looks whether it is final.
+  // Rows were settled or held that somebody may have: who is to send one looks whether it was.
   const std::atomic<bool>& withdrawn;
   const ErasedAddresses& erased;
   const std::deque<std::atomic<bool>>& draining;             // As options.egress.
@@ -122,8 +122,13 @@ class Worker {
   const PoolOptions& pool_options(std::string_view pool) const;
   bool may_carry(std::string_view pool, const EgressIp& ip) const;  // Mail of `pool`: it is in it, or takes its overflow.
   bool draining(std::size_t egress) const { return shared_.draining[egress].load(std::memory_order_relaxed); }
-  // Settled by a command meanwhile.
-  bool gone(const spool::Row& row) const;
+  // What a command made of it meanwhile.
+  enum class Look {
+    kAsItWas,
+    kGone,       // Settled or held: it is not this worker's any more.
+    kUnclaimed,  // It cannot be sent before it is claimed, also if it was.
+  };
+  Look look(const Job& job, const spool::Row& row) const;
   bool erased(spool::JobNumber job, std::string_view address) const { return shared_.erased.contains(job, address); }
   void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
   void route_again(FeedPtr feed) { shared_.route(std::move(feed)); }

@@ -31,6 +31,7 @@ inline constexpr std::uint8_t kChanged = 0x80;  // Since its page was written. I
 // nothing.
 struct DomainLedger {
   DomainNumber domain = 0;
+  std::uint32_t read_to = 0;  // Rows before it were handed out.
   std::string octets{};
   std::unique_ptr<std::string> notes{};  // Null: none has one.
 

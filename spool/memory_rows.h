@@ -49,6 +49,7 @@ struct DomainStore {
   std::vector<Chunk> chunks;
   std::vector<State> states;        // By row number.
   std::vector<std::uint8_t> notes;  // By row number, bits by kind; empty: none has one.
+  std::uint32_t read_to = 0;        // Rows before it were handed out.
 
   void append(std::string_view local, std::string_view fields) {
     const std::size_t need = local.size() + fields.size() + 20;
@@ -115,14 +116,21 @@ struct DomainStore {
   }
 
   // Cost: that of passing over the rows before it in its chunk.
-  std::string_view local_of(std::uint32_t row) const {
-    const Chunk& chunk = chunks[chunk_of(row)];
+  std::uint64_t position_of(std::uint32_t row) const {
+    const std::uint64_t index = chunk_of(row);
+    const Chunk& chunk = chunks[index];
     std::size_t at = 0;
     for (std::uint32_t before = chunk.first_row; before < row; ++before) {
       get_string(chunk.bytes, at);
       if (chunk.open > 0) get_string(chunk.bytes, at);
     }
-    return known(get_string(chunk.bytes, at));
+    return index << 32 | at;
+  }
+
+  std::string_view local_of(std::uint32_t row) const {
+    const std::uint64_t position = position_of(row);
+    std::size_t at = position & 0xffff'ffff;
+    return known(get_string(chunks[position >> 32].bytes, at));
   }
 
   // Writes over the rows of a local part; visit(row) for each.

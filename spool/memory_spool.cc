@@ -155,7 +155,7 @@ class MemorySpool final : public Spool {
     if (job == nullptr) return false;
     const auto found = job->domains.find(domain);
     if (found == job->domains.end()) return false;
-    const DomainStore& store = found->second;
+    DomainStore& store = found->second;
     while (cursor.row < store.states.size() && max > 0) {
       if (store.skip_finished(cursor)) continue;
       const std::uint32_t row = cursor.row++;
@@ -166,6 +166,7 @@ class MemorySpool final : public Spool {
       out.push_back(std::move(read));
       --max;
     }
+    store.read_to = std::max(store.read_to, cursor.row);
     return cursor.row < store.states.size();
   }
 
@@ -198,6 +199,9 @@ class MemorySpool final : public Spool {
       if (state == State::kDeferred || state == State::kHeld) wait(entry.first, entry.second);
     }
     taken_.clear();
+    for (auto& [number, job] : jobs_) {
+      for (auto& [domain, store] : job.domains) store.read_to = 0;
+    }
   }
 
   std::vector<bool> withdraw(std::vector<Settlement> settlements) override {
@@ -208,8 +212,12 @@ class MemorySpool final : public Spool {
       const DomainStore* store = find_row(each.key);
       if (store == nullptr || store->states[each.key.row] == State::kClaimed || is_final(store->states[each.key.row]))
         continue;
-      each.position = store->chunk_of(each.key.row) << 32;
-      settle(each);
+      if (each.state != State::kHeld) {
+        each.position = store->chunk_of(each.key.row) << 32;
+        settle(each);
+      } else if (!hold(each, *store)) {
+        continue;
+      }
       done[i] = true;
     }
     return done;
@@ -220,6 +228,10 @@ class MemorySpool final : public Spool {
     std::size_t made = 0;
     for (const RowKey& key : rows) {
       const auto found = waiting_.find(key);
+      if (found == waiting_.end() && is_held(key) && taken_.contains(key)) {
+        move(key, State::kQueued);
+        ++made;
+      }
       if (found == waiting_.end() || found->second->first <= due) continue;
       const DueRow row = found->second->second;
       due_.erase(found->second);
@@ -234,6 +246,14 @@ class MemorySpool final : public Spool {
     const std::lock_guard lock(mutex_);
     const DomainStore* store = find_row(key);
     if (store == nullptr) return std::nullopt;
+    return store->states[key.row];
+  }
+
+  std::optional<State> look(const RowKey& key) override {
+    const std::lock_guard lock(mutex_);
+    const DomainStore* store = find_row(key);
+    if (store == nullptr) return std::nullopt;
+    if (store->states[key.row] == State::kHeld) let_go(key);
     return store->states[key.row];
   }
 
@@ -255,8 +275,15 @@ class MemorySpool final : public Spool {
   void commit(Batch batch, Task durable) override {
     {
       const std::lock_guard lock(mutex_);
-      for (Settlement& settlement : batch.settlements) settle(settlement);
-      for (const RowKey& key : batch.claims) move(key, State::kClaimed);
+      for (Settlement& settlement : batch.settlements) {
+        if (!is_held(settlement.key) || is_final(settlement.state))
+          settle(settlement);
+        else if (settlement.state != State::kQueued)
+          let_go(settlement.key);
+      }
+      for (const RowKey& key : batch.claims) {
+        if (!is_held(key)) move(key, State::kClaimed);
+      }
       for (Note& each : batch.notes) note(each);
       for (NewSuppression& each : batch.suppressions) add_suppression(each);
       for (const Tally& each : batch.tallies) set_tally(each);
@@ -605,6 +632,42 @@ class MemorySpool final : public Spool {
     }
     if (is_final(settlement.state)) store->finish(settlement.position);
     if (!settlement.event.empty()) outbox_.push_back(std::move(settlement.event));
+  }
+
+  bool is_held(const RowKey& key) const {
+    const DomainStore* store = find_row(key);
+    return store != nullptr && store->states[key.row] == State::kHeld;
+  }
+
+  // False: it is.
+  bool hold(Settlement& settlement, const DomainStore& store) {
+    const RowKey& key = settlement.key;
+    const State before = store.states[key.row];
+    if (before == State::kHeld) return false;
+    const auto taken = taken_.find(key);
+    const auto waiting = waiting_.find(key);
+    const bool handed_out = taken != taken_.end() || (before == State::kQueued && key.row < store.read_to);
+    const DueRow known = taken != taken_.end()       ? taken->second.second
+                         : waiting != waiting_.end() ? waiting->second->second
+                                                     : DueRow{.key = key, .position = store.position_of(key.row)};
+    settlement.position = known.position;
+    settlement.attempts = known.attempts;
+    settlement.mark = known.mark;
+    settle(settlement);
+    if (!handed_out) return true;
+    const auto held = waiting_.find(key);
+    taken_.insert_or_assign(key, *held->second);
+    due_.erase(held->second);
+    waiting_.erase(held);
+    return true;
+  }
+
+  // A held row: who was handed it has it no more.
+  void let_go(const RowKey& key) {
+    const auto taken = taken_.find(key);
+    if (taken == taken_.end()) return;
+    wait(TimePoint::max(), taken->second.second);
+    taken_.erase(taken);
   }
 
   void note(Note& note) {

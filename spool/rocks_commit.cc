@@ -24,7 +24,7 @@ std::int64_t count_of(TimePoint time) { return time.time_since_epoch().count(); 
 void RocksSpool::commit(Batch batch, Task durable) {
   const Lock lock(mutex_);
   if (stopping_) return;
-  for (Settlement& settlement : batch.settlements) settle(settlement);
+  for (Settlement& settlement : batch.settlements) settle_by_caller(settlement);
   for (const RowKey& key : batch.claims) claim(key);
   for (const Note& note : batch.notes) {
     if (ledger_.note(note.key, note.kind, open_.journal) && !note.event.empty()) add_event(note.event);
@@ -125,6 +125,28 @@ void RocksSpool::settle(Settlement& settlement) {
   if (!settlement.event.empty()) add_event(settlement.event);
 }
 
+void RocksSpool::settle_by_caller(Settlement& settlement) {
+  const DomainLedger* domain = ledger_.find_row(settlement.key);
+  const bool held = domain != nullptr && domain->state(settlement.key.row) == State::kHeld;
+  if (!held || is_final(settlement.state)) return settle(settlement);
+  if (settlement.state != State::kQueued) put_back(settlement.key);
+}
+
+// False: it is.
+bool RocksSpool::hold(Settlement& settlement, const DomainLedger& domain) {
+  const RowKey& key = settlement.key;
+  const State state = domain.state(key.row);
+  if (state == State::kHeld) return false;
+  const auto* known = due_.find(key);
+  const bool handed_out = known != nullptr ? known->taken : state == State::kQueued && key.row < domain.read_to;
+  const Waiting before = waiting_of(key, domain).value_or(Waiting{});
+  settlement.attempts = before.attempts;
+  settlement.mark = before.mark;
+  settle(settlement);
+  if (handed_out) due_.take(key, {.due = Waiting::kNever, .attempts = before.attempts, .mark = before.mark});
+  return true;
+}
+
 // Reads what waits on disk of these rows, and keeps none of it: settle() then finds it in the cache, and the lock is
 // not held while the disk takes its time. (A compaction that ends in between costs a read under the lock.)
 void RocksSpool::read_ahead(std::span<const RowKey> rows) const {
@@ -152,7 +174,10 @@ std::vector<bool> RocksSpool::withdraw(std::vector<Settlement> settlements) {
       const RowKey& key = settlements[i].key;
       const DomainLedger* domain = ledger_.find_row(key);
       if (domain == nullptr || domain->state(key.row) == State::kClaimed || is_final(domain->state(key.row))) continue;
-      settle(settlements[i]);
+      if (settlements[i].state != State::kHeld)
+        settle(settlements[i]);
+      else if (!hold(settlements[i], *domain))
+        continue;
       done[i] = true;
     }
     open_.must_sync = true;
@@ -179,7 +204,13 @@ std::size_t RocksSpool::make_some_due(std::span<const RowKey> rows, TimePoint du
     const DomainLedger* domain = ledger_.find_row(key);
     if (domain == nullptr || !waits(domain->state(key.row))) continue;
     const auto* known = due_.find(key);
-    if (known != nullptr && known->taken) continue;  // The caller has it.
+    if (known != nullptr && known->taken) {  // The caller has it.
+      if (domain->state(key.row) != State::kHeld) continue;
+      Settlement again{.key = key, .state = State::kQueued, .attempts = known->attempts};
+      settle(again);
+      ++made;
+      continue;
+    }
     const auto waiting = waiting_of(key, *domain);
     if (!waiting || waiting->due <= count_of(due)) continue;
     Settlement again{.key = key,
@@ -197,7 +228,7 @@ std::size_t RocksSpool::make_some_due(std::span<const RowKey> rows, TimePoint du
 
 void RocksSpool::claim(const RowKey& key) {
   DomainLedger* domain = ledger_.find_row(key);
-  if (domain == nullptr) return;
+  if (domain == nullptr || domain->state(key.row) == State::kHeld) return;
   const bool tried = domain->tried(key.row);
   if (!ledger_.move(key, State::kClaimed, tried, open_.journal) || !tried) return;
   if (const auto* known = due_.find(key); known != nullptr && !known->taken) due_.take(key, *known);

@@ -154,8 +154,8 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
   bool more = false;
   {
     const Lock lock(mutex_);
-    const JobLedger* job = ledger_.find(number);
-    const DomainLedger* domain = job == nullptr ? nullptr : job->find(domain_number);
+    JobLedger* job = ledger_.find(number);
+    DomainLedger* domain = job == nullptr ? nullptr : job->find(domain_number);
     if (domain == nullptr) return false;
     for (; next.row < domain->rows() && rows.size() < max; ++next.row) {
       const RowKey key{number, domain_number, next.row};
@@ -164,6 +164,7 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
       row.key = key;
       add_tried(row, *domain);
     }
+    domain->read_to = std::max(domain->read_to, next.row);
     more = next.row < domain->rows();
   }
   if (!rows.empty()) {
@@ -173,6 +174,7 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
       const Lock lock(mutex_);
       for (std::size_t i = done; i < wanted.size(); ++i) put_back(wanted[i].key);
       cursor.row = wanted[done].key.row;
+      if (DomainLedger* domain = ledger_.find_row(wanted[done].key)) domain->read_to = cursor.row;
       return true;
     }
   }
@@ -344,6 +346,9 @@ void RocksSpool::hand_out_anew() {
   const Lock lock(mutex_);
   unsettled_.clear();
   for (const RowKey& key : due_.taken()) put_back(key);
+  for (auto& [number, job] : ledger_.jobs()) {
+    for (DomainLedger& domain : job.domains()) domain.read_to = 0;
+  }
 }
 
 // Those that nobody has.
@@ -388,6 +393,14 @@ std::optional<State> RocksSpool::state(const RowKey& key) const {
   const Lock lock(mutex_);
   const DomainLedger* domain = ledger_.find_row(key);
   if (domain == nullptr) return std::nullopt;
+  return domain->state(key.row);
+}
+
+std::optional<State> RocksSpool::look(const RowKey& key) {
+  const Lock lock(mutex_);
+  const DomainLedger* domain = ledger_.find_row(key);
+  if (domain == nullptr) return std::nullopt;
+  if (domain->state(key.row) == State::kHeld) put_back(key);
   return domain->state(key.row);
 }
 

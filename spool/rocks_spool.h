@@ -57,6 +57,7 @@ class RocksSpool final : public Spool {
   std::vector<bool> withdraw(std::vector<Settlement> settlements) override;
   std::size_t make_due(std::span<const RowKey> rows, TimePoint due) override;
   std::optional<State> state(const RowKey& key) const override;
+  std::optional<State> look(const RowKey& key) override;
   Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) override;
   void commit(Batch batch, Task durable) override;
   Result<void> sync() override;
@@ -159,6 +160,8 @@ class RocksSpool final : public Spool {
 
   // Committing.
   void settle(Settlement& settlement);
+  void settle_by_caller(Settlement& settlement);
+  bool hold(Settlement& settlement, const DomainLedger& domain);
   void read_ahead(std::span<const RowKey> rows) const;
   std::size_t make_some_due(std::span<const RowKey> rows, TimePoint due);
   void claim(const RowKey& key);

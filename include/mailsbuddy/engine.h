@@ -511,6 +511,10 @@ class Engine {
   // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside. Errors: those before
   // stay failed.
   Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);
+  // They wait, kHeld, until they are released, failed or cancelled, also in the next process; those under way aside,
+  // and those that come later. Each has an EventKind::kHeld (Cause::kCancelled, with `reason` as its detail). Nothing
+  // else ends them: they expire when they are released. Errors: those before stay held.
+  Result<QueueChange> hold(const QueueFilter& filter, std::string_view reason);
   // Deferred and held ones are tried as soon as their turn comes.
   Result<QueueChange> release(const QueueFilter& filter);
   // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress IP is
@@ -519,6 +523,7 @@ class Engine {
   // The same a page at a time, of 8192 rows or 64 campaigns and messages to move at most, from `cursor` on; added to
   // `change` or `moved` is what came of it, durable on return. False: the end.
   Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
+  Result<bool> hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);
   // Nothing more is begun from this egress IP, and idle connections close; the others of its pool take the rest. Until told

@@ -34,7 +34,7 @@ enum class State : std::uint8_t {
   kQueued,     // Never tried, or given back.
   kClaimed,    // May be on the wire.
   kDeferred,   // To be tried again when due.
-  kHeld,       // Its last attempt is unknown and the policy says hold: a person decides.
+  kHeld,       // A person decides: its last attempt is unknown and the policy says hold, or it was told to wait.
   kDelivered,  // From here on final.
   kBounced,
   kSuppressed,
@@ -77,7 +77,8 @@ struct Cursor {
   std::uint32_t row = 0;
 };
 
-// A row's change of state, with the event that reports it in the same write.
+// A row's change of state, with the event that reports it in the same write. Of one that is kHeld, from those who were
+// handed it before: a final state settles it; any other leaves it as it is, and but for kQueued they have it no more.
 struct Settlement {
   RowKey key;
   std::uint64_t position = 0;  // Row::position.
@@ -141,7 +142,7 @@ struct Snapshot {
 // claims, so that a row can be given back and claimed again in one batch.
 struct Batch {
   std::vector<Settlement> settlements;
-  std::vector<RowKey> claims;  // kQueued or kDeferred -> kClaimed, before the end of data may be sent.
+  std::vector<RowKey> claims;  // kQueued or kDeferred -> kClaimed, before the end of data may be sent. Not kHeld.
   std::vector<Note> notes{};
   std::vector<NewSuppression> suppressions{};
   std::vector<Tally> tallies{};
@@ -286,13 +287,18 @@ class Spool {
   virtual void hand_out_anew() = 0;
 
   // For commands about rows that the caller may have, or not. Settles those of them that are neither kClaimed nor final
-  // already; the others stay as they are, and their events are dropped. Which were settled, by place. States: final ones.
-  // A caller that was handed one sees by state() that it is final before it sends it: claim it first, then look.
-  // Settlement::position is not needed. Durable with the next sync().
+  // already; the others stay as they are, and their events are dropped. Which were settled, by place. States: final
+  // ones, and kHeld, which is no change of what is known of a row: attempts and mark stay. A caller that was handed one
+  // sees by look() that it is final or held before it sends it: claim it first, then look. Settlement::position is not
+  // needed. Durable with the next sync().
   virtual std::vector<bool> withdraw(std::vector<Settlement> settlements) = 0;
   // Rows that wait (deferred or held) and are not handed out become kDeferred and due at `due`, unless they are due
-  // earlier; what is known of them stays. How many. Durable with the next sync().
+  // earlier; what is known of them stays. Held ones that a caller has become kQueued: it has them, as before they were
+  // held. How many of both. Durable with the next sync().
   virtual std::size_t make_due(std::span<const RowKey> rows, TimePoint due) = 0;
+  // As state(), for the caller that was handed the row: if it is held, that caller has it no more. One that was held
+  // when it was claimed, and is not held now, is not kClaimed either: it is to be claimed again.
+  virtual std::optional<State> look(const RowKey& key) = 0;
   virtual std::optional<State> state(const RowKey& key) const = 0;  // Reads nothing. Empty: there is no such row.
 
   // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the

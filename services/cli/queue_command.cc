@@ -286,12 +286,14 @@ void add_filter(CLI::App* app, const ArgumentsPtr& arguments, bool all) {
 constexpr const char* kQueueFooter = R"(
 Of a running send or listen with --control SOCKET, or of a spool that no process has open (--spool DIR). A spool does not know
 providers: provider= needs --control, or the DNS. States: queued, claimed, deferred, held, and those of settled recipients;
-open, final and any stand for several. Without state=, open ones. fail and release exit 1 when the spool cannot read some of them now.
-fail, release and move go page by page; one that is cut short has done a part, and said again it does the rest.
+open, final and any stand for several. Without state=, open ones. fail, hold and release exit 1 when the spool cannot read some of
+them now. hold is for those that are there, not for what is on the wire or comes later.
+fail, hold, release and move go page by page; one that is cut short has done a part, and said again it does the rest.
 
 Example:
   mailsbuddy queue summary --control /run/mb.sock --by provider
   mailsbuddy queue list --spool /var/spool/mb --filter domain=example.net,state=deferred
+  mailsbuddy queue hold --control /run/mb.sock --filter provider=google --reason 'wrong link'     # until they are released
   mailsbuddy queue release --control /run/mb.sock --filter provider=google           # tried as soon as their turn comes
   mailsbuddy queue fail --control /run/mb.sock --filter job=spring,domain=exmaple.net --reason 'a slip of the pen'
   mailsbuddy queue move --control /run/mb.sock --filter job=spring --pool warm
@@ -335,6 +337,13 @@ void add_queue_command(CLI::App& app, std::function<int()>& run) {
   each = add(*queue, run, "fail", "They are not sent: settled as failed", arguments, [](const Arguments& of, const QueueOffice& office) {
     return change("queue fail", of, office, of.reason.empty() ? ControlJson::object() : ControlJson{{"reason", of.reason}});
   });
+  add_filter(each, arguments, true);
+  each->add_option("--reason", arguments->reason, "Why: their events say it");
+  each = add(*queue, run, "hold", "They wait until they are released", arguments,
+             [](const Arguments& of, const QueueOffice& office) {
+               return change("queue hold", of, office,
+                             of.reason.empty() ? ControlJson::object() : ControlJson{{"reason", of.reason}});
+             });
   add_filter(each, arguments, true);
   each->add_option("--reason", arguments->reason, "Why: their events say it");
   each = add(*queue, run, "release", "Deferred and held ones are tried now", arguments, [](const Arguments& of, const QueueOffice& office) {

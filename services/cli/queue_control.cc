@@ -284,6 +284,11 @@ ControlCommands queue_commands(Engine& engine) {
     return change<QueueChange>(
         arguments, [&](auto& cursor, auto& changed) { return engine.fail(filter, reason, cursor, changed); });
   });
+  commands["queue hold"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+    const std::string reason = text_or(arguments, "reason", "held by an operator");
+    return change<QueueChange>(
+        arguments, [&](auto& cursor, auto& changed) { return engine.hold(filter, reason, cursor, changed); });
+  });
   commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
     return change<QueueChange>(arguments,
                                [&](auto& cursor, auto& changed) { return engine.release(filter, cursor, changed); });

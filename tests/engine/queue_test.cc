@@ -232,6 +232,96 @@ BOOST_FIXTURE_TEST_CASE(what_is_released_goes_at_once_and_once, World) {
   BOOST_TEST(count("spring", spool::State::kDelivered) == 20U);
 }
 
+// Wherever they are when it is said: on the wire, made, at hand, in the spool, deferred.
+BOOST_FIXTURE_TEST_CASE(what_is_held_waits_until_it_is_released_and_goes_once, World) {
+  open();
+  std::vector<std::string> all = users(200, "a.test");
+  for (const std::string& each : users(50, "b.test")) all.push_back(each);
+  start("spring", all);
+  world.receivers["198.51.100.1"].latency = 1s;
+  run(3s);
+  const auto held = engine->hold(QueueFilter::parse("domain=a.test").value(), "a wrong link");
+  BOOST_REQUIRE(held.has_value());
+  BOOST_TEST(held->rows > 100U);
+  run(10min);
+  BOOST_TEST(count("spring", spool::State::kHeld) == held->rows);
+  BOOST_TEST(count("spring", spool::State::kDelivered) == 250U - held->rows);
+  BOOST_TEST(taken().size() == 250U - held->rows);
+  BOOST_TEST(list("state=held").size() == held->rows);
+  BOOST_TEST(engine->hold({}, "again").value().rows == 0U);
+  const auto events = std::count_if(collector->events.begin(), collector->events.end(), [](const Event& event) {
+    return event.kind == EventKind::kHeld && event.outcome.detail == "a wrong link";
+  });
+  BOOST_TEST(static_cast<std::uint64_t>(events) == held->rows);
+  BOOST_TEST(engine->release({.job = "spring"}).value().rows == held->rows);
+  run(10min);
+  const auto to = taken();
+  BOOST_TEST(to.size() == 250U);
+  BOOST_TEST(std::set<std::string>(to.begin(), to.end()).size() == 250U);
+  BOOST_TEST(engine->status("spring").value().settled());
+}
+
+// Said again and again, at any moment, and with those who have rows in any state: nobody is mailed twice, nobody is
+// lost.
+BOOST_FIXTURE_TEST_CASE(holding_and_releasing_sends_nothing_twice, World) {
+  open();
+  world.receivers["198.51.100.1"].latency = 200ms;
+  world.receivers["198.51.100.2"].script["RCPT"] = {{sim::Action::Kind::kReply, "451 4.7.1 Later"}};
+  std::vector<std::string> all = users(400, "a.test");
+  for (const std::string& each : users(40, "b.test")) all.push_back(each);
+  start("spring", all);
+  const std::string message = submit({"m1@a.test", "m2@b.test"}, world.loop.now() + 2s);
+  Random random(7);
+  for (int turn = 0; turn < 200; ++turn) {
+    world.loop.run_until(world.loop.now() + std::chrono::milliseconds(random.below(60)));
+    QueueFilter some;
+    if (random.below(2) == 0) some.address = all[random.below(all.size())];
+    if (random.below(3) == 0) some.domain = "a.test";
+    if (random.below(8) == 0) some.job = message;
+    if (random.below(4) == 0) some = {};
+    if (random.below(3) != 0) {
+      BOOST_REQUIRE(engine->hold(some, "wait").has_value() || !some.job.empty());
+    }
+    if (random.below(2) == 0) world.loop.run_until(world.loop.now() + std::chrono::milliseconds(random.below(20)));
+    if (random.below(4) != 0) BOOST_REQUIRE(engine->release(some).has_value() || !some.job.empty());
+    if (turn == 100) all_accept();
+  }
+  BOOST_REQUIRE(engine->hold({}, "wait").has_value());
+  run(1min);
+  const auto before = taken().size();
+  open();  // The next process finds them held.
+  run(1h);
+  BOOST_TEST(taken().size() == before);
+  BOOST_TEST(before < 442U);
+  BOOST_REQUIRE(engine->release({}).has_value());
+  run(6h);
+  const auto to = taken();
+  BOOST_TEST(to.size() == 442U);
+  BOOST_TEST(std::set<std::string>(to.begin(), to.end()).size() == 442U);
+  BOOST_TEST(engine->status("spring").value().of(spool::State::kDelivered) == 440U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_held_is_failed_and_cancelled_all_the_same, World) {
+  open();
+  start("spring", users(60, "a.test"));
+  world.receivers["198.51.100.1"].latency = 1s;
+  run(2s);
+  const auto held = engine->hold({.job = "spring"}, "wait").value().rows;
+  BOOST_TEST(held > 3U);
+  BOOST_TEST(engine->fail(QueueFilter::parse("address=u59@a.test").value(), "no").value().rows == 1U);
+  BOOST_REQUIRE(engine->cancel("spring").has_value());
+  run(1min);
+  BOOST_TEST(count("spring", spool::State::kCancelled) == held - 1);
+  BOOST_TEST(engine->status("spring").value().settled());
+  const std::string message = submit({"u1@b.test"}, world.loop.now() + 1h);
+  BOOST_TEST(engine->hold({.job = message}, "wait").value().rows == 1U);
+  run(2h);
+  BOOST_TEST(engine->status(message).value().of(spool::State::kHeld) == 1U);
+  BOOST_TEST(engine->release({.job = message}).value().rows == 1U);
+  run(1min);
+  BOOST_TEST(world.receivers["198.51.100.2"].mails.size() == 1U);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_campaign_moves_to_another_pool_and_stays_there, World) {
   open();
   start("spring", users(30, "a.test"));

@@ -185,7 +185,8 @@ struct Office {
       expect(engine->drain_egress("127.0.0.2", turn % 2 == 0));
       expect(engine->move({.job = "c"}, turn % 2 == 0 ? "other" : "default"));
       expect(engine->fail({.address = one_of(random, "c").str()}, "not wanted"));
-      expect(engine->release({.domain = "d3.test"}));
+      expect(engine->hold({.domain = turn % 2 == 0 ? "d3.test" : "d2.test"}, "wait"));
+      expect(engine->release({}));
       if (turn < kErased) expect(engine->erase_address(one_of(random, "c")));
       if (turn == kErased) expect(engine->cancel("d"));
       collector->look_again();  // Who is erased ends without an event.

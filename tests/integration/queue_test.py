@@ -55,7 +55,7 @@ class Queue(support.TestCase):
         self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0, "unknown": 0, "unreadable": 0})
         self.ask("queue", "fail", status=2)  # Of everything, and it was not said so.
         for misspelt in {}, {"filters": "job=spring"}, {"filter": ["job=spring"]}, {"filter": ""}, {"filter": "", "all": "yes"}, {"filter": 1, "all": True}:
-            for command in "queue fail", "queue release", "queue move":
+            for command in "queue fail", "queue hold", "queue release", "queue move":
                 answer = self.request(command, misspelt)
                 self.assertIn("filter", answer.get("error", ""), (command, misspelt, answer))
         self.assertEqual(self.ask("campaign", "status", "spring")[0]["recipients"]["failed"], failed["rows"])
@@ -94,6 +94,37 @@ class Queue(support.TestCase):
         self.assertRegex(export.stdout, rf"^{never},complaint,\d+,default\n$")
         self.ask("campaign", "erase", "spring", place=self.spool)
         self.assertEqual(self.ask("campaign", "list", place=self.spool), [])
+
+    def test_held_until_released_over_a_kill(self):
+        process = self.world.start_send(port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring", max_age="1h")
+        self.world.wait_for_events(process, 40)
+        (held,) = self.ask("queue", "hold", "--filter", "domain=slow.example", "--reason", "a wrong link")
+        self.assertGreater(held["rows"], 0)
+        self.ask("queue", "hold", status=2)
+        (again,) = self.ask("queue", "hold", "--filter", "domain=slow.example")
+        self.assertEqual(again["rows"], 0)
+        process.kill()
+        process.communicate()
+        rows = self.ask("queue", "list", "--filter", "state=held", "--max", "1000", place=self.spool)
+        self.assertEqual(len(rows), held["rows"])
+        addresses = {row["address"] for row in rows}
+        self.assertTrue(all(address.endswith("@slow.example") for address in addresses))
+
+        events = self.world.folder / "resumed.jsonl"
+        resumed = support.command("resume", *self.resume_options(), "--first-retry", "1s", "--events", events)
+        self.assertEqual(resumed.returncode, 1, resumed.stderr)  # Nothing is left but what waits for a person.
+        self.assertTrue(addresses.isdisjoint(mail.recipient for mail in self.world.mail()))
+        (status,) = self.ask("campaign", "status", "spring", place=self.spool)
+        self.assertEqual(status["recipients"]["held"], held["rows"])
+        told = [json.loads(line) for line in events.read_text().splitlines()]
+        self.assertEqual({event["recipient"] for event in told if event["kind"] == "held"} - addresses, set())
+        (released,) = self.ask("queue", "release", "--filter", "job=spring", place=self.spool)
+        self.assertEqual(released["rows"], held["rows"])
+        resumed = support.command("resume", *self.resume_options(), "--first-retry", "1s", "--events", events)
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        received = [mail.recipient for mail in self.world.mail()]
+        self.assertEqual(set(received), {address for address, _ in self.rows})
+        self.assertEqual(len([address for address in received if address in addresses]), len(addresses))
 
     def test_erased_while_it_is_sent(self):
         process = self.world.start_send("--json", port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring")

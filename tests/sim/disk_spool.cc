@@ -51,6 +51,7 @@ class DiskSpool final : public Spool {
   }
   std::size_t make_due(std::span<const RowKey> rows, TimePoint due) override { return disk_->make_due(rows, due); }
   std::optional<State> state(const RowKey& key) const override { return disk_->state(key); }
+  std::optional<State> look(const RowKey& key) override { return disk_->look(key); }
   Result<std::uint64_t> rewrite_events(const std::function<bool(std::string& event)>& rewrite) override {
     return disk_->rewrite_events(rewrite);
   }

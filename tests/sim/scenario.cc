@@ -152,17 +152,39 @@ class Runner {
     const Words words = split(text, ' ');
     const std::string rest = trimmed(text.substr(text.find(words[0]) + words[0].size()));
     static const std::map<std::string, void (Runner::*)(const Words&, const std::string&)> kVerbs{
-        {"option", &Runner::option},     {"egress", &Runner::egress},     {"dns", &Runner::dns},
-        {"submit", &Runner::submit},     {"campaign", &Runner::campaign}, {"pause", &Runner::control},
-        {"resume", &Runner::control},    {"cancel", &Runner::control},    {"suppress", &Runner::suppress},
-        {"time", &Runner::time},         {"event", &Runner::event},       {"no-event", &Runner::no_event},
-        {"count", &Runner::count},       {"wire", &Runner::wire},         {"never", &Runner::never},
-        {"suppressed", &Runner::suppressed}, {"inbound", &Runner::inbound}, {"returned", &Runner::returned},
-        {"forget", &Runner::control},    {"limits", &Runner::limits},     {"pool", &Runner::pool},
-        {"warm", &Runner::warm},         {"decision", &Runner::decision}, {"explain", &Runner::explain},
-        {"finish", &Runner::finish},      {"sts", &Runner::sts},
-        {"fail", &Runner::queue},         {"release", &Runner::queue},    {"move", &Runner::queue},
-        {"drain", &Runner::queue},        {"tls-report", &Runner::tls_report}, {"tls-override", &Runner::tls_override}};
+        {"option", &Runner::option},
+        {"egress", &Runner::egress},
+        {"dns", &Runner::dns},
+        {"submit", &Runner::submit},
+        {"campaign", &Runner::campaign},
+        {"pause", &Runner::control},
+        {"resume", &Runner::control},
+        {"cancel", &Runner::control},
+        {"suppress", &Runner::suppress},
+        {"time", &Runner::time},
+        {"event", &Runner::event},
+        {"no-event", &Runner::no_event},
+        {"count", &Runner::count},
+        {"wire", &Runner::wire},
+        {"never", &Runner::never},
+        {"suppressed", &Runner::suppressed},
+        {"inbound", &Runner::inbound},
+        {"returned", &Runner::returned},
+        {"forget", &Runner::control},
+        {"limits", &Runner::limits},
+        {"pool", &Runner::pool},
+        {"warm", &Runner::warm},
+        {"decision", &Runner::decision},
+        {"explain", &Runner::explain},
+        {"finish", &Runner::finish},
+        {"sts", &Runner::sts},
+        {"fail", &Runner::queue},
+        {"hold", &Runner::queue},
+        {"release", &Runner::queue},
+        {"move", &Runner::queue},
+        {"drain", &Runner::queue},
+        {"tls-report", &Runner::tls_report},
+        {"tls-override", &Runner::tls_override}};
     const auto verb = kVerbs.find(words[0]);
     if (verb != kVerbs.end()) return (this->*verb->second)(words, rest);
     host(words[0], rest);
@@ -576,7 +598,8 @@ class Runner {
                                  : engine().cancel(id));
   }
 
-  // fail FILTER, release FILTER, move FILTER POOL, drain IP. A filter is as QueueFilter::parse() takes it, or "all".
+  // fail FILTER, hold FILTER, release FILTER, move FILTER POOL, drain IP. A filter is as QueueFilter::parse() takes it,
+  // or "all".
   void queue(const Words& words, const std::string&) {
     if (words[0] == "drain") return check(engine().drain_egress(words.at(1)));
     const auto filter = QueueFilter::parse(words.at(1) == "all" ? "" : words[1]);
@@ -585,7 +608,9 @@ class Runner {
       if (auto moved = engine().move(*filter, words.at(2)); !moved) fail(moved.error().detail);
       return;
     }
-    const auto changed = words[0] == "fail" ? engine().fail(*filter, "operator") : engine().release(*filter);
+    const auto changed = words[0] == "fail"   ? engine().fail(*filter, "operator")
+                         : words[0] == "hold" ? engine().hold(*filter, "operator")
+                                              : engine().release(*filter);
     if (!changed) fail(changed.error().detail);
   }
 

@@ -824,6 +824,118 @@ BOOST_FIXTURE_TEST_CASE(rows_that_wait_are_made_due_and_keep_what_is_known, Worl
   BOOST_TEST(due.empty());
 }
 
+// Whoever has them, or nobody: one copy of each goes on, and one alone.
+BOOST_FIXTURE_TEST_CASE(rows_are_held_until_they_are_released, World) {
+  append({{"x.test", "seen", ""},
+          {"x.test", "unseen", ""},
+          {"x.test", "back", ""},
+          {"x.test", "late", ""},
+          {"x.test", "claimed", ""},
+          {"x.test", "due", ""},
+          {"x.test", "taken", ""},
+          {"x.test", "sent", ""},
+          {"x.test", "unread", ""}});
+  const std::vector<Row> rows = read("x.test", 8);
+  enum { kSeen, kUnseen, kBack, kLate, kClaimed, kDue, kTaken, kSent, kUnread, kAll };
+  spool->commit(
+      {.settlements = {{.key = rows[kDue].key,
+                        .position = rows[kDue].position,
+                        .state = State::kDeferred,
+                        .attempts = 3,
+                        .due = TimePoint(1h),
+                        .mark = 7},
+                       {.key = rows[kTaken].key,
+                        .position = rows[kTaken].position,
+                        .state = State::kDeferred,
+                        .attempts = 2,
+                        .due = TimePoint(1s)},
+                       {.key = rows[kSent].key, .position = rows[kSent].position, .state = State::kDelivered}},
+       .claims = {rows[kClaimed].key}},
+      nullptr);
+  std::vector<Row> due;
+  spool->take_due(TimePoint(1s), 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_REQUIRE(spool->sync().has_value());
+
+  std::vector<Settlement> all;
+  std::vector<RowKey> keys;
+  for (std::uint32_t row = 0; row < kAll; ++row) {
+    keys.push_back({rows[0].key.job, rows[0].key.domain, row});
+    all.push_back({.key = keys.back(), .state = State::kHeld, .attempts = 99, .event = "held " + std::to_string(row)});
+  }
+  const std::vector<bool> held{true, true, true, true, false, true, true, false, true};
+  BOOST_TEST(spool->withdraw(all) == held, boost::test_tools::per_element());
+  BOOST_TEST(spool->withdraw(all) == std::vector<bool>(kAll), boost::test_tools::per_element());
+  BOOST_TEST(count(State::kHeld) == 7U);
+  BOOST_TEST(spool->open_rows() == 1U);
+  BOOST_TEST(peek(20).size() == 7U);
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  BOOST_TEST(read("x.test").empty());
+
+  // Those who have them: neither a claim nor what becomes of an attempt changes anything, but for the end.
+  spool->commit(
+      {.settlements =
+           {{.key = rows[kBack].key, .position = rows[kBack].position, .state = State::kQueued},
+            {.key = due[0].key,
+             .position = due[0].position,
+             .state = State::kDeferred,
+             .attempts = 2,
+             .due = TimePoint(1min),
+             .event = "no event"},
+            {.key = rows[kLate].key, .position = rows[kLate].position, .state = State::kExpired, .event = "expired"}},
+       .claims = {rows[kSeen].key, rows[kUnseen].key}},
+      nullptr);
+  BOOST_TEST(count(State::kHeld) == 6U);
+  BOOST_TEST(peek(20).back() == "expired");
+  BOOST_TEST((spool->look(rows[kSeen].key) == State::kHeld));
+  BOOST_TEST((spool->look(rows[kClaimed].key) == State::kClaimed));
+  BOOST_TEST(spool->make_due(keys, TimePoint(2s)) == 6U);
+  BOOST_TEST(spool->make_due(keys, TimePoint(2s)) == 0U);
+  BOOST_TEST((spool->look(rows[kUnseen].key) == State::kQueued));
+  BOOST_TEST((spool->look(rows[kBack].key) == State::kQueued));
+
+  due.clear();
+  spool->take_due(TimePoint(2s), 20, due);
+  std::map<std::string, Row> out;
+  for (const Row& row : due) BOOST_TEST(out.emplace(row.local, row).second, row.local);
+  BOOST_REQUIRE(out.size() == 4U);
+  BOOST_TEST((out.contains("seen") && out.contains("unread")));
+  BOOST_TEST(out.at("seen").attempts == 0);
+  BOOST_TEST(out.at("due").attempts == 3);
+  BOOST_TEST(out.at("due").mark == 7);
+  BOOST_TEST(out.at("taken").attempts == 2);
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  BOOST_TEST(read("x.test", 1).size() <= 1U);
+  spool->commit({.settlements = {}, .claims = {rows[kUnseen].key, rows[kBack].key, out.at("seen").key}}, nullptr);
+  BOOST_TEST(count(State::kClaimed) == 4U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_held_is_handed_out_anew_as_held, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}});
+  const std::vector<Row> rows = read("x.test", 1);
+  const std::vector<RowKey> keys{rows[0].key, {rows[0].key.job, rows[0].key.domain, 1}};
+  BOOST_TEST(
+      spool->withdraw({{.key = keys[0], .state = State::kHeld}, {.key = keys[1], .state = State::kHeld}}).size() == 2U);
+  spool->hand_out_anew();
+  BOOST_TEST(read("x.test").empty());
+  BOOST_TEST((spool->next_due() == TimePoint::max()));
+  BOOST_TEST(spool->make_due(keys, TimePoint(1s)) == 2U);
+  std::vector<Row> due;
+  spool->take_due(TimePoint(1s), 10, due);
+  BOOST_TEST(due.size() == 2U);
+  // Cancelled while it is held, and while somebody has it.
+  BOOST_TEST(
+      spool->withdraw({{.key = keys[0], .state = State::kHeld}, {.key = keys[1], .state = State::kHeld}}).size() == 2U);
+  BOOST_TEST((spool->look(keys[0]) == State::kHeld));
+  due.clear();
+  spool->take_waiting(job, 10, due);
+  BOOST_REQUIRE(due.size() == 1U);
+  BOOST_TEST((due[0].key == keys[0]));
+  settle(due[0], State::kCancelled);
+  BOOST_TEST(count(State::kCancelled) == 1U);
+  BOOST_TEST(count(State::kHeld) == 1U);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_listing_says_when_rows_are_due, World) {
   append({{"x.test", "a", ""}, {"x.test", "b", ""}});
   const std::vector<Row> rows = read("x.test");

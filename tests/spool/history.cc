@@ -80,6 +80,9 @@ Operation History::next() {
   } else if (dice < 44) {
     operation.kind = Operation::Kind::kRemoveEvents;
     operation.number = random_.below(5);
+  } else if (dice < 50) {
+    operation.kind = Operation::Kind::kHold;
+    make_changes(operation);
   } else {
     make_changes(operation);
     operation.value = fmt::format("snapshot {}", model_.made++);
@@ -112,6 +115,16 @@ void apply(const Operation& operation, Model& model) {
       model.events.erase(model.events.begin(), model.events.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(
                                                                           operation.number, model.events.size())));
       return;
+    case Kind::kHold:
+      for (const auto& change : operation.changes) {
+        if (!model.jobs.contains(operation.job)) break;
+        if (change.state == State::kClaimed) continue;
+        ModelRow& row = model.jobs[operation.job].domains[change.domain][change.row];
+        if (is_final(row.state) || row.state == State::kClaimed || row.state == State::kHeld) continue;
+        row.state = State::kHeld;
+        if (!change.event.empty()) model.events.push_back(change.event);
+      }
+      return;
     case Kind::kCommit:
       break;
   }
@@ -120,6 +133,7 @@ void apply(const Operation& operation, Model& model) {
     if (job == model.jobs.end()) break;
     ModelRow& row = job->second.domains[change.domain][change.row];
     if (is_final(row.state) || change.state == State::kClaimed) continue;
+    if (row.state == State::kHeld && !is_final(change.state)) continue;  // A person's to decide.
     row.state = change.state;
     row.attempts = change.attempts;
     row.mark = waits(change.state) ? change.mark : row.mark;
@@ -129,7 +143,8 @@ void apply(const Operation& operation, Model& model) {
   for (const auto& change : operation.changes) {
     if (job == model.jobs.end()) break;
     ModelRow& row = job->second.domains[change.domain][change.row];
-    if (change.state == State::kClaimed && !is_final(row.state)) row.state = State::kClaimed;
+    if (change.state == State::kClaimed && !is_final(row.state) && row.state != State::kHeld)
+      row.state = State::kClaimed;
   }
   for (const auto& change : operation.changes) {
     if (job == model.jobs.end() || change.note < 0) continue;
@@ -214,6 +229,12 @@ bool apply(const Operation& operation, Spool& spool, Task durable) {
       if (operation.number > 0 && !spool.sync()) return false;
       spool.remove_events(operation.number);
       return true;
+    case Kind::kHold: {
+      Batch batch = batch_of(operation, spool);
+      for (Settlement& each : batch.settlements) each.state = State::kHeld;
+      spool.withdraw(std::move(batch.settlements));
+      return true;
+    }
     case Kind::kCommit:
       spool.commit(batch_of(operation, spool), std::move(durable));
       return true;

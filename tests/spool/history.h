@@ -48,7 +48,7 @@ struct Model {
 };
 
 struct Operation {
-  enum class Kind { kCreate, kAppend, kControl, kCommit, kErase, kRemoveEvents };
+  enum class Kind { kCreate, kAppend, kControl, kCommit, kErase, kRemoveEvents, kHold };
   struct Change {
     std::string domain;
     std::uint32_t row = 0;

@@ -47,6 +47,7 @@ bool live_until_cut(Machine& machine, const Model& start, std::uint64_t seed, st
     progress.returned = i + 1;
     if (operations.back().returns_durable() && !operations.back().stands_alone()) durable = i + 1;
   }
+  if (!machine.files->down()) static_cast<void>((*spool)->sync());  // What was removed or erased last goes with it.
   (*spool)->close();
   progress.durable = durable;
   if (!machine.files->down()) progress.durable = progress.begun;  // Closed in peace.

@@ -138,6 +138,11 @@ class QueueVerbs:
         """They become failed, with the reason in their events; those under way aside."""
         return QueueChange(*self._native.fail(_native_filter(filter), reason))
 
+    def hold(self, filter: QueueFilter | str, reason: str) -> QueueChange:
+        """They wait until they are released, also in the next process, with the reason in a held event; those under way aside,
+        and those that come later."""
+        return QueueChange(*self._native.hold(_native_filter(filter), reason))
+
     def release(self, filter: QueueFilter | str) -> QueueChange:
         """Deferred and held ones are tried as soon as their turn comes."""
         return QueueChange(*self._native.release(_native_filter(filter)))

@@ -61,6 +61,14 @@ void bind_commands(Class& engine) {
           },
           py::arg("filter"), py::arg("reason"))
       .def(
+          "hold",
+          [](EngineHandle& self, const py::object& filter, const std::string& reason) {
+            const auto which = to_queue_filter(filter);
+            const Use use(self);
+            return to_tuple(value_or_raise(without_gil([&] { return use->hold(which, reason); })));
+          },
+          py::arg("filter"), py::arg("reason"))
+      .def(
           "release",
           [](EngineHandle& self, const py::object& filter) {
             const auto which = to_queue_filter(filter);

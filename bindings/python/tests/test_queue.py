@@ -142,6 +142,18 @@ def test_fail_and_release(sinks, engines):
     assert kinds == ["delivered"] * 3 + ["failed"] * 2
 
 
+def test_hold_and_release(engines, sink):
+    engine = slowed(engines, sink)
+    handle = engine.start(campaign(), [*rows(20), *rows(5, "others.example")])
+    held = engine.hold("domain=readers.example", "a wrong link")
+    assert held.rows + held.under_way <= 20 and held.rows == len(list(engine.list("state=held"))) > 10
+    assert engine.hold(mb.QueueFilter(states=["held"]), "again").rows == 0
+    told = (event for event in handle.events() if event.kind == "held")
+    assert [next(told).outcome.detail for _ in range(held.rows)] == ["a wrong link"] * held.rows
+    assert engine.release("state=held").rows == held.rows
+    assert list(engine.list("state=held")) == []
+
+
 def test_move_and_drain(sink):
     options = options_for(sink, egress=[mb.EgressIp("127.0.0.1", "mx1.brand.example", pool="a"),
                                         mb.EgressIp("127.0.0.2", "mx2.brand.example", pool="b")])
