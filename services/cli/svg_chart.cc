@@ -75,13 +75,17 @@ Heights heights_of(const Chart::Line& line, const Scale& scale) {
   return heights;
 }
 
-// One would hide the other there.
-bool overlap(const Heights& a, const Heights& b) {
-  const auto close = [&](std::size_t at) { return a[at] && b[at] && std::abs(*a[at] - *b[at]) < 1; };
-  for (std::size_t at = 1; at < std::min(a.size(), b.size()); ++at) {
-    if (close(at - 1) && close(at)) return true;
+// `above` hides most of `line`.
+bool hides(const Heights& above, const Heights& line) {
+  std::size_t pieces = 0;
+  std::size_t hidden = 0;
+  const auto close = [&](std::size_t at) { return at < above.size() && above[at] && std::abs(*above[at] - *line[at]) < 1; };
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    if (!line[at] || (line.size() > 1 && (at == 0 || !line[at - 1]))) continue;
+    ++pieces;
+    hidden += close(at) && (at == 0 || close(at - 1)) ? 1 : 0;
   }
-  return a.size() == 1 && b.size() == 1 && close(0);
+  return hidden * 2 > pieces;
 }
 
 // A line for each run of points, a dot for each that stands alone.
@@ -148,7 +152,7 @@ std::string svg(const Chart& chart) {
   for (std::size_t i = 0; i < lines; ++i) heights.push_back(heights_of(chart.lines[i], scale));
   for (std::size_t i = 0; i < lines; ++i) {
     double width = 2;  // Wider than those that lie on it.
-    for (std::size_t above = i + 1; above < lines; ++above) width += overlap(heights[i], heights[above]) ? 3 : 0;
+    for (std::size_t above = i + 1; above < lines; ++above) width += hides(heights[above], heights[i]) ? 3 : 0;
     out += drawn(heights[i], x_at, std::min(width, 11.0), kColours[i]);
     const double y = kTop + 8 + 20 * static_cast<double>(i);
     out += fmt::format(
