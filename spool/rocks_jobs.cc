@@ -335,7 +335,13 @@ void RocksSpool::erase(JobNumber number) {
     put_varint(last, last_job_);
     open_.changes.put(Family::kDefault, keys::meta("last_job"), last);
   }
-  if (job->tried > 0) due_.forget_job(number);
+  if (job->small) {
+    for (const DomainLedger& domain : job->domains()) {
+      for (RowKey key{number, domain.domain, 0}; key.row < domain.rows(); ++key.row) due_.forget(key);
+    }
+  } else if (job->tried > 0) {
+    due_.forget_job(number);
+  }
   std::erase_if(unsettled_, [number](const RowKey& key) { return key.job == number; });
   ids_.erase(job->id);
   ledger_.erase(number);
