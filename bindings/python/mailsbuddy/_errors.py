@@ -96,3 +96,9 @@ _BY_CODE: dict[str, type[Error]] = {
 def error_of(code: str, detail: str) -> Error:
     """The exception for one of the library's errors."""
     return _BY_CODE[code](detail)
+
+
+def without_extra(what: str, extra: str, otherwise: str = "") -> Unsupported:
+    """For a part that takes other people's packages, which an extra of ours installs."""
+    command = f"pip install mailsbuddy[{extra}]"
+    return Unsupported(f'{what} is not installed; the extra "{extra}" has it: {command}', remedy=command + otherwise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mailsbuddy._errors import Unsupported
+from mailsbuddy._errors import without_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ def axes(ax: Axes | None) -> Axes:
     try:
         from matplotlib import pyplot
     except ImportError:
-        raise Unsupported("plot: matplotlib is not installed", remedy="pip install mailsbuddy[plot]") from None
+        raise without_extra("plot: matplotlib", "plot") from None
     if ax is not None:
         return ax
     _, made = pyplot.subplots(figsize=(9, 4.5), layout="constrained")

@@ -1,9 +1,16 @@
-"""Django sends through mailsbuddy: ``EMAIL_BACKEND = "mailsbuddy.django.EmailBackend"``.
+"""Django sends through mailsbuddy::
 
-With ``MAILSBUDDY_ENGINE = "project.mail.engine"``, the path of a function that gives an open Engine, messages are submitted
-to it: durable on return, retried, paced. Without, one connection to EMAIL_HOST is used as Django's own backend does, with
-EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL and EMAIL_TIMEOUT; a password goes over TLS
-whose certificate was verified, or not at all.
+    MAILERS = {"default": {"BACKEND": "mailsbuddy.django.EmailBackend", "OPTIONS": {"host": "mail.brand.example", "port": 587}}}
+
+From Django 6.1 on; in older ones, and in newer ones that have no MAILERS yet, ``EMAIL_BACKEND = "mailsbuddy.django.EmailBackend"``.
+
+With the option ``engine``, or else ``MAILSBUDDY_ENGINE = "project.mail.engine"``, the path of a function that gives an open Engine,
+messages are submitted to it: durable on return, retried, paced. Of a mailer with a ``host`` MAILSBUDDY_ENGINE is not meant.
+
+Without an engine, one connection is used as by Django's own backend, with its options ``host``, ``port``, ``username``, ``password``,
+``use_tls``, ``use_ssl``, ``timeout`` and ``fail_silently``, or EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD,
+EMAIL_USE_TLS, EMAIL_USE_SSL and EMAIL_TIMEOUT; and ``ca``, a file of certificates to trust. A password goes over TLS whose certificate
+was verified, or not at all.
 """
 
 from __future__ import annotations
@@ -29,23 +36,36 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, host: str | None = None, port: int | None = None, username: str | None = None,
                  password: str | None = None, use_tls: bool | None = None, fail_silently: bool = False,
-                 use_ssl: bool | None = None, timeout: float | None = None, ca: str = "", **kwargs: Any) -> None:
-        super().__init__()
+                 use_ssl: bool | None = None, timeout: float | None = None, ca: str = "", engine: str = "",
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # Which knows options that are none.
         self.fail_silently = fail_silently  # Of its own, as Django 6.1 asks for.
-        self._host = settings.EMAIL_HOST if host is None else host
-        self._port = settings.EMAIL_PORT if port is None else port
-        self._user = settings.EMAIL_HOST_USER if username is None else username
-        self._password = settings.EMAIL_HOST_PASSWORD if password is None else password
-        self._use_tls = settings.EMAIL_USE_TLS if use_tls is None else use_tls
-        self._use_ssl = settings.EMAIL_USE_SSL if use_ssl is None else use_ssl
-        self._timeout = (settings.EMAIL_TIMEOUT if timeout is None else timeout) or 60
+        engine = engine or ("" if host and self._of_mailers else getattr(settings, "MAILSBUDDY_ENGINE", ""))
+        if not engine and not host and self._of_mailers:
+            raise InvalidArgument(f"MAILERS: {self.alias}: OPTIONS must have a host or an engine")
+        self._host = self._setting("EMAIL_HOST", host, "")
+        self._use_tls = self._setting("EMAIL_USE_TLS", use_tls, False)
+        self._use_ssl = self._setting("EMAIL_USE_SSL", use_ssl, False)
+        self._port = self._setting("EMAIL_PORT", port, 465 if self._use_ssl else 587 if self._use_tls else 25)
+        self._user = self._setting("EMAIL_HOST_USER", username, "")
+        self._password = self._setting("EMAIL_HOST_PASSWORD", password, "")
+        self._timeout = self._setting("EMAIL_TIMEOUT", timeout, None) or 60
         self._ca = ca
         if self._use_tls and self._use_ssl:
-            raise InvalidArgument("EMAIL_USE_TLS and EMAIL_USE_SSL: one of them")
-        path = getattr(settings, "MAILSBUDDY_ENGINE", "")
-        self._engine: Any = import_string(path)() if path else None
+            raise InvalidArgument("use_tls and use_ssl, EMAIL_USE_TLS and EMAIL_USE_SSL: one of them")
+        self._engine: Any = import_string(engine)() if engine else None
         self._client: Client | None = None
         self._lock = threading.RLock()
+
+    @property
+    def _of_mailers(self) -> bool:
+        """An entry of MAILERS (Django 6.1), beside which there are no settings."""
+        return getattr(self, "alias", None) is not None
+
+    def _setting(self, name: str, given: Any, default: Any) -> Any:
+        if given is not None:
+            return given
+        return default if self._of_mailers else getattr(settings, name)
 
     def open(self) -> bool:
         """Connects, unless there is a connection or an engine. True: it did."""

@@ -14,7 +14,7 @@ from typing import Union
 from mailsbuddy import dns
 from mailsbuddy._core import mail as _mail
 from mailsbuddy._core.mail import Address
-from mailsbuddy._errors import InvalidArgument, Unsupported
+from mailsbuddy._errors import InvalidArgument, without_extra
 from mailsbuddy._hygiene_data import KNOWN_DOMAINS, ROLES, SUGGESTED_DOMAINS, TOP_LEVEL_TYPOS
 
 __all__ = ["Checked", "check_addresses", "registrable_domain", "suggest"]
@@ -98,8 +98,8 @@ def _disposable_domains(disposable: Union[bool, Collection[str]]) -> Collection[
     try:
         from disposable_email_domains import blocklist
     except ImportError:
-        raise Unsupported("disposable: the list of their domains is not installed",
-                          remedy="pip install mailsbuddy[hygiene], or give disposable=False or domains of your own") from None
+        raise without_extra("disposable: the list of their domains", "hygiene",
+                            ", or give disposable=False or domains of your own") from None
     return frozenset(blocklist)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mailsbuddy._errors import InvalidArgument, Unsupported
+from mailsbuddy._errors import InvalidArgument, without_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ class Bar:
         try:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
         except ImportError:
-            raise Unsupported("progress: rich is not installed", remedy="pip install mailsbuddy[progress]") from None
+            raise without_extra("progress: rich", "progress") from None
         self._progress: Any = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             TextColumn("{task.fields[states]}", markup=False), console=console)
