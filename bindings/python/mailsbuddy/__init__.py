@@ -20,6 +20,7 @@ from mailsbuddy._errors import (
 )
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
+from mailsbuddy._listen import Credentials, Identity, ListenCounts, ListenEndpoint, Listener, ListenLimits, ListenRate
 from mailsbuddy._message import Attachment, MessageBuilder
 from mailsbuddy._options import (
     Campaign,
@@ -40,11 +41,11 @@ __version__: str = _core.__version__
 
 __all__ = [
     "Address", "AddressErased", "AlreadyExists", "Attachment", "Campaign", "CampaignHandle", "CampaignStatus",
-    "Closed", "Decision", "EgressIp", "EgressStatus", "Engine", "Error", "Event", "EventStream", "Explanation",
-    "ImportReport", "InboundReport", "IntakePressure", "Internal", "InvalidArgument", "IoError", "KeyRing",
-    "Message", "MessageBuilder", "NotFound", "OpenRecipient", "Outcome", "PoolOptions", "QueueChange",
-    "QueueFilter", "QueueGroup", "QueueSummary", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted",
-    "Schedule", "StartedCampaign", "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport",
-    "TlsReporting", "TraceRecord", "Unavailable",
-    "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
+    "Closed", "Credentials", "Decision", "EgressIp", "EgressStatus", "Engine", "Error", "Event", "EventStream",
+    "Explanation", "Identity", "ImportReport", "InboundReport", "IntakePressure", "Internal", "InvalidArgument",
+    "IoError", "KeyRing", "ListenCounts", "ListenEndpoint", "ListenLimits", "ListenRate", "Listener", "Message",
+    "MessageBuilder", "NotFound", "OpenRecipient", "Outcome", "PoolOptions", "QueueChange", "QueueFilter",
+    "QueueGroup", "QueueSummary", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted", "Schedule",
+    "StartedCampaign", "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport", "TlsReporting",
+    "TraceRecord", "Unavailable", "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
 ]

@@ -20,7 +20,7 @@ from mailsbuddy._keys import KeyRing
 from mailsbuddy._message import AddressLike, MessageLike, envelope_of, to_wire
 from mailsbuddy._options import (
     Campaign, EgressIp, Message, PoolOptions, Seconds, Tls, TlsOverride, TlsReporting, as_options, campaign_options, message_options, need,
-    without_none)
+    need_callables, without_none)
 from mailsbuddy._queue import QueueVerbs
 from mailsbuddy._rows import Rows, arrow_stream, csv_rows, frame_rows, mapping_rows
 from mailsbuddy.logging import LogBridge
@@ -36,6 +36,7 @@ OnError = Callable[[BaseException], object]
 Command = Literal["pin", "unpin", "pause", "resume", "skip_day", "repeat_day"]
 
 _open: weakref.WeakSet[_core.engine.Engine] = weakref.WeakSet()  # A stream keeps one whose Engine is gone.
+_listeners: weakref.WeakSet[_core.engine.Listener] = weakref.WeakSet()
 _logs: weakref.WeakSet[LogBridge] = weakref.WeakSet()
 _exiting = False
 
@@ -51,6 +52,21 @@ def _close_all() -> None:
         last_in_first_out.callback(_core.engine.join_reapers)
         for engine in list(_open):
             last_in_first_out.callback(engine.close)
+        for listener in list(_listeners):  # Of _listen.py.
+            last_in_first_out.callback(listener.close)
+
+
+def close_at_exit(native: _core.engine.Engine | _core.engine.Listener, log: LogBridge | None) -> None:
+    """What is not closed by then, and the thread of its log."""
+    (_listeners if isinstance(native, _core.engine.Listener) else _open).add(native)  # type: ignore[arg-type]
+    if log is not None:  # Also of one that is let go of.
+        weakref.finalize(native, log.let_go).atexit = False
+        _logs.add(log)
+
+
+def refuse_at_exit(what: str) -> None:
+    if _exiting:
+        raise Closed(f"the interpreter is ending: no {what} can be opened any more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,10 +147,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
 
     def __init__(self, native: _core.engine.Engine, log: LogBridge | None = None) -> None:
         self._native, self._log = native, log
-        _open.add(native)
-        if log is not None:  # Also of an engine that is let go of.
-            weakref.finalize(native, log.let_go).atexit = False
-            _logs.add(log)
+        close_at_exit(native, log)
 
     @classmethod
     def open(
@@ -228,9 +241,8 @@ class Engine(QueueVerbs, SuppressionVerbs):
             raise InvalidArgument("spool_dir: empty; a directory is needed, or None for an engine that keeps its mail in memory")
         if spool and "spool_dir" not in spool:
             raise InvalidArgument(f"{', '.join(spool)}: of no use without a spool_dir")
-        if _exiting:
-            raise Closed("the interpreter is ending: no engine can be opened any more")
-        _callable(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
+        refuse_at_exit("engine")
+        need_callables(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
         bridge = None if log is None else LogBridge(log)
         if bridge is not None:
             given["log"] = bridge.queue
@@ -370,7 +382,7 @@ class Engine(QueueVerbs, SuppressionVerbs):
         """Calls ``on_events`` with lists of events, on a thread of the engine's, one call at a time; calling what is returned
         ends it. What it raises goes to ``on_error``, or to sys.unraisablehook, and the next batch comes all the same. While it
         runs, further events wait in the outbox."""
-        _callable(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
+        need_callables(on_events=on_events, on_decisions=on_decisions, on_error=on_error)
         if on_events is None and on_decisions is None:
             raise InvalidArgument("on_events, on_decisions: one of them is needed")
         number = self._native.subscribe(on_events, on_decisions, on_error)
@@ -396,12 +408,6 @@ class Engine(QueueVerbs, SuppressionVerbs):
 def _checked(given: Any, kind: type, what: str) -> Any:
     need(given, kind, what)
     return given
-
-
-def _callable(**given: object) -> None:
-    for name, each in given.items():
-        if each is not None and not callable(each):
-            raise InvalidArgument(f"{name}: a function is needed, not {type(each).__name__}")
 
 
 def _release(native: _core.engine.Engine, queues: list[_core.engine.EventQueue]) -> None:

@@ -136,6 +136,12 @@ def need(given: object, kind: type, what: str) -> None:
         raise InvalidArgument(f"{what}: {kind.__name__} is needed, not {type(given).__name__}")
 
 
+def need_callables(**given: object) -> None:
+    for name, each in given.items():
+        if each is not None and not callable(each):
+            raise InvalidArgument(f"{name}: a function is needed, not {type(each).__name__}")
+
+
 def as_options(given: Any) -> dict[str, Any]:
     """A dataclass as a dict for the native half, without what is None."""
     pairs = ((field.name, getattr(given, field.name)) for field in dataclasses.fields(given))

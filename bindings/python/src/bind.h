@@ -17,6 +17,7 @@ void bind_bounce(py::module_& core);   // _core.bounce: Verdict, Classifier.
 void bind_warming(py::module_& core);  // _core.warming: Curve, plan(), Simulation.
 void bind_engine(py::module_& core);   // _core.engine: Engine, and what it takes and reports.
 void bind_queue(py::module_& core);    // The second part of _core.engine, and
-void bind_events(py::module_& core);   // the third; bind_engine() calls them.
+void bind_events(py::module_& core);   // the third, and
+void bind_listen(py::module_& core);   // the fourth; bind_engine() calls them.
 
 }  // namespace mailsbuddy::python

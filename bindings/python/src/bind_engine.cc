@@ -30,6 +30,7 @@ Handle open(const py::dict& options, const py::dict& spool_options, py::object o
   engine_options.sinks = {hub};
   rocks.log = engine_options.log;
   std::shared_ptr<spool::Spool> spool;
+  std::shared_ptr<net::Runtime> runtime;
   auto opened = without_gil([&]() -> Result<std::unique_ptr<Engine>> {
     if (rocks.directory.empty()) {
       spool = spool::make_memory_spool();
@@ -39,9 +40,13 @@ Handle open(const py::dict& options, const py::dict& spool_options, py::object o
       spool = *std::move(durable);
     }
     engine_options.spool = spool;
+    auto threads = net::make_runtime(engine_options.runtime_options);
+    if (!threads) return threads.error();
+    engine_options.runtime = *std::move(threads);
+    runtime = engine_options.runtime;
     return Engine::open(std::move(engine_options));
   });
-  return std::make_shared<EngineHandle>(value_or_raise(std::move(opened)), std::move(spool), std::move(hub));
+  return std::make_shared<EngineHandle>(value_or_raise(std::move(opened)), std::move(runtime), std::move(spool), std::move(hub));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -330,6 +335,7 @@ void bind_engine(py::module_& core) {
   module.def("join_reapers", [] { without_gil(&join_reapers); });
   bind_queue(core);
   bind_events(core);
+  bind_listen(core);
 }
 
 }  // namespace mailsbuddy::python

@@ -195,7 +195,7 @@ void bind_trace(py::module_& engine) {
       });
   text(record, "text", &TraceRecord::text), text(record, "egress", &TraceRecord::egress);
   text(record, "provider", &TraceRecord::provider), text(record, "mx_host", &TraceRecord::mx_host);
-  text(record, "remote", &TraceRecord::remote);
+  text(record, "remote", &TraceRecord::remote), text(record, "local", &TraceRecord::local), text(record, "user", &TraceRecord::user);
   py::class_<Tracing>(engine, "Tracing", "A trace while it is taken.")
       .def("take", [](Tracing& self, py::object wait) {
         auto left = std::chrono::duration_cast<std::chrono::milliseconds>(to_duration(wait, "wait"));

@@ -1,10 +1,11 @@
-// engine_options.h - what mailsbuddy/_options.py hands over, as the structures of engine.h.
+// engine_options.h - what mailsbuddy/_options.py and _listen.py hand over, as the structures of engine.h and smtp.h.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 #include <memory>
 
+#include "bindings/python/src/listener_handle.h"
 #include "mailsbuddy/engine.h"
 
 namespace mailsbuddy::python {
@@ -18,6 +19,9 @@ Message to_message(const pybind11::dict& given);
 // Or text, as QueueFilter::parse() takes it.
 QueueFilter to_queue_filter(const pybind11::object& given);
 TraceFilter to_trace_filter(const pybind11::dict& given);
+ListenerOptions to_listener_options(const pybind11::dict& given);
+smtp::Identity to_identity(const pybind11::dict& given);
+smtp::ListenTraceFilter to_listen_trace_filter(const pybind11::dict& given);
 
 // An Address, or the text of one.
 Address to_address(const pybind11::object& given);

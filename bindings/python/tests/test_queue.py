@@ -64,8 +64,22 @@ def test_every_option_is_there():
     assert OPTIONS_ELSEWHERE.keys() == options - set(inspect.signature(mb.Engine.open).parameters)
 
 
+LISTENER_ELSEWHERE = {
+    "tls_certificate_pem": "tls_certificate", "tls_key_pem": "tls_key", "fix_ups": "add_received, add_date, add_message_id",
+    "inbound": "Engine.inbound() has it", "inbound_address": "it would be asked on the listener's threads", "executor": "the engine's",
+    "clock": "the system's"}
+
+
+def test_every_option_of_the_listener_is_there():
+    methods = members("Listener", "class") - {"Listener"}
+    assert {"start", "drain", "trace"} <= methods and all(hasattr(mb.Listener, name) for name in methods)
+    options = members("ListenOptions") | members("SubmissionOptions")
+    assert {"endpoints", "host", "limits", "authenticate"} <= options, "smtp.h is read wrongly"
+    assert LISTENER_ELSEWHERE.keys() == options - set(inspect.signature(mb.Listener.start).parameters)
+
+
 # What Python has in another place, or not at all.
-FIELDS_ELSEWHERE = {"TraceRecord": {"local": "of a listener, which Python has not", "user": "likewise"}, "Campaign": {"from": "sender"}, "InboundReport": {"report": "kind; all of it: bounce.parse()"},
+FIELDS_ELSEWHERE = {"Campaign": {"from": "sender"}, "Credentials": {"authzid": "others than the user's are refused"}, "ListenEndpoint": {"endpoint": "address"}, "InboundReport": {"report": "kind; all of it: bounce.parse()"},
                     "TlsReportingOptions": {"reporter": "organization, contact, domain", "from": "sender"},
                     "PoolOptions": {"overflow": "overflow, overflow_pool, hold_max, then"}}
 
@@ -73,7 +87,8 @@ FIELDS_ELSEWHERE = {"TraceRecord": {"local": "of a listener, which Python has no
 @pytest.mark.parametrize("structure", ["EgressIp", "PoolOptions", "Campaign", "Message", "Schedule", "RecipientReport", "QueueFilter",
                                        "QueuedRecipient", "QueueChange", "QueueGroup", "QueueSummary", "EgressStatus", "IntakePressure", "OpenRecipient", "BadRow",
                                        "ImportReport", "Event", "CampaignStatus", "Suppressed", "InboundReport", "TraceRecord",
-                                       "TlsReportingOptions"])
+                                       "TlsReportingOptions", "ListenEndpoint", "ListenRate", "ListenLimits", "ListenCounts", "Identity",
+                                       "Credentials"])
 def test_every_field_is_there(structure):
     ours = native.BadRow if structure == "BadRow" else getattr(mb, structure.replace("TlsReportingOptions", "TlsReporting"))
     theirs = members(structure)
