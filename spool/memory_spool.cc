@@ -11,6 +11,7 @@
 #include "mailsbuddy/spool.h"
 #include "spool/due_window.h"
 #include "spool/memory_rows.h"
+#include "spool/memory_suppressions.h"
 #include "spool/snapshots.h"
 #include "spool/suppressions.h"
 
@@ -22,6 +23,7 @@ using memory::DomainStore;
 using memory::get_string;
 using memory::known;
 
+constexpr std::size_t kExportRows = 1024;              // Of a page, so that others have their turn.
 constexpr Duration kSweepEvery = std::chrono::hours(24);  // Passes over all tallies to drop the old ones.
 
 struct Job {
@@ -429,8 +431,8 @@ class MemorySpool final : public Spool {
     const std::string hashed = suppression_key_.empty() ? std::string() : hashed_address(suppression_key_, address);
     for (const std::string_view who : {account, kEveryAccount}) {
       for (const std::string_view form : {address, std::string_view(hashed)}) {
-        const auto found = form.empty() ? suppressed_.end() : suppressed_.find(address_key(who, form));
-        if (found != suppressed_.end()) return found->second;
+        const Suppression* found = form.empty() ? nullptr : suppressed_.find(address_key(who, form));
+        if (found != nullptr) return *found;
       }
     }
     return std::nullopt;
@@ -438,9 +440,8 @@ class MemorySpool final : public Spool {
 
   Result<bool> unsuppress(std::string_view account, std::string_view address) override {
     const std::lock_guard lock(mutex_);
-    return suppressed_.erase(address_key(account, address)) +
-               suppressed_.erase(stored_key({std::string(account), std::string(address)})) >
-           0;
+    const bool plain = suppressed_.erase(address_key(account, address));
+    return suppressed_.erase(stored_key({std::string(account), std::string(address)})) || plain;
   }
 
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<NewSuppression>()>& next) override {
@@ -454,33 +455,25 @@ class MemorySpool final : public Spool {
   }
 
   Result<void> visit_suppressions(const std::function<bool(const NewSuppression&)>& visit) const override {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [key, suppression] : suppressed_) {
-      const std::size_t end = key.find('\0');
-      if (!visit({{key.substr(0, end), key.substr(end + 1)}, suppression})) break;
+    std::string cursor;
+    std::vector<NewSuppression> page;
+    for (bool more = true; more; page.clear()) {
+      more = list_suppressions(cursor, kExportRows, page).value();
+      for (const NewSuppression& each : page) {
+        if (!visit(each)) return {};
+      }
     }
     return {};
   }
 
-  // The cursor is the last key. All are looked at for each page: kept in order they would not be found in constant
-  // time.
+  // The cursor is the last key.
   Result<bool> list_suppressions(std::string& cursor, std::size_t max,
                                  std::vector<NewSuppression>& out) const override {
     const std::lock_guard lock(mutex_);
-    std::vector<const std::pair<const std::string, Suppression>*> left;
-    for (const auto& each : suppressed_) {
-      if (each.first > cursor) left.push_back(&each);
-    }
-    const std::size_t taken = std::min(max, left.size());
-    std::partial_sort(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(taken), left.end(),
-                      [](const auto* a, const auto* b) { return a->first < b->first; });
-    for (std::size_t i = 0; i < taken; ++i) {
-      const auto& [key, suppression] = *left[i];
+    return suppressed_.page(cursor, max, [&out](std::string_view key, const Suppression& suppression) {
       const std::size_t end = key.find('\0');
-      out.push_back({{key.substr(0, end), key.substr(end + 1)}, suppression});
-      cursor = key;
-    }
-    return taken < left.size();
+      out.push_back({{std::string(key.substr(0, end)), std::string(key.substr(end + 1))}, suppression});
+    });
   }
 
   Result<std::uint64_t> rewrite_events(const std::function<bool(std::string&)>& rewrite) override {
@@ -505,17 +498,15 @@ class MemorySpool final : public Spool {
       for (std::string& event : outbox_) erased.events += erasure.rewrite_event(event) ? 1 : 0;
     }
     const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;
-    const auto erase_from = [&](auto& table, std::string_view form) {
-      return std::erase_if(table, [form](const auto& entry) {
-        return std::string_view(entry.first).substr(entry.first.find('\0') + 1) == form;
-      });
-    };
+    const auto is_of = [](std::string_view key, std::string_view form) { return key.substr(key.find('\0') + 1) == form; };
     if (erasure.suppressions) {
-      erased.suppressions = erase_from(suppressed_, address);
-      if (!suppression_key_.empty())
-        erased.suppressions += erase_from(suppressed_, hashed_address(suppression_key_, address));
+      const std::string hashed = suppression_key_.empty() ? address : hashed_address(suppression_key_, address);
+      erased.suppressions =
+          suppressed_.erase_if([&](std::string_view key) { return is_of(key, address) || is_of(key, hashed); });
     }
-    if (erasure.tallies) erased.tallies = erase_from(tallies_, address);
+    if (erasure.tallies) {
+      erased.tallies = std::erase_if(tallies_, [&](const auto& entry) { return is_of(entry.first, address); });
+    }
     any_tally_.store(!tallies_.empty(), std::memory_order_relaxed);
     return erased;
   }
@@ -693,7 +684,7 @@ class MemorySpool final : public Spool {
   }
 
   void add_suppression(const NewSuppression& added) {
-    suppressed_.try_emplace(stored_key(added.who), added.suppression);
+    suppressed_.add(stored_key(added.who), added.suppression);
   }
 
   // One job's rows from the cursor on. True: `max` were found, and there may be more.
@@ -782,7 +773,7 @@ class MemorySpool final : public Spool {
   Due due_;
   std::unordered_map<RowKey, Due::iterator, RowKeyHash> waiting_;  // Each row of due_.
   std::deque<std::string> outbox_;
-  std::unordered_map<std::string, Suppression> suppressed_;
+  memory::Suppressions<> suppressed_;
   std::unordered_map<std::string, KeptTally> tallies_;
   Snapshots snapshots_;
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
