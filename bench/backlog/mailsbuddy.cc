@@ -1,6 +1,7 @@
 // bench_backlog_mailsbuddy fill DIR ROWS SMALL_DOMAINS PORT: imports a campaign of ROWS recipients into a new durable spool in
 // DIR and pauses it. What is sent before it is paused goes to 127.0.0.1:PORT.
 // bench_backlog_mailsbuddy go_on DIR MESSAGES PORT: another process goes on with it until MESSAGES more are delivered.
+// bench_backlog_mailsbuddy summary DIR: what is queued by each grouping, of a process that sends nothing.
 // Prints what that took as JSON.
 #include <unistd.h>
 
@@ -105,6 +106,31 @@ void go_on(const char* directory, std::uint64_t messages, const char* port) {
   std::_Exit(0);  // What is still queued is nothing that this measures.
 }
 
+void summary(const char* directory) {
+  Memory memory;
+  auto started = std::chrono::steady_clock::now();
+  const auto engine = need(Engine::open({.egress = {},
+                                         .runtime_options = {.workers = 1, .cpu_threads = 1},
+                                         .spool = need(spool::open_rocks_spool({.directory = directory})),
+                                         .deliver = false}));
+  std::printf("{\"open_seconds\": %f, \"held_bytes\": %llu}\n", seconds_since(started),
+              static_cast<unsigned long long>(memory.now()));
+  for (const char* by : {"campaign", "account", "state", "domain", "provider"}) {
+    started = std::chrono::steady_clock::now();
+    const double cpu = cpu_seconds();
+    const auto found = need(engine->summary({}, need(parse_queue_grouping(by))));
+    std::uint64_t rows = 0;
+    for (const QueueGroup& each : found.groups) rows += each.rows();
+    for (const std::uint64_t others : found.others) rows += others;
+    std::printf(
+        "{\"by\": \"%s\", \"rows\": %llu, \"groups\": %llu, \"seconds\": %f, \"cpu_seconds\": %f, \"peak_bytes\": "
+        "%llu}\n",
+        by, static_cast<unsigned long long>(rows),
+        static_cast<unsigned long long>(found.groups.size() + found.other_groups), seconds_since(started),
+        cpu_seconds() - cpu, static_cast<unsigned long long>(memory.peak()));
+  }
+}
+
 }  // namespace
 }  // namespace mailsbuddy::bench
 
@@ -115,6 +141,8 @@ int main(int argc, char** argv) {
     fill(argv[2], to_number(argv[3]), to_number(argv[4]), argv[5]);
   } else if (what == "go_on" && argc == 5) {
     go_on(argv[2], to_number(argv[3]), argv[4]);
+  } else if (what == "summary" && argc == 3) {
+    summary(argv[2]);
   } else {
     return 2;
   }
