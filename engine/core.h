@@ -14,6 +14,7 @@
 
 #include "engine/inbound.h"
 #include "engine/intake.h"
+#include "engine/provider_lookups.h"
 #include "engine/tls_reporting.h"
 #include "engine/worker.h"
 
@@ -49,6 +50,7 @@ class Engine::Core {
   Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                     std::vector<QueuedRecipient>& out) const;
   Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max) const;  // core_summary.cc
+  std::uint64_t find_providers(const QueueFilter& filter, Duration time) const;
   Result<bool> fail(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
@@ -108,12 +110,11 @@ class Engine::Core {
   bool list_rows(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max, std::vector<Listed>& out) const;
   bool list_jobs(const QueueFilter& filter, spool::ListQuery query, spool::ListCursor& cursor, std::size_t max,
                  std::vector<spool::ListedRow>& out) const;
-  void add_providers(std::vector<Listed>& rows, bool look_up) const;
-  std::map<std::string, std::string> ask_providers(const std::vector<std::string>& domains, TimePoint until) const;
-  std::map<std::string, std::string> look_up_providers(std::set<std::string> domains, TimePoint until) const;
+  void ask_provider(spool::DomainNumber number) const;
   using Visit = std::function<void(const engine::Job&, spool::DomainNumber, const spool::Counts&)>;
   void count_rows(const QueueFilter& filter, bool by_domain, const Visit& visit) const;
-  void learn_providers(const QueueFilter& filter) const;
+  std::vector<spool::DomainNumber> unknown_domains(const QueueFilter& filter) const;
+  std::uint64_t left_unknown(const QueueFilter& filter) const;
   std::uint64_t leave_unreadable(std::vector<Listed>& rows) const;  // Takes them out; how many.
   Result<bool> withdraw(const QueueFilter& filter, std::uint32_t states, spool::State to, EventKind kind,
                         std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
@@ -152,6 +153,7 @@ class Engine::Core {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> withdrawn_{false};
   mutable engine::KnownProviders known_providers_;  // What is looked up for a question is known from then on.
+  mutable engine::ProviderLookups lookups_{[this](spool::DomainNumber domain) { ask_provider(domain); }};
   engine::ErasedAddresses erased_;
   std::deque<std::atomic<bool>> draining_;  // As options_.egress.
   std::shared_ptr<std::atomic<std::uint64_t>> due_at_hand_ = std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <set>
 
 #include "core/base/ascii.h"
@@ -20,8 +19,6 @@ constexpr std::size_t kPageRows = 8192;     // Changed in one write.
 constexpr std::size_t kMovedAtOnce = 64;    // Each is a wait for the disk.
 constexpr std::size_t kJobsAtOnce = 4096;   // Looked at in one call, for one that fits.
 constexpr std::size_t kJobsListed = 1024;   // In one call.
-constexpr std::chrono::seconds kLookUpMax(30);   // For a page.
-constexpr std::size_t kLookUpsAtOnce = 256;      // DNS questions of a page under way.
 
 constexpr std::uint32_t bit(spool::State state) { return 1U << static_cast<unsigned>(state); }
 
@@ -102,63 +99,30 @@ bool Engine::Core::list_jobs(const QueueFilter& filter, spool::ListQuery query, 
   return true;
 }
 
-// Their owners ask the DNS, which has most answers at hand.
-std::map<std::string, std::string> Engine::Core::ask_providers(const std::vector<std::string>& domains,
-                                                               TimePoint until) const {
-  struct Answers {
-    std::mutex mutex;
-    std::condition_variable all;
-    std::size_t left = 0;
-    std::map<std::string, std::string> providers;
-  };
-  const auto answers = std::make_shared<Answers>();
-  answers->left = domains.size();
-  for (const std::string& domain : domains) {
-    const int owner = owner_of(domain);
-    runtime().loop(owner).post([worker = workers_[static_cast<std::size_t>(owner)].get(), domain, answers] {
-      worker->find_provider(domain, [domain, answers](const ProviderId* provider) {
-        const std::lock_guard lock(answers->mutex);
-        if (provider != nullptr) answers->providers[domain] = provider->name;
-        if (--answers->left == 0) answers->all.notify_all();
-      });
+// Its owner asks the DNS, which has most answers at hand.
+void Engine::Core::ask_provider(spool::DomainNumber number) const {
+  const std::string domain = spool().domain_name(number);
+  const int owner = owner_of(domain);
+  runtime().loop(owner).post([this, worker = workers_[static_cast<std::size_t>(owner)].get(), number, domain] {
+    worker->find_provider(domain, [this, number](const ProviderId* provider) {
+      if (provider != nullptr) known_providers_.learn(number, provider->name);
+      lookups_.answered(number, now());
     });
-  }
-  std::unique_lock lock(answers->mutex);
-  answers->all.wait_for(lock, until - now(), [&] { return answers->left == 0; });
-  return answers->providers;
+  });
 }
 
-std::map<std::string, std::string> Engine::Core::look_up_providers(std::set<std::string> domains,
-                                                                   TimePoint until) const {
-  std::map<std::string, std::string> found;
-  while (!domains.empty() && now() < until) {
-    std::vector<std::string> some;
-    while (!domains.empty() && some.size() < kLookUpsAtOnce) some.push_back(domains.extract(domains.begin()).value());
-    found.merge(ask_providers(some, until));
-  }
-  return found;
-}
-
-void Engine::Core::add_providers(std::vector<Listed>& rows, bool look_up) const {
-  if (!look_up || on_a_loop()) return;
-  std::set<std::string> unknown;
-  for (const Listed& each : rows) {
-    if (each.provider.empty()) unknown.insert(each.row.domain);
-  }
-  const auto found = look_up_providers(std::move(unknown), now() + kLookUpMax);
-  for (Listed& each : rows) {
-    if (const auto provider = found.find(each.row.domain); each.provider.empty() && provider != found.end()) {
-      each.provider = provider->second;
-    }
-  }
+std::uint64_t Engine::Core::find_providers(const QueueFilter& filter, Duration time) const {
+  if (filter.provider.empty() || on_a_loop()) return 0;
+  lookups_.add(unknown_domains(filter), now());
+  return lookups_.wait(time, runtime().clock());
 }
 
 Result<bool> Engine::Core::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                                 std::vector<QueuedRecipient>& out) const {
   if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
+  if (cursor.job == 0) find_providers(filter, engine::ProviderLookups::kPatience);
   std::vector<Listed> rows;
   const bool more = list_rows(filter, cursor, std::min(max, kPageRows), rows);
-  add_providers(rows, !filter.provider.empty());
   for (Listed& each : rows) {
     if (!filter.provider.empty() && each.provider != filter.provider) continue;
     out.push_back({.job = each.job->id,
@@ -218,9 +182,9 @@ Result<bool> Engine::Core::withdraw(const QueueFilter& filter, std::uint32_t sta
   const Outcome outcome{.stage = Stage::kMake, .cause = Cause::kCancelled, .reply = {}, .detail = std::string(reason)};
   QueueFilter open = filter;
   open.states &= states;
+  if (cursor.job == 0) change.unknown_domains += left_unknown(open);
   std::vector<Listed> rows;
   const bool more = list_rows(open, cursor, kPageRows, rows);
-  add_providers(rows, !filter.provider.empty());
   if (!filter.provider.empty()) {
     for (const Listed& each : rows) change.unknown += each.provider.empty() ? 1 : 0;
     std::erase_if(rows, [&](const Listed& each) { return each.provider != filter.provider; });
@@ -271,9 +235,9 @@ Result<bool> Engine::Core::release(const QueueFilter& filter, spool::ListCursor&
   if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
   QueueFilter waiting = filter;
   waiting.states &= bit(spool::State::kDeferred) | bit(spool::State::kHeld) | bit(spool::State::kClaimed);
+  if (cursor.job == 0) change.unknown_domains += left_unknown(waiting);
   std::vector<Listed> rows;
   const bool more = list_rows(waiting, cursor, kPageRows, rows);
-  add_providers(rows, !filter.provider.empty());
   if (!filter.address.empty()) change.unreadable += leave_unreadable(rows);  // May be another one's.
   std::vector<spool::RowKey> keys;
   for (const Listed& each : rows) {

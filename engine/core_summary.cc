@@ -10,8 +10,7 @@
 namespace mailsbuddy {
 namespace {
 
-constexpr std::size_t kDomainsAtOnce = 8192;    // Whose providers are looked up together.
-constexpr std::chrono::seconds kLookUpMax(30);  // For all of them.
+constexpr std::size_t kRowsAtOnce = 8192;  // Read.
 
 std::uint64_t sum(const spool::Counts& counts) noexcept {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
@@ -77,7 +76,7 @@ void Engine::Core::count_rows(const QueueFilter& filter, bool by_domain, const V
     spool::ListCursor cursor;
     for (bool more = true; more;) {
       std::vector<Listed> rows;
-      more = list_rows(filter, cursor, kDomainsAtOnce, rows);
+      more = list_rows(filter, cursor, kRowsAtOnce, rows);
       for (const Listed& each : rows) {
         spool::Counts one{};
         one[static_cast<std::size_t>(each.row.state)] = 1;
@@ -107,35 +106,34 @@ void Engine::Core::count_rows(const QueueFilter& filter, bool by_domain, const V
   }
 }
 
-// Of the domains that fit, as many as the DNS tells in time.
-void Engine::Core::learn_providers(const QueueFilter& filter) const {
-  if (on_a_loop()) return;
-  const TimePoint until = now() + kLookUpMax;
-  std::map<std::string, spool::DomainNumber> unknown;
-  const auto look_up = [&] {
-    std::set<std::string> names;
-    for (const auto& [name, number] : unknown) names.insert(name);
-    for (const auto& [name, provider] : look_up_providers(std::move(names), until)) {
-      known_providers_.learn(unknown.at(name), provider);
-    }
-    unknown.clear();
-  };
+// Of those that fit.
+std::vector<spool::DomainNumber> Engine::Core::unknown_domains(const QueueFilter& filter) const {
+  std::vector<spool::DomainNumber> unknown;
+  std::vector<bool> seen;
   count_rows(filter, true, [&](const engine::Job&, spool::DomainNumber domain, const spool::Counts& counts) {
-    if (sum(counts) == 0 || known_providers_.number(domain) != 0 || now() >= until) return;
-    unknown.emplace(spool().domain_name(domain), domain);
-    if (unknown.size() >= kDomainsAtOnce) look_up();
+    if (sum(counts) == 0 || known_providers_.number(domain) != 0) return;
+    if (seen.size() <= domain) seen.resize(domain + 1);
+    if (!seen[domain]) unknown.push_back(domain);
+    seen[domain] = true;
   });
-  look_up();
+  return unknown;
+}
+
+// How many of them the DNS does not tell in time.
+std::uint64_t Engine::Core::left_unknown(const QueueFilter& filter) const {
+  if (filter.provider.empty()) return 0;
+  find_providers(filter, engine::ProviderLookups::kPatience);
+  return unknown_domains(filter).size();
 }
 
 // Counted twice: which are the largest, 8 octets a group; and then those alone, state by state.
 Result<QueueSummary> Engine::Core::summary(const QueueFilter& filter, QueueGrouping by, std::size_t max) const {
   if (auto checked = check_filter(filter); !checked) return std::move(checked).error();
-  if (!filter.provider.empty()) learn_providers(filter);
+  const std::uint64_t left = left_unknown(filter);
   const std::uint32_t provider = known_providers_.number(filter.provider);
   const bool by_domain = by == QueueGrouping::kDomain || by == QueueGrouping::kProvider || !filter.domain.empty() ||
                          !filter.provider.empty();
-  QueueSummary summary;
+  QueueSummary summary{.unknown_domains = left};
   Numbers numbers;
   const auto each_group = [&](const auto& take) {
     summary.unknown = 0;

@@ -82,6 +82,9 @@ Result<QueueChange> Engine::hold(const QueueFilter& filter, std::string_view rea
 Result<QueueChange> Engine::release(const QueueFilter& filter) {
   return all_pages<QueueChange>([&](auto& cursor, auto& change) { return release(filter, cursor, change); });
 }
+std::uint64_t Engine::find_providers(const QueueFilter& filter, std::chrono::milliseconds time) const {
+  return core_->find_providers(filter, time);
+}
 Result<std::uint64_t> Engine::move(const QueueFilter& filter, std::string_view pool) {
   return all_pages<std::uint64_t>([&](auto& cursor, auto& moved) { return move(filter, pool, cursor, moved); });
 }

@@ -23,7 +23,7 @@ using memory::DomainStore;
 using memory::get_string;
 using memory::known;
 
-constexpr std::size_t kExportRows = 1024;              // Of a page, so that others have their turn.
+constexpr std::size_t kExportRows = 1024;                 // Of a page, so that others have their turn.
 constexpr Duration kSweepEvery = std::chrono::hours(24);  // Passes over all tallies to drop the old ones.
 
 struct Job {
@@ -498,7 +498,9 @@ class MemorySpool final : public Spool {
       for (std::string& event : outbox_) erased.events += erasure.rewrite_event(event) ? 1 : 0;
     }
     const std::string address = ascii::to_lower(erasure.local) + '@' + erasure.domain;
-    const auto is_of = [](std::string_view key, std::string_view form) { return key.substr(key.find('\0') + 1) == form; };
+    const auto is_of = [](std::string_view key, std::string_view form) {
+      return key.substr(key.find('\0') + 1) == form;
+    };
     if (erasure.suppressions) {
       const std::string hashed = suppression_key_.empty() ? address : hashed_address(suppression_key_, address);
       erased.suppressions =

@@ -403,6 +403,7 @@ struct QueueSummary {
   spool::Counts others{};            // Of all other groups together.
   std::uint64_t other_groups = 0;
   std::uint64_t unknown = 0;  // As QueueChange::unknown; in no group.
+  std::uint64_t unknown_domains = 0;
 };
 
 // What a command came to.
@@ -410,6 +411,7 @@ struct QueueChange {
   std::uint64_t rows = 0;       // Changed.
   std::uint64_t under_way = 0;  // Fitted, and are on a connection or about to be: they end as they end.
   std::uint64_t unknown = 0;    // By QueueFilter::provider: of domains whose provider the DNS did not tell in time. Left as they are.
+  std::uint64_t unknown_domains = 0;  // How many domains these are.
   std::uint64_t unreadable = 0; // The spool cannot read whose they are. Left as they are, and named in the log.
 };
 
@@ -508,6 +510,10 @@ class Engine {
   // that are there, by domain, provider or with a filter that has one some nanoseconds are taken for each row of the
   // jobs that fit, and 8 octets for each domain. Errors: kNotFound: no such job.
   Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max = 1000) const;
+  // Asks the DNS for the providers of domains that fit a filter by provider and are not known, and waits for `time` at
+  // most. How many are to be answered yet: the calls above and below begin so, and wait for them, 30 seconds at most.
+  // What the DNS does not tell in that time is not asked again for a minute.
+  std::uint64_t find_providers(const QueueFilter& filter, std::chrono::milliseconds time) const;
   // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside. Errors: those before
   // stay failed.
   Result<QueueChange> fail(const QueueFilter& filter, std::string_view reason);

@@ -78,9 +78,14 @@ void print_counts(const Arguments& arguments, std::string_view name, const Contr
 }
 
 int summary(const Arguments& arguments, const QueueOffice& office) {
-  const auto answer =
-      office.ask("queue summary", {{"filter", filter_of(arguments)}, {"by", arguments.by}, {"max", arguments.max}});
-  if (!answer) return complain("queue summary", answer.error());
+  auto answer = Result<ControlJson>(ControlJson::object());
+  do {
+    answer = office.ask("queue summary", {{"filter", filter_of(arguments)},
+                                          {"by", arguments.by},
+                                          {"max", arguments.max},
+                                          {"cursor", answer->value("cursor", ControlJson())}});
+    if (!answer) return complain("queue summary", answer.error());
+  } while (!answer->value("cursor", ControlJson()).is_null());
   if (!arguments.json) fmt::print("{:<32} {:>12} {:>12} {:>12} {:>12} {:>12}\n", arguments.by, "queued", "on the wire", "deferred", "held", "final");
   for (const ControlJson& group : answer->at("groups")) {
     std::string name = text(group, "name");
@@ -91,7 +96,8 @@ int summary(const Arguments& arguments, const QueueOffice& office) {
   if (const auto others = answer->value("other_groups", std::uint64_t{0}); others > 0)
     print_counts(arguments, fmt::format("({} others)", others), answer->at("others"), {{"others", others}});
   if (const auto unknown = answer->value("unknown", std::uint64_t{0}); unknown > 0)
-    say("of {} the DNS did not tell in time which provider they are at\n", unknown);
+    say("of {}, at {} domains, the DNS did not tell in time which provider they are at\n", unknown,
+        text(*answer, "unknown_domains"));
   return kDone;
 }
 
@@ -103,7 +109,7 @@ int report(std::string_view command, const Arguments& arguments, const ControlJs
     fmt::print("done\n");
   } else {
     for (const auto& [name, value] : answer.items())
-      fmt::print("{:<14} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+      fmt::print("{:<16} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (answer.value("unreadable", std::uint64_t{0}) == 0) return kDone;
   say("mailsbuddy {}: the spool cannot read all of them now; queue list says which, and why\n", command);
@@ -122,6 +128,7 @@ int change(std::string_view command, const Arguments& arguments, const QueueOffi
     return complain(command, {ErrorCode::kInvalidArgument, "say which: --filter domain=example.net, or --all"});
   what["filter"] = filter_of(arguments);
   what["all"] = arguments.everything;
+  what["cursor"] = nullptr;
   ControlJson total = ControlJson::object();
   do {
     const auto answer = office.ask(command, what);

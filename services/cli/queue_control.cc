@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
 constexpr std::size_t kEntriesMax = 100'000;    // Suppressions of one request; over a socket 64 KB of them.
 constexpr auto kAnswerWithin = 1s;  // Then the asker asks on with the cursor, so that others have their turn.
+constexpr auto kLookUpWait = 100ms;  // Of that, with the DNS.
 
 std::string iso_time(TimePoint time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -31,6 +32,14 @@ spool::ListCursor cursor_of(const ControlJson& arguments) {
   const auto found = arguments.find("cursor");
   if (found == arguments.end() || found->is_null()) return {};
   return {.job = found->at(0), .domain = found->at(1), .row = found->at(2)};
+}
+
+// Who gives a cursor, null at first, goes on with that of each answer until it is null. Others have all in one.
+bool asks_on(const ControlJson& arguments) { return arguments.contains("cursor"); }
+
+// The DNS has not said yet what the command is about.
+bool looks_up(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments) {
+  return asks_on(arguments) && cursor_of(arguments).job == 0 && engine.find_providers(filter, kLookUpWait) > 0;
 }
 
 Result<QueueFilter> filter_of(const ControlJson& arguments) {
@@ -58,6 +67,8 @@ Result<ControlJson> list(Engine& engine, const ControlJson& arguments) {
   if (!filter) return filter.error();
   const std::uint64_t most = std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax);
   spool::ListCursor cursor = cursor_of(arguments);
+  if (looks_up(engine, *filter, arguments))
+    return ControlJson{{"rows", ControlJson::array()}, {"cursor", json_of(cursor)}};
   std::vector<QueuedRecipient> rows;
   bool more = true;
   const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
@@ -76,12 +87,15 @@ Result<ControlJson> summary(const Engine& engine, const ControlJson& arguments) 
   if (!filter) return filter.error();
   const auto by = parse_queue_grouping(text_or(arguments, "by", "campaign"));
   if (!by) return by.error();
+  if (looks_up(engine, *filter, arguments)) return ControlJson{{"cursor", json_of(spool::ListCursor())}};
   const auto summary = engine.summary(*filter, *by, std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax));
   if (!summary) return summary.error();
   ControlJson answer{{"groups", ControlJson::array()},
                      {"others", summary->others},
                      {"other_groups", summary->other_groups},
-                     {"unknown", summary->unknown}};
+                     {"unknown", summary->unknown},
+                     {"unknown_domains", summary->unknown_domains},
+                     {"cursor", nullptr}};
   for (const QueueGroup& each : summary->groups)
     answer["groups"].push_back({{"name", each.name}, {"counts", each.counts}});
   return answer;
@@ -91,23 +105,25 @@ ControlJson json_of(const QueueChange& change) {
   return {{"rows", change.rows},
           {"under_way", change.under_way},
           {"unknown", change.unknown},
+          {"unknown_domains", change.unknown_domains},
           {"unreadable", change.unreadable}};
 }
 ControlJson json_of(std::uint64_t moved) { return {{"moved", moved}}; }
 
 // A command page by page, as many as there is time for; behind the last the cursor is null.
 template <class Change, class Page>
-Result<ControlJson> change(const ControlJson& arguments, Page page) {
+Result<ControlJson> change(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments, Page page) {
   spool::ListCursor cursor = cursor_of(arguments);
   Change sum{};
   const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
   bool more = true;
-  do {
+  for (bool goes_on = !looks_up(engine, filter, arguments); more && goes_on;) {
     const auto done = page(cursor, sum);
     if (!done && json_of(sum) == json_of(Change{})) return done.error();
     if (!done) return about(json_of(sum).dump() + ", then", done.error());
     more = *done;
-  } while (more && std::chrono::steady_clock::now() < end);
+    goes_on = !asks_on(arguments) || std::chrono::steady_clock::now() < end;
+  }
   ControlJson answer = json_of(sum);
   answer["cursor"] = more ? json_of(cursor) : ControlJson();
   return answer;
@@ -281,21 +297,23 @@ ControlCommands queue_commands(Engine& engine) {
   commands["queue summary"] = [&engine](const ControlJson& arguments) { return summary(engine, arguments); };
   commands["queue fail"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string reason = text_or(arguments, "reason", "failed by an operator");
-    return change<QueueChange>(
-        arguments, [&](auto& cursor, auto& changed) { return engine.fail(filter, reason, cursor, changed); });
+    return change<QueueChange>(engine, filter, arguments, [&](auto& cursor, auto& changed) {
+      return engine.fail(filter, reason, cursor, changed);
+    });
   });
   commands["queue hold"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string reason = text_or(arguments, "reason", "held by an operator");
-    return change<QueueChange>(
-        arguments, [&](auto& cursor, auto& changed) { return engine.hold(filter, reason, cursor, changed); });
+    return change<QueueChange>(engine, filter, arguments, [&](auto& cursor, auto& changed) {
+      return engine.hold(filter, reason, cursor, changed);
+    });
   });
   commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
-    return change<QueueChange>(arguments,
+    return change<QueueChange>(engine, filter, arguments,
                                [&](auto& cursor, auto& changed) { return engine.release(filter, cursor, changed); });
   });
   commands["queue move"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string pool = text_or(arguments, "pool", "");
-    return change<std::uint64_t>(arguments,
+    return change<std::uint64_t>(engine, filter, arguments,
                                  [&](auto& cursor, auto& moved) { return engine.move(filter, pool, cursor, moved); });
   });
   commands["queue erase"] = [&engine](const ControlJson& arguments) { return erase_address(engine, arguments); };

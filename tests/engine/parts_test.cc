@@ -1,11 +1,13 @@
 // The engine's small parts: events in the outbox, merge fields, retry times, rates, the seen set, list headers.
 #include <boost/test/unit_test.hpp>
+#include <numeric>
 #include <set>
 
 #include "engine/events.h"
 #include "engine/fields.h"
 #include "engine/intake.h"
 #include "engine/job.h"
+#include "engine/provider_lookups.h"
 #include "engine/retry.h"
 
 using namespace mailsbuddy;
@@ -170,4 +172,38 @@ BOOST_AUTO_TEST_CASE(list_headers_are_checked) {
       BOOST_TEST(make_campaign_content(content, c.list).has_value() == c.good);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(providers_are_looked_up_some_at_once_for_a_bounded_time_and_not_soon_again) {
+  struct Hands final : Clock {
+    TimePoint time{};
+    TimePoint now() const noexcept override { return time; }
+  } clock;
+  std::vector<spool::DomainNumber> asked;
+  ProviderLookups lookups([&asked](spool::DomainNumber domain) { asked.push_back(domain); });
+  std::vector<spool::DomainNumber> all(1000);
+  std::iota(all.begin(), all.end(), 0U);
+  lookups.add(all, clock.now());
+  lookups.add(all, clock.now());
+  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce);
+  BOOST_TEST(lookups.wait(Duration(0), clock) == 1000U);
+  clock.time += 10s;
+  for (spool::DomainNumber domain = 0; domain < 100; ++domain) lookups.answered(domain, clock.now());
+  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce + 100);
+  BOOST_TEST(lookups.wait(Duration(0), clock) == 900U);
+  lookups.add({0}, clock.now());  // Said, and still not known.
+  clock.time += 20s;
+  BOOST_TEST(lookups.wait(1h, clock) == 0U);  // Given up: nobody waits for ever.
+  lookups.add(all, clock.now());
+  BOOST_TEST(lookups.wait(1h, clock) == 0U);
+  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce + 100);
+  // What was on its way to the DNS is answered late, and makes room.
+  for (spool::DomainNumber domain = 100; domain < 356; ++domain) lookups.answered(domain, clock.now());
+  clock.time += 1min;
+  asked.clear();
+  lookups.add({7, 8}, clock.now());
+  BOOST_TEST(asked.size() == 2U);
+  lookups.answered(7, clock.now());
+  lookups.answered(8, clock.now());
+  BOOST_TEST(lookups.wait(1h, clock) == 0U);
 }

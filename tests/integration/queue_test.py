@@ -52,7 +52,7 @@ class Queue(support.TestCase):
         self.assertTrue(of_provider)
         self.assertTrue(all(row["address"].endswith("@slow.example") for row in of_provider))
         (failed,) = self.ask("queue", "fail", "--filter", "provider=slow.example", "--reason", "not there")
-        self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0, "unknown": 0, "unreadable": 0})
+        self.assertEqual(failed, {"rows": len(of_provider), "under_way": 0, "unknown": 0, "unknown_domains": 0, "unreadable": 0})
         self.ask("queue", "fail", status=2)  # Of everything, and it was not said so.
         for misspelt in {}, {"filters": "job=spring"}, {"filter": ["job=spring"]}, {"filter": ""}, {"filter": "", "all": "yes"}, {"filter": 1, "all": True}:
             for command in "queue fail", "queue hold", "queue release", "queue move":
@@ -125,6 +125,44 @@ class Queue(support.TestCase):
         received = [mail.recipient for mail in self.world.mail()]
         self.assertEqual(set(received), {address for address, _ in self.rows})
         self.assertEqual(len([address for address in received if address in addresses]), len(addresses))
+
+    def test_a_name_server_that_never_answers_holds_up_no_other_command(self):
+        silent = threading.Event()
+
+        def forward(asked):  # Until it falls silent.
+            while not silent.is_set():
+                question, asker = asked.recvfrom(4096)
+                if not question:
+                    continue
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+                    upstream.settimeout(5)
+                    upstream.sendto(question, ("127.0.0.1", self.world.name_server.port))
+                    asked.sendto(upstream.recv(4096), asker)
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+            asked.bind(("127.0.0.1", 0))
+            forwarding = threading.Thread(target=forward, args=(asked,), daemon=True)
+            forwarding.start()
+            process = self.world.start_send(port=self.sinks.port, spool=self.spool, control=self.control, campaign="spring", start_at="+1h",
+                                            max_age="1d", dns=f"127.0.0.1:{asked.getsockname()[1]}")
+            loopback.wait_until(lambda: self.control.exists() and self.request("campaign list", {})["result"], "a campaign", process)
+            silent.set()
+            asked.sendto(b"", asked.getsockname())
+            forwarding.join()
+            of_provider = {"filter": "provider=slow.example", "cursor": None}
+            for command in "queue hold", "queue fail", "queue release":
+                begun = self.request(command, of_provider)["result"]
+                self.assertEqual((begun["cursor"], begun["rows"]), ([0, 0, 0], 0))  # It is being looked up, and nobody waits for that.
+            self.assertEqual(self.request("queue list", of_provider)["result"], {"rows": [], "cursor": [0, 0, 0]})
+            self.assertEqual(self.request("queue summary", of_provider)["result"], {"cursor": [0, 0, 0]})
+            whole = self.request("queue hold", {"filter": "provider=slow.example"})["result"]  # Of who does not ask on.
+            self.assertEqual((whole["cursor"], whole["unknown"]), (None, 400))
+            (held,) = self.ask("queue", "hold", "--filter", "provider=slow.example")
+            self.assertEqual(held, {"rows": 0, "under_way": 0, "unknown": 400, "unknown_domains": 2, "unreadable": 0})
+            asked = self.request("queue summary", of_provider)["result"]  # Not once more, now.
+            self.assertEqual((asked["unknown"], asked["unknown_domains"], asked["groups"]), (400, 2, []))
+            support.interrupt(process)
+            self.world.finish(process)
 
     def test_erased_while_it_is_sent(self):
         process = self.world.start_send("--json", port=self.sinks.port, spool=self.spool, control=self.control, rate=20, campaign="spring")
@@ -219,7 +257,7 @@ class Queue(support.TestCase):
             self.assertEqual([other["others"] for other in others], [len(groups) - 1] if len(groups) > 1 else [])
         self.assertIn("by", self.request("queue summary", {"by": "colour"})["error"])
         (failed,) = self.ask("queue", "fail", "--filter", "domain=slow.example")
-        self.assertEqual(set(failed), {"rows", "under_way", "unknown", "unreadable"})
+        self.assertEqual(set(failed), {"rows", "under_way", "unknown", "unknown_domains", "unreadable"})
         left = self.ask("queue", "summary", "--by", "domain")
         self.assertEqual([group["domain"] for group in left], ["quick.example"])
         support.interrupt(process)

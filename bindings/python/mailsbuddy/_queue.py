@@ -68,6 +68,7 @@ class QueueSummary:
     others: dict[State, int]  #: Of all other groups together.
     other_groups: int
     unknown: int  #: Of domains whose provider the DNS did not tell in time; in no group.
+    unknown_domains: int = 0  #: How many domains these are.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,7 @@ class QueueChange:
     under_way: int  #: Fitted, and are on a connection or about to be: they end as they end.
     unknown: int  #: Of domains whose provider the DNS did not tell in time. Left as they are.
     unreadable: int  #: The spool cannot read whose they are. Left as they are, and named in the log.
+    unknown_domains: int = 0  #: How many domains those are whose provider is unknown.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +133,8 @@ class QueueVerbs:
     def summary(self, filter: QueueFilter | str = "", by: Grouping = "campaign", max: int = 1000) -> QueueSummary:
         """How many there are, of the ``max`` largest groups and of the rest together. No row is read but for an address: some
         tens of milliseconds for ten million."""
-        groups, others, other_groups, unknown = self._native.summary(_native_filter(filter), by, max)
-        return QueueSummary([QueueGroup(name, _counts(counts)) for name, counts in groups], _counts(others), other_groups, unknown)
+        groups, others, *more = self._native.summary(_native_filter(filter), by, max)
+        return QueueSummary([QueueGroup(name, _counts(counts)) for name, counts in groups], _counts(others), *more)
 
     def fail(self, filter: QueueFilter | str, reason: str) -> QueueChange:
         """They become failed, with the reason in their events; those under way aside."""

@@ -34,7 +34,7 @@ py::tuple list_queue(EngineHandle& self, const py::object& filter, spool::ListCu
 }
 
 py::tuple to_tuple(const QueueChange& change) {
-  return py::make_tuple(change.rows, change.under_way, change.unknown, change.unreadable);
+  return py::make_tuple(change.rows, change.under_way, change.unknown, change.unreadable, change.unknown_domains);
 }
 
 // Groups with their counts by state, the counts of the others, how many these are, and QueueSummary::unknown.
@@ -45,7 +45,8 @@ py::tuple summarise(EngineHandle& self, const py::object& filter, const std::str
   const auto summary = value_or_raise(without_gil([&] { return use->summary(which, grouping, max); }));
   py::list groups;
   for (const QueueGroup& each : summary.groups) groups.append(py::make_tuple(to_str(each.name), each.counts));
-  return py::make_tuple(std::move(groups), summary.others, summary.other_groups, summary.unknown);
+  return py::make_tuple(std::move(groups), summary.others, summary.other_groups, summary.unknown,
+                        summary.unknown_domains);
 }
 
 template <class Class>

@@ -204,8 +204,8 @@ class EventQueue:
 _Import = tuple[int, int, int, int, int, list[BadRow]]
 
 _Queued = tuple[str, str, str, str, int, str, int, datetime.datetime | None, str, str]
-_Change = tuple[int, int, int, int]
-_Summary = tuple[list[tuple[str, list[int]]], list[int], int, int]
+_Change = tuple[int, int, int, int, int]
+_Summary = tuple[list[tuple[str, list[int]]], list[int], int, int, int]
 _Suppression = tuple[str, str, str, datetime.datetime | None]
 
 class ListCursor:
