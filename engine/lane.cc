@@ -162,6 +162,7 @@ void Lane::take_permits(smtp::ConnectionId id, Prepared& message, TimePoint now)
 
 void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   const TimePoint now = worker_.now();
+  sent_at_ = now;
   take_permits(id, *prepared, now);
   Connection& connection = connections_[id];
   if (connection.tls) {
@@ -396,8 +397,10 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   const bool useless = found != connections_.end() && found->second.completed == 0 &&
                        !(reason.cause == Cause::kReply && reason.reply.positive());
   const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
-  // What waited all the time that the connection was there is not for it. What came as it ended may well be.
-  if (unused && site_.waiting() > 0 && site_.waits_since(worker_.now()) <= found->second.ready_at)
+  // What waited all the time that the connection was there, and went by no other either, is not for this lane. What came
+  // as it ended may well be.
+  if (unused && sent_at_ < found->second.ready_at && site_.waiting() > 0 &&
+      site_.waits_since(worker_.now()) <= found->second.ready_at)
     rests_until_ = worker_.now() + kRest;
   if (found != connections_.end()) connections_.erase(found);
   // A host that takes connections and drops them before it has answered once must not be called again and again.

@@ -118,6 +118,7 @@ class Lane final : public smtp::PoolHandler {
   std::optional<smtp::TlsResult> opened_;  // Of the one that is about to be ready.
   TimePoint set_aside_until_{};
   bool hungry_ = false;       // A connection's window may have room.
+  TimePoint sent_at_{};       // The last message.
   TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
   int failures_ = 0;          // Connections in a row that carried nothing.
