@@ -16,8 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
 constexpr std::size_t kEntriesMax = 100'000;    // Suppressions of one request; over a socket 64 KB of them.
-constexpr auto kAnswerWithin = 1s;  // Then the asker asks on with the cursor, so that others have their turn.
-constexpr auto kLookUpWait = 100ms;  // Of that, with the DNS.
+constexpr auto kLookUpWait = 100ms;             // With the DNS.
 
 std::string iso_time(TimePoint time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -62,7 +61,7 @@ ControlJson json_of(const QueuedRecipient& each) {
   return row;
 }
 
-Result<ControlJson> list(Engine& engine, const ControlJson& arguments) {
+Result<ControlJson> list(Engine& engine, Duration within, const ControlJson& arguments) {
   const auto filter = filter_of(arguments);
   if (!filter) return filter.error();
   const std::uint64_t most = std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax);
@@ -71,12 +70,12 @@ Result<ControlJson> list(Engine& engine, const ControlJson& arguments) {
     return ControlJson{{"rows", ControlJson::array()}, {"cursor", json_of(cursor)}};
   std::vector<QueuedRecipient> rows;
   bool more = true;
-  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
-  while (more && rows.size() < most && std::chrono::steady_clock::now() < end) {
+  const auto end = std::chrono::steady_clock::now() + within;
+  do {
     const auto listed = engine.list(*filter, cursor, most - rows.size(), rows);
     if (!listed) return listed.error();
     more = *listed;
-  }
+  } while (more && rows.size() < most && std::chrono::steady_clock::now() < end);
   ControlJson answer{{"rows", ControlJson::array()}, {"cursor", more ? json_of(cursor) : ControlJson()}};
   for (const QueuedRecipient& each : rows) answer["rows"].push_back(json_of(each));
   return answer;
@@ -112,10 +111,11 @@ ControlJson json_of(std::uint64_t moved) { return {{"moved", moved}}; }
 
 // A command page by page, as many as there is time for; behind the last the cursor is null.
 template <class Change, class Page>
-Result<ControlJson> change(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments, Page page) {
+Result<ControlJson> change(const Engine& engine, Duration within, const QueueFilter& filter,
+                           const ControlJson& arguments, Page page) {
   spool::ListCursor cursor = cursor_of(arguments);
   Change sum{};
-  const auto end = std::chrono::steady_clock::now() + kAnswerWithin;
+  const auto end = std::chrono::steady_clock::now() + within;
   bool more = true;
   for (bool goes_on = !looks_up(engine, filter, arguments); more && goes_on;) {
     const auto done = page(cursor, sum);
@@ -290,30 +290,30 @@ ControlCommands campaign_commands(Engine& engine) {
 
 }  // namespace
 
-ControlCommands queue_commands(Engine& engine) {
+ControlCommands queue_commands(Engine& engine, Duration within) {
   ControlCommands commands = suppress_commands(engine);
   commands.merge(campaign_commands(engine));
-  commands["queue list"] = [&engine](const ControlJson& arguments) { return list(engine, arguments); };
+  commands["queue list"] = [&engine, within](const ControlJson& arguments) { return list(engine, within, arguments); };
   commands["queue summary"] = [&engine](const ControlJson& arguments) { return summary(engine, arguments); };
-  commands["queue fail"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+  commands["queue fail"] = of_filter([&engine, within](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string reason = text_or(arguments, "reason", "failed by an operator");
-    return change<QueueChange>(engine, filter, arguments, [&](auto& cursor, auto& changed) {
+    return change<QueueChange>(engine, within, filter, arguments, [&](auto& cursor, auto& changed) {
       return engine.fail(filter, reason, cursor, changed);
     });
   });
-  commands["queue hold"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+  commands["queue hold"] = of_filter([&engine, within](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string reason = text_or(arguments, "reason", "held by an operator");
-    return change<QueueChange>(engine, filter, arguments, [&](auto& cursor, auto& changed) {
+    return change<QueueChange>(engine, within, filter, arguments, [&](auto& cursor, auto& changed) {
       return engine.hold(filter, reason, cursor, changed);
     });
   });
-  commands["queue release"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
-    return change<QueueChange>(engine, filter, arguments,
+  commands["queue release"] = of_filter([&engine, within](const QueueFilter& filter, const ControlJson& arguments) {
+    return change<QueueChange>(engine, within, filter, arguments,
                                [&](auto& cursor, auto& changed) { return engine.release(filter, cursor, changed); });
   });
-  commands["queue move"] = of_filter([&engine](const QueueFilter& filter, const ControlJson& arguments) {
+  commands["queue move"] = of_filter([&engine, within](const QueueFilter& filter, const ControlJson& arguments) {
     const std::string pool = text_or(arguments, "pool", "");
-    return change<std::uint64_t>(engine, filter, arguments,
+    return change<std::uint64_t>(engine, within, filter, arguments,
                                  [&](auto& cursor, auto& moved) { return engine.move(filter, pool, cursor, moved); });
   });
   commands["queue erase"] = [&engine](const ControlJson& arguments) { return erase_address(engine, arguments); };

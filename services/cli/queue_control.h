@@ -12,8 +12,10 @@
 
 namespace mailsbuddy::cli {
 
-// "queue list", "campaign pause", "suppress add", ... Ownership: the engine outlives them.
-ControlCommands queue_commands(Engine& engine);
+// "queue list", "campaign pause", "suppress add", ... Ownership: the engine outlives them. Who asks with a "cursor",
+// null at first, is answered `within` a time, and asks on with that of each answer until it is null: others have their
+// turn then.
+ControlCommands queue_commands(Engine& engine, Duration within = std::chrono::seconds(1));
 
 // Who is asked: --control SOCKET or --spool DIR.
 struct QueuePlace {
