@@ -33,6 +33,7 @@ class Stream:
 
     def __init__(self, schema, arrays, words=b"no more"):
         self.schema, self.arrays, self.words, self.released, self.given = schema, list(arrays), ctypes.create_string_buffer(words), [0, 0, 0], 0
+        self.kept = tuple(self.arrays)  # What was given is read until it is given back.
         self.callbacks = [_Fill(self.get_schema), _Fill(self.get_next), _Words(lambda _: ctypes.addressof(self.words)),
                           *(_Release(lambda at, kind=kind: self.release(at, kind)) for kind in range(3))]
         self.structure = (_address * 5)(*(ctypes.cast(self.callbacks[i], _address) for i in (0, 1, 2, 5)), None)

@@ -32,6 +32,7 @@ def main():
         environment["PYTHONPATH"] = os.environ["MAILSBUDDY_PACKAGE"]
     if libraries := sanitizers():
         environment["LD_PRELOAD"] = ":".join(libraries)
+        environment["PYTHONMALLOC"] = "malloc"  # Else the buffers that tests make lie in the interpreter's own arenas, which nobody watches.
         # The interpreter and its extension modules free little at their end: leaks are what the tests of memory are for.
         environment["ASAN_OPTIONS"] = "detect_leaks=0"
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(HERE / "pytest.ini"),

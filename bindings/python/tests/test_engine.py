@@ -5,8 +5,10 @@ import ctypes
 import datetime
 import email.message
 import json
+import random
 
 import arrow_c
+import fuzz_arrow
 import mailsbuddy as mb
 import pandas
 import polars
@@ -211,6 +213,16 @@ def test_an_arrow_stream_that_contradicts_itself_is_refused(what, engine):
     with pytest.raises(mb.InvalidArgument, match="was read before"):
         engine.start(campaign(), stream)
     assert engine.open_rows == 0
+
+
+def test_streams_of_any_octets_are_imported_or_refused():
+    """Those that the fuzzer makes of a fixed seed. Under the address sanitizer their buffers are as long as they say."""
+    chance = random.Random(1)
+    with fuzz_arrow.open_engine() as engine:
+        fuzz_arrow.judge(b"", engine)
+        for number in range(500):
+            octets = bytes(chance.randrange(256) for _ in range(chance.randrange(200)))
+            fuzz_arrow.judge(octets if number % 2 else bytes(each if chance.randrange(4) == 0 else 0 for each in octets), engine)
 
 
 def test_words_of_a_stream_that_are_no_text(engine):
