@@ -15,6 +15,9 @@ constexpr Duration kCapBelieved = std::chrono::minutes(10);
 // What waits is not for this lane after all, for a reason that opening another connection does not change.
 constexpr Duration kRest = std::chrono::minutes(1);
 
+// How long a host is believed to take mail after the connection has ended that showed it.
+constexpr Duration kProvenFor = std::chrono::minutes(1);
+
 // How long a provider that does not like messages that overlap gets one after the other.
 constexpr Duration kOneByOne = std::chrono::hours(24);
 
@@ -97,9 +100,9 @@ bool Lane::too_many(TimePoint now) const {
   return draining() || egress_.connections > site_.provider().pacer.connections(egress_.number, now);
 }
 
-bool Lane::proven() const {
-  return std::any_of(connections_.begin(), connections_.end(),
-                     [](const auto& each) { return each.second.completed > 0; });
+bool Lane::proven(TimePoint now) const {
+  return now < proven_until_ || std::any_of(connections_.begin(), connections_.end(),
+                                            [](const auto& each) { return each.second.completed > 0; });
 }
 
 bool Lane::reachable(TimePoint now) const {
@@ -118,7 +121,7 @@ void Lane::quit_idle() {
 // One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called
 // ten times at once. While one idles, what is missing is a permit and not a connection.
 bool Lane::may_open(TimePoint now, bool above_cap) {
-  if (open_connections() > 0 && (idle() != 0 || !proven())) return false;
+  if (open_connections() > 0 && (idle() != 0 || !proven(now))) return false;
   if (std::max(set_aside_until_, rests_until_) > now || full(now)) return false;
   warming::Pacer& pacer = site_.provider().pacer;
   const int most = pacer.connections(egress_.number, now);
@@ -393,6 +396,7 @@ void Lane::released() {
 void Lane::set_aside(TimePoint now) { set_aside_until_ = now + worker_.retries().after_failures(++failures_); }
 
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
+  const TimePoint now = worker_.now();
   const auto found = connections_.find(connection);
   const bool useless = found != connections_.end() && found->second.completed == 0 &&
                        !(reason.cause == Cause::kReply && reason.reply.positive());
@@ -400,11 +404,16 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   // What waited all the time that the connection was there, and went by no other either, is not for this lane. What came
   // as it ended may well be.
   if (unused && sent_at_ < found->second.ready_at && site_.waiting() > 0 &&
-      site_.waits_since(worker_.now()) <= found->second.ready_at)
-    rests_until_ = worker_.now() + kRest;
+      site_.waits_since(now) <= found->second.ready_at)
+    rests_until_ = now + kRest;
+  if (useless) {
+    proven_until_ = {};
+  } else if (found != connections_.end() && found->second.completed > 0) {
+    proven_until_ = now + kProvenFor;
+  }
   if (found != connections_.end()) connections_.erase(found);
   // A host that takes connections and drops them before it has answered once must not be called again and again.
-  if (useless && !proven() && site_.waiting() > 0) set_aside(worker_.now());
+  if (useless && !proven(now) && site_.waiting() > 0) set_aside(now);
   released();
   site_.pump();
 }
@@ -414,6 +423,7 @@ void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& r
     pool.set_connections_max(pool.open_connections());  // It takes no more at once than it has.
     capped_until_ = worker_.now() + kCapBelieved;
   } else {
+    proven_until_ = {};
     learn(reason, bounce::classify(reason, site_.provider().id));
     set_aside(worker_.now());
     hopeless_ = hopeless_for_good(reason);

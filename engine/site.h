@@ -106,7 +106,7 @@ class Lane final : public smtp::PoolHandler {
   void released();  // A connection's slot is free again.
   void set_aside(TimePoint now);
   void on_tls(const smtp::TlsResult& result);
-  bool proven() const;  // One of the connections has completed a transaction.
+  bool proven(TimePoint now) const;  // A connection has completed a transaction, and is there or ended lately.
 
   Site& site_;
   Worker& worker_;
@@ -118,6 +118,7 @@ class Lane final : public smtp::PoolHandler {
   std::optional<smtp::TlsResult> opened_;  // Of the one that is about to be ready.
   TimePoint set_aside_until_{};
   bool hungry_ = false;       // A connection's window may have room.
+  TimePoint proven_until_{};  // By a connection that has ended.
   TimePoint sent_at_{};       // The last message.
   TimePoint rests_until_{};   // A connection was opened for nothing: no further one before.
   TimePoint capped_until_{};  // The pool opens fewer connections than allowed until then.
