@@ -393,7 +393,12 @@ void Lane::released() {
   worker_.connection_released(site_.provider());
 }
 
-void Lane::set_aside(TimePoint now) { set_aside_until_ = now + worker_.retries().after_failures(++failures_); }
+// False: it is. What fails then was begun beside the one that failed first: that is one failure.
+bool Lane::set_aside(TimePoint now) {
+  if (set_aside_until_ > now) return false;
+  set_aside_until_ = now + worker_.retries().after_failures(++failures_);
+  return true;
+}
 
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
   const TimePoint now = worker_.now();
@@ -422,10 +427,9 @@ void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& r
   if (!connections_.empty()) {
     pool.set_connections_max(pool.open_connections());  // It takes no more at once than it has.
     capped_until_ = worker_.now() + kCapBelieved;
-  } else {
+  } else if (set_aside(worker_.now())) {
     proven_until_ = {};
     learn(reason, bounce::classify(reason, site_.provider().id));
-    set_aside(worker_.now());
     hopeless_ = hopeless_for_good(reason);
     site_.lane_failed(reason);
   }

@@ -104,7 +104,7 @@ class Lane final : public smtp::PoolHandler {
              const Prepared* recipient = nullptr);
   bool too_many(TimePoint now) const;  // More connections are open than the provider is to have now.
   void released();  // A connection's slot is free again.
-  void set_aside(TimePoint now);
+  bool set_aside(TimePoint now);
   void on_tls(const smtp::TlsResult& result);
   bool proven(TimePoint now) const;  // A connection has completed a transaction, and is there or ended lately.
 
