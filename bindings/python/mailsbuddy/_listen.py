@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Union
@@ -191,15 +192,17 @@ class Listener:
             raise
         listener._engine = engine  # Lives as long.
         if logins is not None and authenticate is not None:
+            listener._callbacks = authenticate, on_error
             try:
                 for _ in range(login_threads):
-                    threading.Thread(target=_judge, args=(logins, authenticate, on_error), name="mailsbuddy-login", daemon=True).start()
+                    threading.Thread(target=_judge, args=(logins, weakref.ref(listener)), name="mailsbuddy-login", daemon=True).start()
             except BaseException:  # No more threads are to be had.
                 listener.close()
                 raise
         return listener
 
     _engine: Engine
+    _callbacks: tuple[Authenticate, OnError | None]
 
     def close(self) -> None:
         """Closes every connection at once: what its client was not answered is unknown to it. A second call does nothing. An
@@ -264,8 +267,8 @@ def _pem(given: object, what: str) -> bytes | None:
         raise IoError(f"{what}: {given}: {error.strerror}") from error
 
 
-def _judge(logins: LoginQueue, authenticate: Authenticate, on_error: OnError | None) -> None:
-    """Of a thread that asks for one log-in after the other."""
+def _judge(logins: LoginQueue, of: weakref.ref[Listener]) -> None:
+    """Of a thread that asks for one log-in after the other. While it waits it keeps nothing alive: callbacks often know the listener."""
     while True:
         try:
             login = logins.take(_SLICE)
@@ -275,13 +278,18 @@ def _judge(logins: LoginQueue, authenticate: Authenticate, on_error: OnError | N
             if logins.closed():
                 return
             continue
+        listener = of()
+        if listener is None:
+            return
+        authenticate, on_error = listener._callbacks
+        del listener
         try:
             _answer(login, authenticate)
         except BaseException as error:  # Also sys.exit(): it would end this thread alone, unseen.
             _report(error, authenticate, on_error)
         finally:
             login.leave()  # What was raised may keep it.
-        del login
+        del login, authenticate, on_error
 
 
 def _answer(login: Login, authenticate: Authenticate) -> None:

@@ -23,7 +23,7 @@ import mailsbuddy
 from mailsbuddy._engine import StartedCampaign
 from mailsbuddy._listen import Credentials, Identity
 from mailsbuddy._message import AddressLike, MessageLike
-from mailsbuddy._options import Campaign, Message, Seconds
+from mailsbuddy._options import Campaign, Message, Seconds, need_callables
 from mailsbuddy._rows import Rows
 
 _SLICE = 0.2  # Seconds that a thread waits before it looks whether the task was cancelled.
@@ -79,6 +79,7 @@ class Listener:
                     authenticate: Callable[[Credentials], Awaitable[Identity | None]] | None = None, **options: Any) -> Listener:
         """As mailsbuddy.Listener.start(), but that ``authenticate`` is a coroutine function, which runs in this event loop,
         ``login_threads`` of them at a time."""
+        need_callables(authenticate=authenticate)
         loop = asyncio.get_running_loop()
 
         def judge(credentials: Credentials) -> Identity | None:

@@ -107,15 +107,10 @@ void ListenerHandle::shut_down() {
 }
 
 smtp::ListenCounts ListenerHandle::counts() {
-  if (gate_.enter()) {
-    const auto counts = listener_->counts();
-    gate_.leave();
-    return counts;
-  }
   if (!gate_.ours()) gate_.enter_or_raise();
   return without_gil([this] {
     const std::lock_guard lock(shutting_down_);
-    return last_;
+    return listener_ != nullptr ? listener_->counts() : last_;
   });
 }
 

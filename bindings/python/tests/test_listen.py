@@ -434,13 +434,49 @@ def test_it_may_be_closed_in_its_own_callback(engine):
     assert started[0].closed
 
 
-def test_one_that_is_let_go_of_ends(engine):
-    before = threading.active_count()
-    listener = mb.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], authenticate=judge, login_threads=3)
+def test_counts_stay_while_it_closes(listeners, clients):
+    listener = listeners()
+    client = clients(listener)
+    client.mail("news@brand.example")  # drain() waits for its message.
+    draining = threading.Thread(target=lambda: pytest.raises(mb.Closed, listener.drain))
+    draining.start()
+    seen, counting, closed = set(), threading.Event(), threading.Event()
+
+    def count():
+        while not closed.is_set():
+            seen.add(listener.counts().connections)
+            counting.set()
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    assert counting.wait(SECONDS)
+    listener.close()  # Waits for drain() to notice.
+    closed.set()
+    for each in (draining, counter):
+        each.join()
+    assert seen == {1}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["alone", "known to its callback"])
+def test_one_that_is_let_go_of_ends(known, engine):
+    class Program:
+        listener = None
+
+        def authenticate(self, credentials):
+            return mb.Identity() if self.listener else None
+
+    program, before = Program(), threading.active_count()
+    listener = mb.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], authenticate=program.authenticate, login_threads=3)
+    if known:
+        program.listener = listener
+    with smtplib.SMTP(*address(listener), timeout=SECONDS) as client:
+        client.starttls(context=TLS)
+        with contextlib.nullcontext() if known else pytest.raises(smtplib.SMTPAuthenticationError):
+            client.login("app", "secret")
     at = address(listener)
     threads = [each for each in threading.enumerate() if each.name == "mailsbuddy-login"]
     assert len(threads) == 3
-    del listener
+    del listener, program
     gc.collect()
     for each in threads:
         each.join(SECONDS)
@@ -522,6 +558,8 @@ def test_asyncio_goes_on_meanwhile(sink, engines):
                 assert await listener.drain(SECONDS)
                 assert listener.counts().messages == 1
             assert listener.closed
+            with pytest.raises(mb.InvalidArgument, match="authenticate: a function"):
+                await mailsbuddy.aio.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], authenticate="app")  # type: ignore[arg-type]
             async with await mailsbuddy.aio.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], auth_required=False) as listener:
                 held = await asyncio.to_thread(smtplib.SMTP, *address(listener), timeout=SECONDS)
                 await asyncio.to_thread(held.ehlo)
