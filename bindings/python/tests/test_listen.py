@@ -559,7 +559,7 @@ def test_asyncio_goes_on_meanwhile(sink, engines):
                 assert listener.counts().messages == 1
             assert listener.closed
             with pytest.raises(mb.InvalidArgument, match="authenticate: a function"):
-                await mailsbuddy.aio.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], authenticate="app")  # type: ignore[arg-type]
+                await mailsbuddy.aio.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], authenticate="app")
             async with await mailsbuddy.aio.Listener.start(engine, "mail.brand.example", ["127.0.0.1:0"], auth_required=False) as listener:
                 held = await asyncio.to_thread(smtplib.SMTP, *address(listener), timeout=SECONDS)
                 await asyncio.to_thread(held.ehlo)
