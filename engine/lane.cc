@@ -15,7 +15,8 @@ constexpr Duration kCapBelieved = std::chrono::minutes(10);
 // What waits is not for this lane after all, for a reason that opening another connection does not change.
 constexpr Duration kRest = std::chrono::minutes(1);
 
-// How long a host is believed to take mail after the connection has ended that showed it.
+// How long a host is believed to take mail after the connection has ended that showed it. Not where permits are what is
+// missing: as many connections as are allowed would be opened for the next one.
 constexpr Duration kProvenFor = std::chrono::minutes(1);
 
 // How long a provider that does not like messages that overlap gets one after the other.
@@ -413,7 +414,7 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
     rests_until_ = now + kRest;
   if (useless) {
     proven_until_ = {};
-  } else if (found != connections_.end() && found->second.completed > 0) {
+  } else if (found != connections_.end() && found->second.completed > 0 && ready_at(now, false) <= now) {
     proven_until_ = now + kProvenFor;
   }
   if (found != connections_.end()) connections_.erase(found);
