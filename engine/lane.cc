@@ -405,7 +405,7 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   const TimePoint now = worker_.now();
   const auto found = connections_.find(connection);
   const bool useless = found != connections_.end() && found->second.completed == 0 &&
-                       !(reason.cause == Cause::kReply && reason.reply.positive());
+                       reason.cause != Cause::kCancelled && !(reason.cause == Cause::kReply && reason.reply.positive());
   const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
   // What waited all the time that the connection was there, and went by no other either, is not for this lane. What came
   // as it ended may well be.

@@ -243,7 +243,9 @@ void Pool::State::on_done(Slot& slot) {
 void Pool::State::on_closed(Slot& slot, const Outcome& reason) {
   leave_idle(slot);
   const auto gone = slots.extract(slot.id);
-  handler.on_closed(door, gone.key(), reason);
+  Outcome told = reason;
+  if (slot.phase == Slot::Phase::kQuitting && reason.cause != Cause::kReply) told.cause = Cause::kCancelled;
+  handler.on_closed(door, gone.key(), told);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -690,7 +690,8 @@ class PoolHandler {
   // keeps it from being sent.
   virtual void on_sending(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
   virtual void on_room(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
-  // A connection ended that had been ready. Its recipients have had their outcomes.
+  // A connection ended that had been ready. Its recipients have had their outcomes. Cause::kCancelled: by our QUIT, which
+  // was not answered.
   virtual void on_closed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;
   // An open() failed on every host that could be tried; the outcome is that of the last host that answered.
   virtual void on_open_failed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;

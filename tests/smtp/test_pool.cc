@@ -333,8 +333,8 @@ BOOST_AUTO_TEST_CASE(the_most_recently_used_goes_first_and_the_others_quit) {
   peers[0]->says("221 Bye\r\n");
   peers[1]->closes("gone");
   lane.loop.advance(5s);
-  lane.expect({"closed 1: mail_from reply 221 Bye", "closed 2: mail_from connection_lost (gone)",
-               "closed 3: mail_from timeout (no reply to QUIT in 5 s)"});
+  lane.expect({"closed 1: mail_from reply 221 Bye", "closed 2: mail_from cancelled (gone)",
+               "closed 3: mail_from cancelled (no reply to QUIT in 5 s)"});
   BOOST_TEST(lane.pool->open_connections() == 0);
 }
 
