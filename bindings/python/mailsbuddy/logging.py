@@ -215,10 +215,10 @@ class MailHandler(logging.Handler):
         super().close()
 
     def _send_waiting(self, patience: float = -1) -> None:
-        """All that waits now, mail by mail until one fails."""
+        """All that waits now, mail by mail until one fails. What a mail under way has taken waits no more, and is waited for."""
         left = len(self._waiting)  # Not what is logged meanwhile: this would never end.
-        while left > 0 and (sent := self._send_batch(patience)):
-            left -= sent
+        while (sent := self._send_batch(patience)) and (left := left - sent) > 0:
+            pass
 
     def _send_batch(self, patience: float = -1) -> int:
         """Sends a mail of the first that wait. How many are done with; 0: none wait, it failed, or another is under way for longer

@@ -432,6 +432,13 @@ def test_a_sender_that_logs_holds_nothing_up(body, end):
     assert "from within" not in done.stdout and {"one", "end"} <= set(done.stdout.splitlines())
 
 
+@pytest.mark.parametrize("end", ["logging.shutdown()", "handler.flush()", "handler.close()"])
+def test_the_last_mail_under_way_is_waited_for(end):
+    """Though no record waits any more."""
+    done = run("say('sent')", f"threading.Timer(0.3, go).start(); {end}; say('end')")
+    assert done.stdout.split() == ["one", "sent", "end"], done
+
+
 def test_what_close_gave_up_is_mailed_by_the_thread():
     done = run("say('sent')", "m._PATIENCE = 0.1; log.error('two'); handler.close(); go(); handler._thread.join()")
     assert done.stdout.split() == ["one", "sent", "two", "sent"], done
