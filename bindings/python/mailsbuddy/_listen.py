@@ -299,6 +299,8 @@ def _answer(login: Login, authenticate: Authenticate) -> None:
         return
     if not isinstance(identity, Identity):
         raise InvalidArgument(f"authenticate: gave {type(identity).__name__}; an Identity is needed, or None")
+    if identity.senders is None:  # A look-up that found nothing, say: it would let any sender through.
+        raise InvalidArgument("authenticate: Identity.senders is None; () is any sender")
     login.accept({**as_options(identity), "user": identity.user or login.user})
 
 

@@ -221,8 +221,8 @@ def test_without_on_error_it_is_unraisable(listeners, clients, monkeypatch):
         unraised.clear()
 
 
-@pytest.mark.parametrize("answer", [True, "app", mb.Identity(senders="brand.example"), mb.Identity(user=7)],  # type: ignore[arg-type]
-                         ids=["bool", "str", "senders", "user"])
+@pytest.mark.parametrize("answer", [True, "app", mb.Identity(senders="brand.example"), mb.Identity(senders=None), mb.Identity(user=7)],  # type: ignore[arg-type]
+                         ids=["bool", "str", "senders", "no senders", "user"])
 def test_a_wrong_answer_lets_nobody_in(answer, listeners, clients):
     errors = []
     listener = listeners(authenticate=lambda credentials: answer, on_error=errors.append)
