@@ -44,6 +44,14 @@ struct Chunk {
   std::uint32_t open = 0;  // Rows that are not final.
 };
 
+// Where a look for rows of one store has come to, so that of rising row numbers none is passed over twice.
+struct Walk {
+  std::uint64_t chunk = 0;
+  std::uint32_t row = 0;
+  std::size_t offset = 0;    // Of the row in its chunk,
+  bool with_fields = false;  // which had its rows' fields then.
+};
+
 // One job's rows of one domain. A position is chunk << 32 | offset.
 struct DomainStore {
   std::vector<Chunk> chunks;
@@ -115,20 +123,23 @@ struct DomainStore {
     return static_cast<std::uint64_t>(std::prev(after) - chunks.begin());
   }
 
-  // Cost: that of passing over the rows before it in its chunk.
-  std::uint64_t position_of(std::uint32_t row) const {
+  // Cost: that of passing over the rows before it in its chunk, from where the walk is, if it is among them.
+  std::uint64_t position_of(std::uint32_t row, Walk& walk) const {
     const std::uint64_t index = chunk_of(row);
     const Chunk& chunk = chunks[index];
-    std::size_t at = 0;
-    for (std::uint32_t before = chunk.first_row; before < row; ++before) {
-      get_string(chunk.bytes, at);
-      if (chunk.open > 0) get_string(chunk.bytes, at);
+    const bool with_fields = chunk.open > 0;
+    if (walk.chunk != index || walk.row > row || walk.with_fields != with_fields) {
+      walk = {.chunk = index, .row = chunk.first_row, .offset = 0, .with_fields = with_fields};
     }
-    return index << 32 | at;
+    for (; walk.row < row; ++walk.row) {
+      get_string(chunk.bytes, walk.offset);
+      if (with_fields) get_string(chunk.bytes, walk.offset);
+    }
+    return index << 32 | walk.offset;
   }
 
-  std::string_view local_of(std::uint32_t row) const {
-    const std::uint64_t position = position_of(row);
+  std::string_view local_of(std::uint32_t row, Walk& walk) const {
+    const std::uint64_t position = position_of(row, walk);
     std::size_t at = position & 0xffff'ffff;
     return known(get_string(chunks[position >> 32].bytes, at));
   }

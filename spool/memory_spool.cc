@@ -22,6 +22,7 @@ using memory::Chunk;
 using memory::DomainStore;
 using memory::get_string;
 using memory::known;
+using memory::Walk;
 
 constexpr std::size_t kExportRows = 1024;                 // Of a page, so that others have their turn.
 constexpr Duration kSweepEvery = std::chrono::hours(24);  // Passes over all tallies to drop the old ones.
@@ -209,6 +210,8 @@ class MemorySpool final : public Spool {
   std::vector<bool> withdraw(std::vector<Settlement> settlements) override {
     const std::lock_guard lock(mutex_);
     std::vector<bool> done(settlements.size());
+    const DomainStore* walked = nullptr;
+    Walk walk;
     for (std::size_t i = 0; i < settlements.size(); ++i) {
       Settlement& each = settlements[i];
       const DomainStore* store = find_row(each.key);
@@ -217,8 +220,9 @@ class MemorySpool final : public Spool {
       if (each.state != State::kHeld) {
         each.position = store->chunk_of(each.key.row) << 32;
         settle(each);
-      } else if (!hold(each, *store)) {
-        continue;
+      } else {
+        if (store != std::exchange(walked, store)) walk = {};
+        if (!hold(each, *store, walk)) continue;
       }
       done[i] = true;
     }
@@ -319,7 +323,8 @@ class MemorySpool final : public Spool {
     const auto found = job->domains.find(key.domain);
     if (found == job->domains.end() || key.row >= found->second.states.size()) return std::nullopt;
     const DomainStore& store = found->second;
-    return RowRecord{.local = std::string(store.local_of(key.row)),
+    Walk walk;
+    return RowRecord{.local = std::string(store.local_of(key.row, walk)),
                      .domain = names_[key.domain],
                      .state = store.states[key.row],
                      .notes = key.row < store.notes.size() ? store.notes[key.row] : std::uint8_t{0}};
@@ -633,7 +638,7 @@ class MemorySpool final : public Spool {
   }
 
   // False: it is.
-  bool hold(Settlement& settlement, const DomainStore& store) {
+  bool hold(Settlement& settlement, const DomainStore& store, Walk& walk) {
     const RowKey& key = settlement.key;
     const State before = store.states[key.row];
     if (before == State::kHeld) return false;
@@ -642,7 +647,7 @@ class MemorySpool final : public Spool {
     const bool handed_out = taken != taken_.end() || (before == State::kQueued && key.row < store.read_to);
     const DueRow known = taken != taken_.end()       ? taken->second.second
                          : waiting != waiting_.end() ? waiting->second->second
-                                                     : DueRow{.key = key, .position = store.position_of(key.row)};
+                                                     : DueRow{.key = key, .position = store.position_of(key.row, walk)};
     settlement.position = known.position;
     settlement.attempts = known.attempts;
     settlement.mark = known.mark;
@@ -700,11 +705,12 @@ class MemorySpool final : public Spool {
     for (const DomainNumber domain : numbers) {
       if (domain != cursor.domain) cursor = {.job = cursor.job, .domain = domain, .row = 0};
       const DomainStore& store = domains.at(domain);
+      Walk walk;
       for (; cursor.row < store.states.size(); ++cursor.row) {
         if (max == 0) return true;
         const State state = store.states[cursor.row];
-        const std::string_view local = store.local_of(cursor.row);
         if ((query.states >> static_cast<unsigned>(state) & 1U) == 0) continue;
+        const std::string_view local = store.local_of(cursor.row, walk);
         if (query.local && !ascii::iequals(local, *query.local)) continue;
         ListedRow& row = out.emplace_back();
         row.key = {cursor.job, domain, cursor.row};

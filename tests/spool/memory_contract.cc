@@ -1,6 +1,7 @@
 // The contract's world in memory.
 #include <boost/test/unit_test.hpp>
 
+#include "spool/memory_rows.h"
 #include "spool/memory_suppressions.h"
 #include "tests/spool/contract.h"
 
@@ -28,6 +29,34 @@ BOOST_AUTO_TEST_CASE(a_page_of_suppressions_costs_what_a_page_costs) {
   BOOST_TEST(seen == 65'536U);
   BOOST_TEST(pages == 1024U);
   BOOST_TEST(compared <= pages * 2 * 16 + seen);
+}
+
+// Rows that are passed over are read: what stands before the walk could not be.
+BOOST_AUTO_TEST_CASE(a_walk_passes_over_no_row_twice) {
+  constexpr std::uint32_t kRows = 9'000;  // Three chunks.
+  memory::DomainStore rows;
+  for (std::uint32_t i = 0; i < kRows; ++i) rows.append("user" + std::to_string(i), "field");
+  BOOST_REQUIRE(rows.chunks.size() >= 3U);
+  memory::Walk walk;
+  std::uint64_t before = 0;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    const std::uint64_t position = rows.position_of(i, walk);
+    BOOST_REQUIRE(rows.local_of(i, walk) == "user" + std::to_string(i));
+    if (i > 0) rows.chunks[before >> 32].bytes[before & 0xffff'ffff] = '\0';  // Its local part seems to be empty.
+    before = position;
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_walk_goes_back_and_sees_fields_go) {
+  constexpr std::uint32_t kRows = 9'000;
+  memory::DomainStore rows;
+  for (std::uint32_t i = 0; i < kRows; ++i) rows.append("user" + std::to_string(i), "field");
+  const std::uint32_t second = rows.chunks[1].first_row;
+  memory::Walk walk;
+  const auto check = [&](std::uint32_t row) { BOOST_TEST(rows.local_of(row, walk) == "user" + std::to_string(row)); };
+  for (const std::uint32_t row : {second + 5, second + 4, 3U, kRows - 1, second - 1, second, 0U, 0U, 7U}) check(row);
+  for (std::uint32_t i = 0; i < second; ++i) rows.finish(0);
+  for (const std::uint32_t row : {8U, 2U, second - 1, second, second + 5, 0U, 9U}) check(row);
 }
 
 }  // namespace mailsbuddy::spool
