@@ -137,7 +137,12 @@ struct Ending {
 };
 
 const Ending kEndings[] = {
-    {"closed", [](Fd peer) { peer.send("bye"); }, ErrorCode::kClosed, " closed the connection"},
+    {"closed",
+     [](Fd peer) {
+       peer.send("bye");
+       peer.receive(2);  // What is left unread makes the kernel reset the connection.
+     },
+     ErrorCode::kClosed, " closed the connection"},
     {"half closed",
      [](Fd peer) {
        peer.send("bye");

@@ -1,11 +1,13 @@
 """What the tests share: receivers on loopback, which are `mailsbuddy sink` processes, and an engine that sends to them."""
 
+import contextlib
 import json
 import os
 import pathlib
 import quopri
 import signal
 import subprocess
+import time
 
 import mailsbuddy as mb
 import pytest
@@ -65,6 +67,21 @@ def options_for(sink, **more):
     """Options of an engine that sends all mail to a receiver."""
     return {"egress": [mb.EgressIp("127.0.0.1", "mx1.brand.example")], "relays": {"*": f"smtp://127.0.0.1:{sink.port}"},
             "limits": "* ip messages_per_second=0", "workers": 1, "cpu_threads": 1, "first_retry": 1, "tls": "none", **more}
+
+
+def settle():
+    """Waits until all other threads of this process sleep: what a program that forks must do in a test.
+
+    A fork copies a lock as another thread has it. Python's, glibc's and our own are seen to; the allocator's of gcc 12's
+    address sanitizer are not, and the child would wait for one for good."""
+    asleep = 0
+    while asleep < 20:
+        running = 0
+        for task in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError):  # It has ended.
+                running += pathlib.Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+        asleep = asleep + 1 if running <= 1 else 0  # One is this thread.
+        time.sleep(0.01)
 
 
 @pytest.fixture

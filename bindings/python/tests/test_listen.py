@@ -627,6 +627,7 @@ def test_an_interpreter_ends_cleanly(exit, sink):
 def test_a_fork_is_refused_clearly(sink):
     program = Program(sink, HEAD + """
 client = connect(listener)
+settle()
 child = os.fork()
 if child == 0:
     for call in (listener.counts, listener.drain, listener.trace, start):

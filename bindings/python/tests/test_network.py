@@ -1,6 +1,7 @@
 """The parts that talk: SMTP with the command's receivers, DNS with NSD."""
 
 import email.message
+import os
 import smtplib as std
 import socket
 import subprocess
@@ -219,10 +220,13 @@ except KeyboardInterrupt:
 def test_a_fork_is_refused_and_ends_cleanly(receivers_of):
     receivers = receivers_of()
     code = f"""
-import os
+import os, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from conftest import settle
 from mailsbuddy import smtp
 import mailsbuddy
 connection = smtp.Client("127.0.0.1", {receivers.port}, ehlo_name="mx1.brand.example").connect()
+settle()
 child = os.fork()
 if child == 0:
     try:

@@ -19,7 +19,7 @@ class Program:
 
     def __init__(self, sink, code, limits=STUCK):
         head = (f"import os, signal, sys, threading, gc; sys.path.insert(0, {str(__file__.rsplit('/', 1)[0])!r})\n"
-                f"import mailsbuddy as mb; from conftest import campaign, options_for, rows\n"
+                f"import mailsbuddy as mb; from conftest import campaign, options_for, rows, settle\n"
                 f"class sink: port = {sink.port}\n"
                 f"engine = mb.Engine.open(**options_for(sink, limits={limits!r}))\n")
         self.process = subprocess.Popen([sys.executable, "-c", head + textwrap.dedent(code)], stdout=subprocess.PIPE,
@@ -81,6 +81,7 @@ def test_ctrl_c_ends_every_wait(wait, sink):
 def test_a_fork_is_refused_clearly(sink):
     program = Program(sink, """
         engine.start(campaign(), rows(9))
+        settle()
         child = os.fork()
         if child == 0:
             try:
@@ -108,7 +109,8 @@ def test_a_fork_ends_while_a_thread_of_its_parent_waits(sink):
             try: mailsbuddy.smtp.Client("127.0.0.1", silent.getsockname()[1], ehlo_name="mx1.brand.example").connect()
             except mb.Closed: pass
         threading.Thread(target=wait, daemon=True).start()
-        peer, _ = silent.accept()  # Now the thread waits for a greeting.
+        peer, _ = silent.accept()
+        settle()  # Now the thread waits for a greeting.
         child = os.fork()
         if child == 0: sys.exit(7)
         _, status = os.waitpid(child, 0)
