@@ -35,6 +35,7 @@ class Engine::Core {
   Result<void> cancel(std::string_view id);
   Result<void> forget(std::string_view id);
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
+  bool carries_token(const Address& address) const { return inbound_.carries_token(address, now()); }
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view id, std::size_t max) const;

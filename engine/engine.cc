@@ -27,6 +27,8 @@ Result<void> Engine::forget(std::string_view campaign) { return core_->forget(ca
 Result<void> Engine::suppress(std::string_view account, const Address& address, SuppressionReason reason) {
   return core_->suppress(account, address, reason);
 }
+bool Engine::carries_token(const Address& address) const { return core_->carries_token(address); }
+
 Result<InboundReport> Engine::inbound(std::string_view message, const InboundEnvelope& envelope) {
   return core_->inbound(message, envelope);
 }

@@ -122,6 +122,12 @@ Inbound::Inbound(spool::Spool& spool, const EngineOptions& options, const Erased
       find_campaign_(std::move(find_campaign)),
       learn_(std::move(learn)) {}
 
+bool Inbound::carries_token(const Address& address, TimePoint now) const {
+  const std::string_view local = address.local();
+  return local.size() >= bounce::kVerpBytes &&
+         verp_key_.decode(local.substr(local.size() - bounce::kVerpBytes), day_of(now), UINT32_MAX).has_value();
+}
+
 InboundReport Inbound::take(std::string_view message, const InboundEnvelope& envelope, TimePoint now) {
   InboundReport result;
   result.report = bounce::parse(message, {.verp_key = &verp_key_,

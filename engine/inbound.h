@@ -38,6 +38,7 @@ class Inbound {
 
   // Of an erased recipient nothing is said but that it was one.
   InboundReport take(std::string_view message, const InboundEnvelope& envelope, TimePoint now);
+  bool carries_token(const Address& address, TimePoint now) const;
   // Until what take() has begun is in the spool.
   void flush() { const std::lock_guard lock(mutex_); }
 

@@ -30,6 +30,11 @@ Reply refusal_of(const Error& error) {
   }
 }
 
+Reply answer_of(bool found) {
+  if (!found) return refusal(550, {5, 1, 1}, "No such address here");
+  return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
+}
+
 // The engine signs for the domain of From: who may not send as it must not write as it (RFC 6409 6.1). What is judged
 // is what Engine::submit() and a receiver read: a line that is no field ends no header there, and what encoded words
 // say is never an address (RFC 2047 5).
@@ -66,9 +71,14 @@ class SubmissionHandler final : public ListenHandler, public std::enable_shared_
   }
 
   Reply on_recipient(const smtp::Identity&, const Address& address, bool inbound) override {
-    if (inbound && options_.inbound_address && !options_.inbound_address(address))
-      return refusal(550, {5, 1, 1}, "No such address here");
-    return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
+    const bool asks = options_.inbound_address || options_.find_inbound_address;
+    if (!inbound || !asks || ascii::iequals(address.local(), "postmaster") || engine_.carries_token(address))
+      return answer_of(true);
+    return options_.inbound_address ? answer_of(options_.inbound_address(address)) : Reply{};
+  }
+
+  void find_recipient(const Address& address, Answered done) override {
+    options_.find_inbound_address(address, [done = std::move(done)](bool found) mutable { done(answer_of(found)); });
   }
 
   smtp::Pressure pressure() override {

@@ -72,26 +72,48 @@ std::string ListenSession::refuse_mail(std::string_view mail_from) {
 }
 
 void ListenSession::on_rcpt(std::string_view recipient) {
-  const std::string refusal = refuse_rcpt(recipient);
-  answer(refusal.empty() ? "250 2.1.5 Ok" : std::string_view(refusal));
-}
-
-// Empty: the recipient is in the envelope.
-std::string ListenSession::refuse_rcpt(std::string_view recipient) {
   const bool postmaster = recipient.find('@') == std::string_view::npos;  // RFC 5321 4.5.1: always, and the only such.
   auto address =
       Address::parse(postmaster ? fmt::format("postmaster@{}", shared_.options.host) : std::string(recipient));
-  if (!address) return "501 5.1.3 Bad recipient address";
-  if (endpoint().inbound && !postmaster && !shared_.is_inbound(address->domain())) return "550 5.7.1 Relaying denied";
-  if (!endpoint().inbound && !qualified(*address)) return "550 5.1.2 Recipient's domain is not fully qualified";
+  if (!address) return answer("501 5.1.3 Bad recipient address");
+  if (endpoint().inbound && !postmaster && !shared_.is_inbound(address->domain()))
+    return answer("550 5.7.1 Relaying denied");
+  if (!endpoint().inbound && !qualified(*address)) return answer("550 5.1.2 Recipient's domain is not fully qualified");
   const Reply reply = shared_.handler->on_recipient(identity_, *address, endpoint().inbound);
+  if (reply.code != 0) return answer(take_recipient(*std::move(address), reply));
+  asked_at_ = now_;
+  ++question_;
+  sought_ = *std::move(address);
+  shared_.handler->find_recipient(*sought_, recipient_answer());
+}
+
+std::string ListenSession::take_recipient(Address address, const Reply& reply) {
   if (reply.code / 100 != 2) return reply_line(reply, "451 4.3.0 Try again later");
   const RcptParameters& parameters = session_.rcpt_parameters();
-  if (!hold(sizeof(EnvelopeRecipient) + address->str().size() + parameters.orcpt.size()))
+  if (!hold(sizeof(EnvelopeRecipient) + address.str().size() + parameters.orcpt.size()))
     return "452 4.3.1 Insufficient memory";
   message_.envelope.recipients.push_back(
-      {.address = *std::move(address), .notify = parameters.notify, .orcpt = parameters.orcpt});
-  return {};
+      {.address = std::move(address), .notify = parameters.notify, .orcpt = parameters.orcpt});
+  return "250 2.1.5 Ok";
+}
+
+void ListenSession::recipient_answered(std::uint64_t question, const Reply& reply) {
+  if (question != question_ || !session_.answer_owed()) return;
+  ++question_;
+  now_ = last_input_ = connection_.now();
+  answer(take_recipient(*std::exchange(sought_, std::nullopt), reply));
+  run();
+  connection_.progress();
+}
+
+ListenHandler::Answered ListenSession::recipient_answer() {
+  auto owed = std::make_unique<OwedAnswer<Reply>>(
+      connection_.home, self_,
+      [question = question_](ListenSession& session, const Reply& reply) {
+        session.recipient_answered(question, reply);
+      },
+      Reply{.code = 451, .enhanced = EnhancedCode{4, 3, 0}, .text = "Cannot look the address up now, try again later"});
+  return [owed = std::move(owed)](Reply reply) { owed->answer(std::move(reply)); };
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ void ListenSession::on_timeout(TimePoint now) {
   if (session_.answer_owed()) {
     ++question_;  // What comes yet comes too late.
     const bool judging = !session_.credentials().password().empty();
-    drop_message();
+    if (!std::exchange(sought_, std::nullopt)) drop_message();  // A recipient's look-up leaves the envelope as it is.
     last_input_ = now;  // The client has its time again, for what it says next.
     log(LogLevel::kWarning, "no answer from the handler in time");
     answer(judging ? "454 4.7.0 Cannot judge now, try again later" : "451 4.3.0 No answer in time, try again later");

@@ -76,15 +76,18 @@ class ListenSession final : private ServerTap {
   void on_xclient();
 
   std::string refuse_mail(std::string_view mail_from);  // The refusal; empty: it may go on.
-  std::string refuse_rcpt(std::string_view recipient);
+  // Puts it into the envelope if the handler's reply is 2yz. Returns what the client is told.
+  std::string take_recipient(Address address, const Reply& reply);
   std::string refuse_message();
   Submission make_submission();
   bool hold(std::uint64_t bytes) noexcept;  // False: there is no room for them.
   void drop_message() noexcept;
 
   ListenHandler::Answered message_answer();
+  ListenHandler::Answered recipient_answer();
   ListenHandler::Authenticated auth_answer();
   void message_answered(std::uint64_t question, const Reply& reply);
+  void recipient_answered(std::uint64_t question, const Reply& reply);
   struct AuthResult;
   void authenticated(std::uint64_t question, AuthResult result);
   void answer_delayed();
@@ -116,6 +119,7 @@ class ListenSession final : private ServerTap {
   Identity identity_;
   std::string xclient_hello_;
   Submission message_;
+  std::optional<Address> sought_;    // The recipient that find_recipient() was asked about.
   std::uint64_t held_ = 0;           // Octets taken of ListenShared::held.
   std::uint64_t message_bytes_ = 0;  // Of the message that the handler has.
   bool no_room_ = false;             // Some of the message was thrown away for want of it.

@@ -484,6 +484,9 @@ class Engine {
   // return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of parsing it.
   // Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
+  // Whether its local part ends with a token that this engine has signed, of any age: a campaign's return path or
+  // unsubscribe address.
+  bool carries_token(const Address& address) const;
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   // False: it was not, by this account itself. "*" is every account (spool::kEveryAccount).
   Result<bool> unsuppress(std::string_view account, const Address& address);
@@ -588,8 +591,12 @@ struct SubmissionOptions {
   std::function<void(const smtp::Credentials&, smtp::ListenHandler::Authenticated)> authenticate;
   // Takes mail for the listener's inbound domains, as ListenHandler::on_message() does. Empty: such mail is answered 451.
   std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> inbound{};
-  // Whether this is an address there: asked at each RCPT of an inbound domain. Empty: all are.
+  // Whether this is an address there: asked at each RCPT of an inbound domain, on the spot, but for those that are always:
+  // postmasters (RFC 5321 4.5.1) and what Engine::carries_token(). Empty: all are.
   std::function<bool(const Address&)> inbound_address{};
+  // The same where it takes a look-up: answered now or later, on any thread; a `found` destroyed without a call is 451.
+  // Asked where `inbound_address` is empty.
+  std::function<void(const Address&, UniqueFunction<void(bool found)>)> find_inbound_address{};
   // Where Engine::submit() runs, since a durable spool may wait for the disk. Null: on the listener's threads.
   Executor* executor = nullptr;
   const Clock* clock = nullptr;     // For X-MB-Schedule. Null: the system's.
@@ -609,5 +616,8 @@ std::shared_ptr<smtp::ListenHandler> make_submission_handler(Engine& engine, Sub
 // Ownership: as for make_submission_handler(); `executor` null: on the listener's threads.
 std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> make_inbound_handler(
     Engine& engine, Executor* executor, std::function<bool(const smtp::Submission&)> keep = {});
+// With a `keep` that says so later, on any thread: `kept` destroyed without a call is answered 451.
+std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> make_inbound_handler(
+    Engine& engine, Executor* executor, std::function<void(smtp::Submission, UniqueFunction<void(bool kept)>)> keep);
 
 }  // namespace mailsbuddy

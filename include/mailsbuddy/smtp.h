@@ -875,11 +875,14 @@ class ListenHandler {
   // A complete message. Answer 2yz only when it is durable: from then on the client forgets it. 4yz and 5yz are passed
   // on, 421 closes the connection; any other code becomes 451.
   virtual void on_message(Submission submission, Answered done) = 0;
-  // At each RCPT, before the message: a reply that is not 2yz refuses the recipient. On the spot.
+  // At each RCPT, before the message: a reply that is not 2yz refuses the recipient. On the spot; code 0: find_recipient()
+  // is asked.
   virtual Reply on_recipient(const Identity&, const Address&, bool inbound) {
     static_cast<void>(inbound);
     return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
   }
+  // Whether there is this recipient, where that takes a look-up. Its connection is not read from meanwhile.
+  virtual void find_recipient(const Address&, Answered done) { static_cast<void>(done); }
   virtual Pressure pressure() { return Pressure::kNone; }  // At each connection, MAIL and end of message. On the spot.
 };
 

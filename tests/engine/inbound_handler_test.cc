@@ -49,9 +49,11 @@ struct House {
     about.return_path = world.receivers["198.51.100.7"].mails.front().from;
   }
 
+  using Keep = std::function<bool(const smtp::Submission&)>;
+
   // What the client is told of such mail to these recipients.
-  Reply answer(std::string_view kind, std::vector<std::string> recipients,
-               std::function<bool(const smtp::Submission&)> keep = {}) {
+  template <class K = Keep>
+  Reply answer(std::string_view kind, std::vector<std::string> recipients, K keep = {}) {
     smtp::Submission submission;
     submission.inbound = true;
     submission.data = sim::make_returned(kind, about).data;
@@ -93,4 +95,64 @@ BOOST_FIXTURE_TEST_CASE(a_letter_is_refused_or_kept, House) {
   BOOST_TEST(kept == 1);
   BOOST_TEST(answer("person", {about.return_path}, [](const smtp::Submission&) { return false; }).code == 452);
   BOOST_TEST(answer("dsn", {about.return_path}, [](const smtp::Submission&) { return false; }).code == 250);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_letter_is_kept_later, House) {
+  UniqueFunction<void(bool)> kept;
+  std::string letter;
+  const auto keep = [&](smtp::Submission submission, UniqueFunction<void(bool)> done) {
+    letter = std::move(submission.data);
+    kept = std::move(done);
+  };
+  for (const auto& [answered, code] : {std::pair{true, 250}, std::pair{false, 452}}) {
+    Reply reply;
+    smtp::Submission submission;
+    submission.data = sim::make_returned("person", about).data;
+    submission.envelope.recipients.push_back({.address = *Address::parse(about.return_path)});
+    make_inbound_handler(*engine, nullptr, keep)(std::move(submission), [&](Reply given) { reply = std::move(given); });
+    BOOST_TEST(letter.find("blue one") != std::string::npos);
+    BOOST_TEST(reply.code == 0);
+    kept(answered);
+    BOOST_TEST(reply.code == code);
+  }
+  letter.clear();
+  BOOST_TEST(answer("dsn", {about.return_path}, keep).code == 250);
+  BOOST_TEST(letter == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(which_addresses_there_are, House) {
+  UniqueFunction<void(bool)> found;
+  const auto nobody = [](const smtp::Credentials&, smtp::ListenHandler::Authenticated done) { done({}); };
+  const auto at_once = make_submission_handler(
+      *engine, {.authenticate = nobody, .inbound_address = [](const Address& a) { return a.local() == "ann"; }});
+  const auto later = make_submission_handler(
+      *engine, {.authenticate = nobody,
+                .find_inbound_address = [&](const Address&, UniqueFunction<void(bool)> done) { found = std::move(done); }});
+  struct Case {
+    std::string address;
+    int at_once, later;  // 0: it is looked up.
+  };
+  std::string forged = about.return_path;
+  forged[10] = forged[10] == 'a' ? 'b' : 'a';
+  const Case kCases[] = {{"ann@b.s.test", 250, 0},
+                         {"bob@b.s.test", 550, 0},
+                         {"PostMaster@b.s.test", 250, 250},
+                         {about.return_path, 250, 250},
+                         {"unsubscribe+" + about.return_path, 250, 250},
+                         {forged, 550, 0}};
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.address) {
+      const Address address = *Address::parse(c.address);
+      BOOST_TEST(at_once->on_recipient({}, address, true).code == c.at_once);
+      BOOST_TEST(later->on_recipient({}, address, true).code == c.later);
+      BOOST_TEST(later->on_recipient({}, address, false).code == 250);  // Of a submission.
+    }
+  }
+  for (const auto& [there, code] : {std::pair{true, 250}, std::pair{false, 550}}) {
+    Reply reply;
+    later->find_recipient(*Address::parse("ann@b.s.test"), [&](Reply given) { reply = std::move(given); });
+    BOOST_TEST(reply.code == 0);
+    found(there);
+    BOOST_TEST(reply.code == code);
+  }
 }

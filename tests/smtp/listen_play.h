@@ -47,7 +47,12 @@ class PlayedHandler final : public ListenHandler {
   }
   Reply on_recipient(const Identity&, const Address& address, bool) override {
     if (address.local() == "nobody") return {.code = 550, .enhanced = EnhancedCode{5, 1, 1}, .text = "No such user"};
+    if (address.local() == "somebody") return {};
     return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
+  }
+  void find_recipient(const Address& address, Answered done) override {
+    log += "find " + address.str() + "\n";
+    answers.push_back(std::move(done));
   }
   Pressure pressure() override { return pressing; }
 

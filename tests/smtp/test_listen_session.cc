@@ -582,6 +582,66 @@ BOOST_AUTO_TEST_CASE(the_inbound_port_takes_its_domains_mail_and_relays_nothing)
   BOOST_TEST(stage.handler->submissions[0].envelope.recipients[2].address.str() == "postmaster@mx.example");
 }
 
+// What comes of RCPT for an address that takes a look-up, behind one that is known and before all that was pipelined.
+BOOST_AUTO_TEST_CASE(a_recipient_may_be_looked_up) {
+  struct Case {
+    std::string_view name;
+    void (*then)(Caller&, ListenHandler::Answered&);
+    std::string_view reply;
+    bool found = false;
+  };
+  const Case kCases[] = {
+      {"there", [](Caller&, auto& done) { done({.code = 250}); }, "250 2.1.5 Ok\r\n", true},
+      {"not there", [](Caller&, auto& done) { done({.code = 550, .enhanced = EnhancedCode{5, 1, 1}, .text = "None"}); },
+       "550 5.1.1 None\r\n"},
+      {"no sensible answer", [](Caller&, auto& done) { done({}); }, "451 4.3.0 Try again later\r\n"},
+      {"thrown away", [](Caller&, auto& done) { done = nullptr; },
+       "451 4.3.0 Cannot look the address up now, try again later\r\n"},
+      {"out of time", [](Caller& caller, auto&) { caller.session().on_timeout(caller.session().deadline()); },
+       "451 4.3.0 No answer in time, try again later\r\n"},
+  };
+  for (const Case& c : kCases) {
+    BOOST_TEST_CONTEXT(c.name) {
+      PlayStage stage;
+      Caller caller(stage, kInboundPort);
+      caller.say("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<ann@bounce.example>\r\n");
+      BOOST_TEST(caller.say("RCPT TO:<somebody@bounce.example> NOTIFY=NEVER\r\nDATA\r\nx: y\r\n.\r\n") == "");
+      BOOST_TEST(caller.session().waiting());
+      BOOST_TEST(stage.handler->log == "find somebody@bounce.example\n");
+      BOOST_REQUIRE_EQUAL(stage.handler->answers.size(), 1U);
+      c.then(caller, stage.handler->answers.front());
+      BOOST_TEST(caller.heard() == std::string(c.reply) + "354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Taken\r\n");
+      stage.handler->answers.clear();  // Comes too late, if it has not come.
+      BOOST_TEST(caller.say("NOOP\r\n") == "250 2.0.0 Ok\r\n");
+      BOOST_REQUIRE_EQUAL(stage.handler->submissions.size(), 1U);
+      const auto& recipients = stage.handler->submissions[0].envelope.recipients;
+      BOOST_REQUIRE_EQUAL(recipients.size(), c.found ? 2U : 1U);
+      BOOST_TEST(recipients.front().address.str() == "ann@bounce.example");
+      if (c.found) BOOST_TEST(int{recipients.back().notify} == int{kNotifyNever});
+      BOOST_TEST(stage.shared->held->used() == 0U);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(looked_up_for_nobody) {
+  PlayStage stage;
+  Caller gone(stage, kInboundPort);
+  const std::string asked = "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<somebody@bounce.example>\r\n";
+  gone.say(asked);
+  gone.leave();
+  stage.handler->answers.front()({.code = 250});
+  stage.loop.run();
+  Caller draining(stage, kInboundPort);  // It is in the middle of a message.
+  draining.say(asked);
+  stage.shared->draining = true;
+  draining.session().drain(stage.now);
+  BOOST_TEST(draining.heard() == "");
+  stage.handler->answers.back()({.code = 250});
+  BOOST_TEST(draining.heard() == "250 2.1.5 Ok\r\n");
+  BOOST_TEST(draining.say("DATA\r\nx: y\r\n.\r\n").ends_with("421 4.3.2 Shutting down, try again later\r\n"));
+  BOOST_TEST(stage.handler->submissions.size() == 1U);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages and their answers
 

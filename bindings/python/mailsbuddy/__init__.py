@@ -20,7 +20,7 @@ from mailsbuddy._errors import (
 )
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
-from mailsbuddy._listen import Credentials, Identity, ListenCounts, ListenEndpoint, Listener, ListenLimits, ListenRate
+from mailsbuddy._listen import Credentials, Identity, ListenCounts, ListenEndpoint, Listener, ListenLimits, ListenRate, Submission
 from mailsbuddy._message import Attachment, MessageBuilder
 from mailsbuddy._options import (
     Campaign,
@@ -46,6 +46,6 @@ __all__ = [
     "IoError", "KeyRing", "ListenCounts", "ListenEndpoint", "ListenLimits", "ListenRate", "Listener", "Message",
     "MessageBuilder", "NotFound", "OpenRecipient", "Outcome", "PoolOptions", "QueueChange", "QueueFilter",
     "QueueGroup", "QueueSummary", "QueuedRecipient", "RecipientReport", "Reply", "ResourceExhausted", "Schedule",
-    "StartedCampaign", "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport", "TlsReporting",
-    "TraceRecord", "Unavailable", "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
+    "StartedCampaign", "Submission", "Suppressed", "SuppressionEntry", "Template", "TlsOverride", "TlsReport",
+    "TlsReporting", "TraceRecord", "Unavailable", "Unsupported", "Verdict", "__version__", "build_info", "check_addresses",
 ]

@@ -10,16 +10,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Union
+from typing import Any, Literal, NamedTuple, Union
 
 from mailsbuddy import _core
-from mailsbuddy._core.engine import Login, LoginQueue, Tracing
+from mailsbuddy._core.engine import InboundQuestion, InboundQueue, Login, LoginQueue, Tracing
+from mailsbuddy._core.mail import Address
 from mailsbuddy._engine import Engine, OnError, close_at_exit, refuse_at_exit
 from mailsbuddy._errors import Closed, InvalidArgument, IoError
 from mailsbuddy._options import Seconds, as_options, need, need_callables, without_none
 from mailsbuddy.logging import LogBridge
 
-_SLICE = 1.0  # Seconds that a thread waits for a log-in before it asks again whether there are to be any.
+_SLICE = 1.0  # Seconds that a thread waits for a question before it asks again whether there are to be any.
 _THREADS_MAX = 256
 
 
@@ -44,7 +45,22 @@ class Identity:
     senders: Sequence[str] = dataclasses.field(default=(), repr=False)  #: Addresses and domains it may send as; empty: any.
 
 
+@dataclasses.dataclass(frozen=True)
+class Submission:
+    """A letter to an inbound domain, not answered yet. ``email.message_from_bytes(data, policy=email.policy.default)`` reads it."""
+
+    id: str  #: Also in its Received field.
+    sender: str = dataclasses.field(repr=False)  #: Empty: the null path.
+    recipients: list[str] = dataclasses.field(repr=False)
+    data: bytes = dataclasses.field(repr=False)  #: Lines end in CRLF.
+    client: str  #: IP address of who brought it.
+    hello: str  #: What that called itself.
+    tls: bool
+
+
 Authenticate = Callable[[Credentials], Union[Identity, None]]
+InboundAddress = Callable[[Address], bool]
+Keep = Callable[[Submission], bool]
 
 
 @dataclasses.dataclass
@@ -130,6 +146,9 @@ class Listener:
         *,
         authenticate: Authenticate | None = None,
         login_threads: int = 4,
+        inbound_address: InboundAddress | None = None,
+        keep: Keep | None = None,
+        inbound_threads: int = 4,
         on_error: OnError | None = None,
         auth_required: bool | None = None,
         auth_in_clear: bool | None = None,
@@ -157,22 +176,33 @@ class Listener:
         another (RFC 4616's authzid) is refused without being asked about.
 
         ``tls_certificate``, ``tls_key``: the path of a PEM file, or the bytes of one; None: self-signed, made at the start.
-        ``inbound_domains``: what comes for them on endpoints marked ``inbound`` goes to Engine.inbound(); what is no report is refused.
+        ``inbound_domains``: what comes for them on endpoints marked ``inbound`` goes to Engine.inbound(). ``inbound_address``: whether
+        there is this address, asked at each RCPT, but for postmasters and the return paths and unsubscribe addresses that this engine
+        has signed, which there are always; None: there are all. Its domain is in lower case, what is before the @ as the client
+        wrote it. ``keep``: takes a :class:`Submission` that is no report, the letter of a person say. True: it is kept, and the client
+        forgets it; False: it is told 452, to try again later. None: letters are refused, so that their writers know that nobody
+        reads them. Both are called on ``inbound_threads`` threads, so many at a time, and answer True or False. What they
+        raise goes where that of ``authenticate`` goes, and the client is told 451, to try again later: nothing is lost.
+
         ``open_rows_max``: with so many recipients not settled no more mail is taken. ``account``: of an Identity that names none.
         """
         need(engine, Engine, "engine")
         if isinstance(endpoints, (str, ListenEndpoint)) or not isinstance(endpoints, Iterable):
             raise InvalidArgument(f"endpoints: a list of addresses is needed, not {type(endpoints).__name__}")
-        need_callables(authenticate=authenticate, on_error=on_error)
+        need_callables(authenticate=authenticate, inbound_address=inbound_address, keep=keep, on_error=on_error)
         if authenticate is None and auth_required is not False:
             raise InvalidArgument("authenticate: says who may submit; or auth_required=False lets anyone who can connect")
-        if not isinstance(login_threads, int) or not 1 <= login_threads <= _THREADS_MAX:
-            raise InvalidArgument(f"login_threads: a number from 1 to {_THREADS_MAX} is needed")
+        for name, threads_asked in (("login_threads", login_threads), ("inbound_threads", inbound_threads)):
+            if not isinstance(threads_asked, int) or not 1 <= threads_asked <= _THREADS_MAX:
+                raise InvalidArgument(f"{name}: a number from 1 to {_THREADS_MAX} is needed")
+        for name, callback in (("inbound_address", inbound_address), ("keep", keep)):
+            if callback is not None and not inbound_domains:
+                raise InvalidArgument(f"{name}: would never be called: there are no inbound_domains")
         given = without_none({
             "host": host, "auth_required": auth_required, "auth_in_clear": auth_in_clear, "trusted": trusted,
             "inbound_domains": inbound_domains, "bare_line_ends": bare_line_ends, "add_received": add_received, "add_date": add_date,
             "add_message_id": add_message_id, "threads": threads, "open_rows_max": open_rows_max, "account": account,
-            "tls_certificate": _pem(tls_certificate, "tls_certificate"), "tls_key": _pem(tls_key, "tls_key"),
+            "inbound_address": inbound_address is not None, "keep": keep is not None, "tls_certificate": _pem(tls_certificate, "tls_certificate"), "tls_key": _pem(tls_key, "tls_key"),
         })
         given["endpoints"] = [as_options(_endpoint(each)) for each in endpoints]
         if limits is not None:
@@ -183,30 +213,31 @@ class Listener:
         bridge = None if log is None else LogBridge(log)
         if bridge is not None:
             given["log"] = bridge.queue
-        logins = None if authenticate is None else LoginQueue()
+        logins, inbound = None if authenticate is None else LoginQueue(), InboundQueue()
         try:
-            listener = cls(_core.engine.Listener.start(engine._native, given, logins), bridge)
+            listener = cls(_core.engine.Listener.start(engine._native, given, logins, inbound), bridge)
         except BaseException:
             if bridge is not None:
                 bridge.close()
             raise
         listener._engine = engine  # Lives as long.
-        if logins is not None and authenticate is not None:
-            listener._callbacks = authenticate, on_error
-            try:
-                for _ in range(login_threads):
-                    threading.Thread(target=_judge, args=(logins, weakref.ref(listener)), name="mailsbuddy-login", daemon=True).start()
-            except BaseException:  # No more threads are to be had.
-                listener.close()
-                raise
+        listener._callbacks = _Callbacks(authenticate, inbound_address, keep, on_error)
+        try:
+            if logins is not None:
+                _begin(login_threads, "mailsbuddy-login", logins, listener)
+            if inbound_address is not None or keep is not None:
+                _begin(inbound_threads, "mailsbuddy-inbound", inbound, listener)
+        except BaseException:  # No more threads are to be had.
+            listener.close()
+            raise
         return listener
 
     _engine: Engine
-    _callbacks: tuple[Authenticate, OnError | None]
+    _callbacks: _Callbacks
 
     def close(self) -> None:
-        """Closes every connection at once: what its client was not answered is unknown to it. A second call does nothing. An
-        ``authenticate`` that is under way may end later; nobody asks for what it says."""
+        """Closes every connection at once: what its client was not answered is unknown to it. A second call does nothing. A
+        callback that is under way may end later; nobody asks for what it says."""
         self._native.close()
         if self._log is not None:
             self._log.close()
@@ -267,32 +298,62 @@ def _pem(given: object, what: str) -> bytes | None:
         raise IoError(f"{what}: {given}: {error.strerror}") from error
 
 
-def _judge(logins: LoginQueue, of: weakref.ref[Listener]) -> None:
-    """Of a thread that asks for one log-in after the other. While it waits it keeps nothing alive: callbacks often know the listener."""
+class _Callbacks(NamedTuple):
+    authenticate: Authenticate | None
+    inbound_address: InboundAddress | None
+    keep: Keep | None
+    on_error: OnError | None
+
+
+def _begin(count: int, name: str, questions: LoginQueue | InboundQueue, listener: Listener) -> None:
+    for _ in range(count):
+        threading.Thread(target=_answer_all, args=(questions, weakref.ref(listener)), name=name, daemon=True).start()
+
+
+def _answer_all(questions: LoginQueue | InboundQueue, of: weakref.ref[Listener]) -> None:
+    """Of a thread that answers one question after the other. While it waits it keeps nothing alive: callbacks often know the listener."""
     while True:
         try:
-            login = logins.take(_SLICE)
+            question = questions.take(_SLICE)
         except Closed:  # The interpreter is ending.
             return
-        if login is None:
-            if logins.closed():
+        if question is None:
+            if questions.closed():
                 return
             continue
         listener = of()
         if listener is None:
             return
-        authenticate, on_error = listener._callbacks
+        ask, on_error = _asked(question, listener._callbacks), listener._callbacks.on_error
         del listener
         try:
-            _answer(login, authenticate)
+            _answer(question, ask)
         except BaseException as error:  # Also sys.exit(): it would end this thread alone, unseen.
-            _report(error, authenticate, on_error)
+            _report(error, ask, on_error)
         finally:
-            login.leave()  # What was raised may keep it.
-        del login, authenticate, on_error
+            question.leave()  # What was raised may keep it.
+        del question, ask, on_error
 
 
-def _answer(login: Login, authenticate: Authenticate) -> None:
+def _asked(question: Login | InboundQuestion, callbacks: _Callbacks) -> Callable[[Any], Any]:
+    if isinstance(question, Login):
+        asked: Callable[[Any], Any] | None = callbacks.authenticate
+    else:
+        asked = callbacks.inbound_address if question.recipient is not None else callbacks.keep
+    assert asked is not None  # Else nothing would be asked.
+    return asked
+
+
+def _answer(question: Login | InboundQuestion, ask: Callable[[Any], Any]) -> None:
+    if isinstance(question, Login):
+        _judge(question, ask)
+    elif question.recipient is not None:
+        question.answer(_yes_or_no("inbound_address", ask(question.recipient)))
+    else:
+        question.answer(_yes_or_no("keep", ask(Submission(**question.letter() or {}))))
+
+
+def _judge(login: Login, authenticate: Authenticate) -> None:
     identity = authenticate(Credentials(login.user, login.password, login.mechanism, login.client, login.tls))
     if identity is None:
         login.refuse()
@@ -304,11 +365,17 @@ def _answer(login: Login, authenticate: Authenticate) -> None:
     login.accept({**as_options(identity), "user": identity.user or login.user})
 
 
-def _report(error: BaseException, authenticate: Authenticate, on_error: OnError | None) -> None:
+def _yes_or_no(name: str, answer: object) -> bool:
+    if not isinstance(answer, bool):  # None, say, of a function that forgot to return: nobody knows what it meant.
+        raise InvalidArgument(f"{name}: gave {type(answer).__name__}; True or False is needed")
+    return answer
+
+
+def _report(error: BaseException, ask: Callable[[Any], Any], on_error: OnError | None) -> None:
     try:
         if on_error is not None:
             on_error(error)
             return
     except BaseException as again:
-        error, authenticate = again, on_error  # type: ignore[assignment]
-    _core.engine.report_unraisable(error, authenticate)
+        error, ask = again, on_error  # type: ignore[assignment]
+    _core.engine.report_unraisable(error, ask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,10 +137,12 @@ def need(given: object, kind: type, what: str) -> None:
         raise InvalidArgument(f"{what}: {kind.__name__} is needed, not {type(given).__name__}")
 
 
-def need_callables(**given: object) -> None:
+def need_callables(awaited: bool = False, /, **given: object) -> None:
     for name, each in given.items():
         if each is not None and not callable(each):
             raise InvalidArgument(f"{name}: a function is needed, not {type(each).__name__}")
+        if not awaited and inspect.iscoroutinefunction(each):
+            raise InvalidArgument(f"{name}: a coroutine function is awaited by nobody here; a plain one is needed")
 
 
 def as_options(given: Any) -> dict[str, Any]:

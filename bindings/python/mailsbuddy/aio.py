@@ -7,26 +7,31 @@
         await engine.drain()
 
 What does not wait for a disk or the network (status(), pause(), subscribe(), events(), ...) is as in mailsbuddy.Engine. A
-:class:`Listener` may judge log-ins by a coroutine.
+:class:`Listener`'s callbacks are coroutine functions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import datetime
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import mailsbuddy
+from mailsbuddy._core.mail import Address
 from mailsbuddy._engine import StartedCampaign
-from mailsbuddy._listen import Credentials, Identity
+from mailsbuddy._errors import Closed
+from mailsbuddy._listen import Credentials, Identity, Submission
 from mailsbuddy._message import AddressLike, MessageLike
 from mailsbuddy._options import Campaign, Message, Seconds, need_callables
 from mailsbuddy._rows import Rows
 
-_SLICE = 0.2  # Seconds that a thread waits before it looks whether the task was cancelled.
+_SLICE = 0.2  # Seconds that a thread waits before it looks whether the task was cancelled, or the event loop closed.
+_About = TypeVar("_About")
+_Answer = TypeVar("_Answer")
 
 
 class Engine:
@@ -76,19 +81,18 @@ class Listener:
 
     @classmethod
     async def start(cls, engine: Engine | mailsbuddy.Engine, *args: Any,
-                    authenticate: Callable[[Credentials], Awaitable[Identity | None]] | None = None, **options: Any) -> Listener:
-        """As mailsbuddy.Listener.start(), but that ``authenticate`` is a coroutine function, which runs in this event loop,
-        ``login_threads`` of them at a time."""
-        need_callables(authenticate=authenticate)
+                    authenticate: Callable[[Credentials], Awaitable[Identity | None]] | None = None,
+                    inbound_address: Callable[[Address], Awaitable[bool]] | None = None,
+                    keep: Callable[[Submission], Awaitable[bool]] | None = None, **options: Any) -> Listener:
+        """As mailsbuddy.Listener.start(), but that ``authenticate``, ``inbound_address`` and ``keep`` are coroutine functions. They run
+        in this event loop, ``login_threads`` and ``inbound_threads`` of them at a time; once it is closed, clients are told to
+        try again later."""
+        need_callables(True, authenticate=authenticate, inbound_address=inbound_address, keep=keep)
         loop = asyncio.get_running_loop()
-
-        def judge(credentials: Credentials) -> Identity | None:
-            assert authenticate is not None
-            return asyncio.run_coroutine_threadsafe(_judge(authenticate, credentials), loop).result()
-
         native = engine.engine if isinstance(engine, Engine) else engine
-        return cls(await asyncio.to_thread(mailsbuddy.Listener.start, native, *args,
-                                           authenticate=None if authenticate is None else judge, **options))
+        return cls(await asyncio.to_thread(
+            mailsbuddy.Listener.start, native, *args, authenticate=_in_loop(loop, authenticate),
+            inbound_address=_in_loop(loop, inbound_address), keep=_in_loop(loop, keep), **options))
 
     async def __aenter__(self) -> Listener:
         return self
@@ -110,8 +114,37 @@ class Listener:
         return repr(self.listener)
 
 
-async def _judge(authenticate: Callable[[Credentials], Awaitable[Identity | None]], credentials: Credentials) -> Identity | None:
-    return await authenticate(credentials)
+def _in_loop(loop: asyncio.AbstractEventLoop,
+             ask: Callable[[_About], Awaitable[_Answer]] | None) -> Callable[[_About], _Answer] | None:
+    """For other threads: runs `ask` in the loop, and waits for what it says."""
+    if ask is None:
+        return None
+
+    async def run(about: _About) -> _Answer:
+        return await ask(about)
+
+    def wait(about: _About) -> _Answer:
+        answer: concurrent.futures.Future[_Answer] = concurrent.futures.Future()
+        try:  # run(about) is called by the loop alone: of a closed one it would never be awaited.
+            loop.call_soon_threadsafe(lambda: loop.create_task(run(about)).add_done_callback(lambda task: _pass_on(task, answer)))
+        except RuntimeError as error:
+            raise Closed("the event loop is closed") from error
+        while not concurrent.futures.wait([answer], _SLICE).done:
+            if loop.is_closed():
+                raise Closed("the event loop is closed")
+        return answer.result()
+
+    return wait
+
+
+def _pass_on(task: asyncio.Task[_Answer], answer: concurrent.futures.Future[_Answer]) -> None:
+    if task.cancelled():
+        answer.cancel()
+        answer.set_running_or_notify_cancel()
+    elif error := task.exception():
+        answer.set_exception(error)
+    else:
+        answer.set_result(task.result())
 
 
 async def _drain(drain: Callable[[float], bool], timeout: Seconds | None) -> bool:

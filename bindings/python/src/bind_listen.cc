@@ -49,7 +49,34 @@ bool drain(ListenerHandle& self, const py::object& timeout) {
   }
 }
 
-void bind_logins(py::module_& module) {
+py::dict to_dict(const smtp::Submission& letter) {
+  py::list recipients;
+  for (const smtp::EnvelopeRecipient& each : letter.envelope.recipients) recipients.append(to_str(each.address.str()));
+  py::dict dict;
+  dict["id"] = letter.id.str(), dict["recipients"] = recipients, dict["data"] = py::bytes(letter.data);
+  dict["sender"] = letter.envelope.sender ? to_str(letter.envelope.sender->str()) : py::str();
+  dict["client"] = letter.client.str(), dict["hello"] = to_str(letter.hello), dict["tls"] = letter.tls;
+  return dict;
+}
+
+template <class Question>
+void bind_queue(py::module_& module, const char* name, const char* doc) {
+  using Queue = QuestionQueue<Question>;
+  py::class_<Queue, std::shared_ptr<Queue>>(module, name, doc)
+      .def(py::init<>())
+      .def(
+          "take",
+          [](Queue& self, const py::object& wait) {
+            const auto limit = milliseconds(wait, "wait");
+            if (Wait::interpreter_ends()) raise(ErrorCode::kClosed, "the interpreter is ending");
+            return without_gil([&] { return self.take(limit); });
+          },
+          py::arg("wait"))
+      .def("close", [](Queue& self) { without_gil([&] { self.close(); }); })
+      .def("closed", &Queue::closed);
+}
+
+void bind_questions(py::module_& module) {
   py::class_<Login, std::shared_ptr<Login>>(module, "Login", "Somebody who wants to log in.")
       .def_property_readonly("mechanism", [](const Login& self) { return to_str(self.mechanism()); })
       .def_property_readonly("user", [](const Login& self) { return to_str(self.user()); })
@@ -61,33 +88,35 @@ void bind_logins(py::module_& module) {
           py::arg("identity"))
       .def("refuse", [](Login& self) { self.answer(std::nullopt); })
       .def("leave", &Login::leave);
-  py::class_<LoginQueue, std::shared_ptr<LoginQueue>>(module, "LoginQueue",
-                                                      "Credentials on their way to who judges them.")
-      .def(py::init<>())
-      .def(
-          "take",
-          [](LoginQueue& self, const py::object& wait) {
-            const auto limit = milliseconds(wait, "wait");
-            if (Wait::interpreter_ends()) raise(ErrorCode::kClosed, "the interpreter is ending");
-            return without_gil([&] { return self.take(limit); });
-          },
-          py::arg("wait"))
-      .def("close", [](LoginQueue& self) { without_gil([&] { self.close(); }); })
-      .def("closed", &LoginQueue::closed);
+  py::class_<InboundQuestion, std::shared_ptr<InboundQuestion>>(
+      module, "InboundQuestion", "About an address at an inbound domain, or a letter to one.")
+      .def_property_readonly("recipient",
+                             [](const InboundQuestion& self) {
+                               return self.recipient() != nullptr ? std::optional(*self.recipient()) : std::nullopt;
+                             })
+      .def("letter",
+           [](const InboundQuestion& self) -> std::optional<py::dict> {
+             return self.letter() != nullptr ? std::optional(to_dict(*self.letter())) : std::nullopt;
+           })
+      .def("answer", &InboundQuestion::answer, py::arg("yes"))
+      .def("leave", &InboundQuestion::leave);
+  bind_queue<Login>(module, "LoginQueue", "Credentials on their way to who judges them.");
+  bind_queue<InboundQuestion>(module, "InboundQueue", "Questions about inbound mail on their way to who answers them.");
 }
 
 }  // namespace
 
 void bind_listen(py::module_& core) {
   auto module = core.attr("engine").cast<py::module_>();
-  bind_logins(module);
+  bind_questions(module);
   py::class_<ListenerHandle, std::shared_ptr<ListenerHandle>>(module, "Listener", "A started listener.")
       .def_static(
           "start",
-          [](EngineHandle& engine, const py::dict& options, std::shared_ptr<LoginQueue> logins) {
-            return ListenerHandle::start(engine, to_listener_options(options), std::move(logins));
+          [](EngineHandle& engine, const py::dict& options, std::shared_ptr<LoginQueue> logins,
+             std::shared_ptr<InboundQueue> inbound) {
+            return ListenerHandle::start(engine, to_listener_options(options), {std::move(logins), std::move(inbound)});
           },
-          py::arg("engine"), py::arg("options"), py::arg("logins").none(true))
+          py::arg("engine"), py::arg("options"), py::arg("logins").none(true), py::arg("inbound").none(false))
       .def("close", &ListenerHandle::close)
       .def("closed", &ListenerHandle::closed_or_foreign)
       .def("endpoints",

@@ -83,6 +83,8 @@ ListenerOptions to_listener_options(const py::dict& given) {
   read.field("log", [&](const py::object& value) { listen.log = value.cast<std::shared_ptr<LogQueue>>(); });
   read("open_rows_max", options.open_rows_max);
   read("account", options.account);
+  read("inbound_address", options.finds_addresses);
+  read("keep", options.keeps_letters);
   read.finish();
   return options;
 }

@@ -7,7 +7,7 @@
 
 #include "bindings/python/src/engine_handle.h"
 #include "bindings/python/src/gate.h"
-#include "bindings/python/src/login_queue.h"
+#include "bindings/python/src/listen_questions.h"
 #include "mailsbuddy/smtp.h"
 
 namespace mailsbuddy::python {
@@ -17,15 +17,26 @@ struct ListenerOptions {
   smtp::ListenOptions listen{};
   std::uint64_t open_rows_max = 0;  // These two: SubmissionOptions.
   std::string account = "default";
+  bool finds_addresses = false;  // Python says which inbound addresses there are.
+  bool keeps_letters = false;    // It keeps what is no report.
+};
+
+struct ListenerQueues {
+  std::shared_ptr<LoginQueue> logins;  // Null: nobody can log in.
+  std::shared_ptr<InboundQueue> inbound;
+
+  void close() const {
+    if (logins != nullptr) logins->close();
+    inbound->close();
+  }
 };
 
 // Threads: any. Ownership: the listener lives until close(), which waits for the calls that are under way.
 class ListenerHandle {
  public:
-  // `logins` null: nobody can log in. Raises what Listener::start() refuses, and Closed.
-  static std::shared_ptr<ListenerHandle> start(EngineHandle& engine, ListenerOptions options,
-                                               std::shared_ptr<LoginQueue> logins);
-  ListenerHandle(std::unique_ptr<smtp::Listener> listener, std::shared_ptr<LoginQueue> logins);
+  // Raises what Listener::start() refuses, and Closed.
+  static std::shared_ptr<ListenerHandle> start(EngineHandle& engine, ListenerOptions options, ListenerQueues queues);
+  ListenerHandle(std::unique_ptr<smtp::Listener> listener, ListenerQueues queues);
   ~ListenerHandle();
 
   // Keeps it open while it lives. Raises Closed, and Unsupported in a process forked from the one that started it.
@@ -51,7 +62,7 @@ class ListenerHandle {
   Gate gate_{"listener"};
   std::mutex shutting_down_;
   std::unique_ptr<smtp::Listener> listener_;
-  std::shared_ptr<LoginQueue> logins_;
+  ListenerQueues queues_;
   smtp::ListenCounts last_{};
 };
 

@@ -482,6 +482,10 @@ def test_what_comes_back_is_taken(sinks, engines, tmp_path):
     assert engine.inbound(bounce.encode(), recipient=return_path).repeated
 
 
+async def coroutine_function(events):
+    raise AssertionError
+
+
 @pytest.mark.parametrize(("options", "words"), [
     ({"egress": []}, "egress"), ({"tls": "perhaps"}, "tls.*opportunistic"), ({"max_age": -1}, "max_age"),
     ({"limits": "nonsense"}, "limits:1"), ({"dns": ["not an address"]}, "dns"), ({"port": 70000}, "port"),
@@ -491,7 +495,7 @@ def test_what_comes_back_is_taken(sinks, engines, tmp_path):
     ({"tls_overrides": {"a.example": 5}}, "tls_overrides: TlsOverride"), ({"pools": {"default": {}}}, "pools: PoolOptions"),
     ({"egress": 5}, "egress: a list of EgressIp is needed, not int"), ({"zone": 5}, "zone: a name is needed, as str, not int"),
     ({"dns": "127.0.0.1"}, "dns: a list is needed, not str"), ({"own_addresses": 5}, "own_addresses: a list is needed, not int"),
-    ({"on_events": 5}, "on_events: a function is needed, not int"),
+    ({"on_events": 5}, "on_events: a function is needed, not int"), ({"on_events": coroutine_function}, "on_events: a coroutine function"),
     ({"relays": {"*": "gopher://x"}}, "relays"), ({"verp_key": b"short"}, "verp_key"),
 ], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
 def test_options_that_are_wrong_are_named(options, words, sink):

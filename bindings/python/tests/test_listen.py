@@ -1,6 +1,7 @@
 """The listener: programs submit over SMTP, Python judges who they are, an engine sends."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import gc
 import hmac
@@ -18,7 +19,7 @@ import threading
 import mailsbuddy as mb
 import mailsbuddy.aio
 import pytest
-from conftest import LETTER, mail_in
+from conftest import LETTER, campaign, mail_in, rows
 from test_process import Program
 
 TLS = ssl.create_default_context()
@@ -183,6 +184,252 @@ def test_reports_come_back(sinks, engines, listeners, clients):
                  "--b\nContent-Type: text/plain\n\nSpam.\n--b\nContent-Type: message/feedback-report\n\n"
                  "Feedback-Type: abuse\nUser-Agent: FBL/1\nVersion: 1\n\n--b\nContent-Type: message/rfc822\n\nSubject: x\n\nx\n--b--\n")
     assert client.sendmail("fbl@readers.example", ["x@bounce.brand.example"], complaint) == {}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Inbound domains
+
+INBOUND = [mb.ListenEndpoint("127.0.0.1:0", tls="none", inbound=True)]
+
+
+@pytest.fixture
+def houses(engine, listeners, clients):
+    """houses(**options): a listener for bounce.brand.example, and `write(to, ...)`, which brings it a letter."""
+    def start(**more):
+        listener = listeners(INBOUND, **{"authenticate": None, "auth_required": False, "inbound_domains": ["bounce.brand.example"], **more})
+
+        def write(*to, letter=LETTER, sender="ann@readers.example"):
+            return clients(listener, user=None, tls=False).sendmail(sender, [f"{each}@bounce.brand.example" for each in to], letter)
+
+        return listener, write
+
+    return start
+
+
+def kept(letters):
+    def keep(letter):
+        letters.append(letter)
+        return True
+
+    return keep
+
+
+def test_letters_are_kept(houses):
+    letters = []
+    listener, write = houses(keep=kept(letters))
+    assert write("support", "Sales") == {}
+    assert write("support", sender="") == {}
+    first, second = letters
+    assert isinstance(first, mb.Submission) and first.id != second.id
+    assert (first.sender, first.recipients) == ("ann@readers.example", ["support@bounce.brand.example", "Sales@bounce.brand.example"])
+    assert second.sender == ""
+    assert first.data.endswith(LETTER.replace("\n", "\r\n").encode()) and first.data.startswith(b"Received: ")
+    assert (first.client, first.hello, first.tls) == ("127.0.0.1", "client.example", False)
+    assert "example" not in repr(first).replace(first.hello, "") and "spring" not in repr(first)
+    assert listener.counts().messages == 2
+
+
+def test_a_letter_that_is_not_kept_comes_again(houses):
+    answers = [False, True]
+    listener, write = houses(keep=lambda letter: answers.pop(0))
+    with pytest.raises(smtplib.SMTPDataError) as raised:
+        write("support")
+    assert raised.value.smtp_code == 452
+    assert write("support") == {} and answers == []
+
+
+def test_which_addresses_there_are(houses):
+    asked, letters = [], []
+
+    def inbound_address(address):
+        asked.append(address)
+        return address.local.lower() == "support"
+
+    _, write = houses(inbound_address=inbound_address, keep=kept(letters))
+    assert write("Support") == {}
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as raised:
+        write("guess")
+    assert raised.value.recipients == {"guess@bounce.brand.example": (550, b"5.1.1 No such address here")}
+    assert list(write("guess", "support", "guess.again")) == ["guess@bounce.brand.example", "guess.again@bounce.brand.example"]
+    assert [each.recipients for each in letters] == [["Support@bounce.brand.example"], ["support@bounce.brand.example"]]
+    assert asked[0] == mb.Address("Support@bounce.brand.example") and len(asked) == 5
+    assert write("Postmaster") == {} and len(asked) == 5  # There always is one.
+
+
+def test_return_paths_need_no_word(sinks, engines, houses, tmp_path):
+    engine = engines(sinks(options=["--maildir", str(tmp_path / "mail")]))
+    with engine.events() as stream:
+        started = engine.start(campaign(), rows(1))
+        assert next(iter(stream)).kind == "delivered"
+    (arrived,) = mail_in(tmp_path / "mail")
+    return_path = arrived.split("Return-Path: <", 1)[1].split("@", 1)[0]
+    asked, letters = [], []
+
+    def nobody(address):
+        asked.append(address)
+        return False
+
+    _, write = houses(of=engine, inbound_address=nobody, keep=kept(letters))
+    bounce = ("From: mailer-daemon@readers.example\nMIME-Version: 1.0\n"
+              "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nGone.\n--b\n"
+              "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.readers.example\n\n"
+              "Final-Recipient: rfc822; user0@readers.example\nAction: failed\nStatus: 5.1.1\n\n--b--\n")
+    assert write(return_path, letter=bounce, sender="") == {}
+    assert asked == letters == []
+    assert started.status().late_bounces == 1
+    forged = return_path[:-1] + ("a" if return_path[-1] != "a" else "b")
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        write(forged, letter=bounce, sender="")
+    assert len(asked) == 1
+
+
+WRONG = {
+    "raises": lambda about: 1 / 0,
+    "forgets to return": lambda about: None,
+    "gives a word": lambda about: "yes",
+    "gives a number": lambda about: 1,
+    "exits": lambda about: sys.exit(5),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("callback", ["keep", "inbound_address"])
+def test_what_a_callback_does_wrong_loses_nothing(callback, wrong, houses):
+    errors, letters, trouble = [], [], [True]
+    good = {"keep": kept(letters), "inbound_address": lambda address: True}
+
+    def sometimes(about):
+        return (WRONG[wrong] if trouble else good[callback])(about)
+
+    listener, write = houses(**{**good, callback: sometimes}, inbound_threads=1, on_error=errors.append)
+    for _ in range(3):
+        with pytest.raises((smtplib.SMTPDataError, smtplib.SMTPRecipientsRefused)) as raised:
+            write("support")
+        code, words = (raised.value.smtp_code, raised.value.smtp_error) if callback == "keep" else next(iter(raised.value.recipients.values()))
+        assert code == 451 and words.startswith(b"4.3.0") and words.endswith(b"try again later")
+    assert letters == [] and len(errors) == 3
+    kind = {"raises": ZeroDivisionError, "exits": SystemExit}.get(wrong, mb.InvalidArgument)
+    assert all(isinstance(each, kind) for each in errors), errors
+    assert kind is not mb.InvalidArgument or f"{callback}: gave " in str(errors[0])
+    trouble.clear()
+    assert write("support") == {} and len(letters) == 1  # The thread goes on.
+
+
+def test_a_wrong_callback_is_unraisable_without_on_error(houses, monkeypatch):
+    unraised = []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)
+    keep = WRONG["raises"]
+    _, write = houses(keep=keep)
+    with pytest.raises(smtplib.SMTPDataError):
+        write("support")
+    assert [(each.exc_type, each.object) for each in unraised] == [(ZeroDivisionError, keep)]
+
+
+def test_a_slow_keep_holds_up_nobody_else(houses, clients):
+    under_way, go = threading.Semaphore(0), threading.Event()
+
+    def keep(letter):
+        if "slow" in letter.recipients[0]:
+            under_way.release()
+            assert go.wait(SECONDS)
+        return True
+
+    _, write = houses(keep=keep, inbound_address=lambda address: True, inbound_threads=2, threads=1)
+    slow = threading.Thread(target=write, args=("slow",))
+    slow.start()
+    assert under_way.acquire(timeout=SECONDS)
+    assert write("support") == {}
+    go.set()
+    slow.join()
+
+
+@pytest.mark.parametrize("what", ["listener", "engine"])
+@pytest.mark.parametrize("callback", ["keep", "inbound_address"])
+def test_a_callback_for_inbound_mail_may_close(callback, what, engine, houses):
+    closing, closed = [], threading.Event()
+
+    def close(about):
+        closing[0].close()
+        closed.set()
+        return True
+
+    listener, write = houses(**{callback: close})
+    closing.append(listener if what == "listener" else engine)
+    with pytest.raises((smtplib.SMTPException, OSError)) if what == "listener" or callback == "inbound_address" else contextlib.nullcontext():
+        write("support")
+    assert closed.wait(SECONDS) and closing[0].closed
+
+
+def test_look_ups_that_wait_are_bounded(houses, clients):
+    began, go = threading.Event(), threading.Event()
+
+    def stuck(address):
+        began.set()
+        return go.wait(SECONDS)
+
+    listener, _ = houses(inbound_address=stuck, inbound_threads=1, limits=mb.ListenLimits(connections_max=2, answer_time=0.01))
+    client = clients(listener, user=None, tls=False)
+    client.ehlo()
+    client.mail("ann@readers.example")
+    replies = []
+    for _ in range(5):  # One is being looked up, two wait, and nobody waits for them any more.
+        replies.append(client.rcpt("support@bounce.brand.example"))
+        assert began.wait(SECONDS)
+    assert replies == 3 * [(451, b"4.3.0 No answer in time, try again later")] + \
+        2 * [(451, b"4.3.0 Cannot look the address up now, try again later")]
+    go.set()
+
+
+def test_letters_under_way_when_it_closes(engine, houses, clients):
+    under_way, go, letters = threading.Semaphore(0), threading.Event(), []
+
+    def keep(letter):
+        under_way.release()
+        assert go.wait(SECONDS)
+        letters.append(letter)
+        return True
+
+    listener, write = houses(keep=keep, inbound_threads=1)
+    waiting = [clients(listener, user=None, tls=False) for _ in range(3)]
+    for each in waiting:  # One is being kept, the others wait for their turn.
+        each.ehlo()
+        each.mail("ann@readers.example")
+        each.rcpt("support@bounce.brand.example")
+        each.docmd("DATA")
+        each.send(LETTER.replace("\n", "\r\n") + ".\r\n")
+    assert under_way.acquire(timeout=SECONDS)
+    engine.close()  # Waits for no callback.
+    listener.close()
+    go.set()
+    for each in waiting:
+        with pytest.raises((smtplib.SMTPServerDisconnected, OSError)):
+            while each.getreply()[0] != 250:  # Nobody was told that it is kept.
+                pass
+            raise AssertionError
+    assert listener.counts().messages == 0
+
+
+def test_one_with_letters_that_is_let_go_of_ends(engine):
+    class Program:
+        def __init__(self):
+            self.listener = mb.Listener.start(engine, "mail.brand.example", INBOUND, auth_required=False,
+                                              inbound_domains=["bounce.brand.example"], keep=self.keep, inbound_threads=3)
+
+        def keep(self, letter):
+            return True
+
+    program = Program()
+    at = address(program.listener)
+    with smtplib.SMTP(*at, timeout=SECONDS) as client:
+        assert client.sendmail("ann@readers.example", ["support@bounce.brand.example"], LETTER) == {}
+    threads = [each for each in threading.enumerate() if each.name == "mailsbuddy-inbound"]
+    assert len(threads) == 3
+    del program
+    gc.collect()
+    for each in threads:
+        each.join(SECONDS)
+    with pytest.raises(OSError):
+        socket.create_connection(at, SECONDS)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -485,6 +732,10 @@ def test_one_that_is_let_go_of_ends(known, engine):
         socket.create_connection(at, SECONDS)
 
 
+async def coroutine_function(about):
+    return True
+
+
 @pytest.mark.parametrize("given, words", [
     ({"authenticate": None}, "auth_required=False"), ({"authenticate": 7}, "authenticate: a function"),
     ({"endpoints": "127.0.0.1:0"}, "endpoints: a list"), ({"endpoints": [7]}, "endpoints: ListenEndpoint or str"),
@@ -495,6 +746,9 @@ def test_one_that_is_let_go_of_ends(known, engine):
     ({"limits": mb.ListenLimits(messages_per_client=mb.ListenRate(1, per=-1))}, "messages_per_client: per"),
     ({"limits": mb.ListenLimits(idle_time="long")}, "limits: idle_time"),  # type: ignore[arg-type]
     ({"trusted": ["everybody"]}, "trusted"), ({"login_threads": 0}, "login_threads"), ({"threads": 0}, "threads"),
+    ({"keep": kept([])}, "keep: would never be called"), ({"inbound_address": kept([])}, "inbound_address: would never"),
+    ({"keep": 7, "inbound_domains": ["bounce.brand.example"]}, "keep: a function"), ({"inbound_threads": 257}, "inbound_threads"),
+    ({"authenticate": coroutine_function}, "authenticate: a coroutine function"),
     ({"bare_line_ends": "keep"}, '"keep" is none of'), ({"tls_key": 7}, "tls_key: the path"), ({"of": "engine"}, "engine: Engine")])
 def test_a_wrong_option_is_named(given, words, listeners):
     with pytest.raises(mb.InvalidArgument, match=words):
@@ -575,6 +829,100 @@ def test_asyncio_goes_on_meanwhile(sink, engines):
     asyncio.run(main())
 
 
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": pytest.importorskip("uvloop").new_event_loop}
+
+
+@pytest.mark.parametrize("loop_of", LOOPS)
+def test_asyncio_keeps_letters(loop_of, sink, engines):
+    async def main():
+        letters, errors = [], []
+        at_once = asyncio.Event()
+
+        async def inbound_address(address):
+            await asyncio.sleep(0)
+            return address.local != "guess"
+
+        async def keep(letter):
+            await asyncio.wait_for(at_once.wait(), SECONDS)  # The loop goes on meanwhile.
+            if letter.sender.startswith("eve"):
+                raise KeyError("the table is gone")
+            letters.append(letter)
+            return True
+
+        async with await mailsbuddy.aio.Listener.start(
+                engines(sink), "mail.brand.example", INBOUND, auth_required=False, inbound_domains=["bounce.brand.example"],
+                inbound_address=inbound_address, keep=keep, on_error=errors.append) as listener:
+            def write(to, sender="ann@readers.example"):
+                with smtplib.SMTP(*address(listener), timeout=SECONDS) as client:
+                    return client.sendmail(sender, [f"{to}@bounce.brand.example"], LETTER)
+
+            writing = asyncio.create_task(asyncio.to_thread(write, "support"))
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                await asyncio.to_thread(write, "guess")
+            at_once.set()
+            assert await writing == {} and len(letters) == 1
+            with pytest.raises(smtplib.SMTPDataError) as raised:
+                await asyncio.to_thread(write, "support", "eve@readers.example")
+            assert raised.value.smtp_code == 451 and [type(each) for each in errors] == [KeyError]
+
+    loop = LOOPS[loop_of]()
+    loop.run_until_complete(main())
+    loop.close()
+
+
+@pytest.mark.filterwarnings("error")  # "coroutine ... was never awaited"
+@pytest.mark.parametrize("gone", ["before", "before it begins", "meanwhile"])
+def test_an_event_loop_that_is_gone_answers_later(gone, sink, engines, monkeypatch):
+    errors, unraised, asked, clients = [], [], threading.Event(), []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)  # Where a warning of a destructor would go.
+    loop = asyncio.new_event_loop()
+
+    async def authenticate(credentials):
+        asked.set()
+        await asyncio.Event().wait()
+
+    listener = loop.run_until_complete(mailsbuddy.aio.Listener.start(
+        engines(sink), "mail.brand.example", ["127.0.0.1:0"], authenticate=authenticate,
+        on_error=lambda error: errors.append(type(error)))).listener  # A traceback would keep the coroutine.
+    call_soon = loop.call_soon_threadsafe
+    begun = threading.Event()
+
+    def noticed(*args, **more):
+        handle = call_soon(*args, **more)
+        begun.set()
+        return handle
+
+    def log_in():
+        with smtplib.SMTP(*address(listener), timeout=SECONDS) as client:
+            client.starttls(context=TLS)
+            try:
+                client.login("app", "secret")
+            except smtplib.SMTPAuthenticationError as error:
+                clients.append(error.smtp_code)
+
+    logging_in = threading.Thread(target=log_in)
+    if gone == "before":
+        loop.close()
+        logging_in.start()
+    else:
+        monkeypatch.setattr(loop, "call_soon_threadsafe", noticed)
+        logging_in.start()
+        assert begun.wait(SECONDS)
+        if gone == "meanwhile":
+            async def until_asked():
+                await asyncio.to_thread(asked.wait, SECONDS)
+            loop.run_until_complete(until_asked())
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+    logging_in.join()
+    listener.close()
+    gc.collect()
+    assert unraised == [] and set(clients) == {454}
+    assert errors and set(errors) <= {mb.Closed, asyncio.CancelledError, concurrent.futures.CancelledError}
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # The process around it
 
@@ -601,6 +949,25 @@ EXITS = {
             began.set()
             while True: pass
         busy_one = start(busy); client = connect(busy_one); client.ehlo(); client.send('AUTH PLAIN AGEAYg==\\r\\n'); began.wait()""",
+    "with letters under way": """
+        began = threading.Event()
+        def keep(letter): began.set(); threading.Event().wait()
+        inbound = mb.Listener.start(engine, "mail.brand.example", [mb.ListenEndpoint("127.0.0.1:0", inbound=True)], auth_required=False,
+                                    inbound_domains=["bounce.brand.example"], keep=keep, inbound_threads=1)
+        held = []
+        for _ in range(3):
+            client = connect(inbound); client.ehlo(); client.mail("a@readers.example"); client.rcpt("x@bounce.brand.example")
+            client.docmd("DATA"); client.send("Subject: x\\r\\n\\r\\nx\\r\\n.\\r\\n"); held.append(client)
+        began.wait()""",
+    "with an address that is looked up": """
+        began = threading.Event()
+        def find(address):
+            began.set()
+            while True: pass
+        inbound = mb.Listener.start(engine, "mail.brand.example", [mb.ListenEndpoint("127.0.0.1:0", inbound=True)], auth_required=False,
+                                    inbound_domains=["bounce.brand.example"], inbound_address=find, inbound_threads=1)
+        client = connect(inbound); client.ehlo(); client.mail("a@readers.example"); client.send("RCPT TO:<x@bounce.brand.example>\\r\\n")
+        began.wait()""",
     "dropped": "del listener; gc.collect()",
     "its engine closed": "engine.close()",
     "its engine dropped": "del engine; gc.collect()",

@@ -1,14 +1,12 @@
-// login_queue.h - credentials on their way to Python, which judges them on threads of its own.
+// listen_questions.h - what a listener asks Python: who a client is, which addresses there are, whether a letter is
+// kept.
 #pragma once
 
-#include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 
+#include "bindings/python/src/question_queue.h"
 #include "mailsbuddy/smtp.h"
 
 namespace mailsbuddy::python {
@@ -38,20 +36,24 @@ class Login {
   smtp::ListenHandler::Authenticated done_;
 };
 
-// A listener's threads never wait for Python: what they ask waits here, no more than ListenLimits::auth_checks_max of
-// them. Threads: any.
-class LoginQueue {
+// Whether there is an address at an inbound domain, or whether a letter to one has been kept; who is not answered is
+// told to try again later. Threads: one owner.
+class InboundQuestion {
  public:
-  void push(std::shared_ptr<Login> login);                      // Once closed: nothing is judged.
-  std::shared_ptr<Login> take(std::chrono::milliseconds wait);  // Null: there was none for so long, or it is closed.
-  void close();
-  bool closed() const;
+  using Answered = UniqueFunction<void(bool)>;
+  InboundQuestion(std::variant<Address, smtp::Submission> about, Answered done);
+
+  const Address* recipient() const { return std::get_if<Address>(&about_); }  // Null: it is about a letter.
+  const smtp::Submission* letter() const { return std::get_if<smtp::Submission>(&about_); }
+  void answer(bool yes);  // The first one counts.
+  void leave();           // Without an answer.
 
  private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::shared_ptr<Login>> logins_;
-  bool closed_ = false;
+  const std::variant<Address, smtp::Submission> about_;
+  Answered done_;
 };
+
+using LoginQueue = QuestionQueue<Login>;  // No more than ListenLimits::auth_checks_max.
+using InboundQueue = QuestionQueue<InboundQuestion>;
 
 }  // namespace mailsbuddy::python
