@@ -43,7 +43,7 @@ void RowPipe::on_interrupt() {
 }
 
 Result<std::optional<RowView>> RowPipe::pull() {
-  if (row_ == batch_.rows.size()) {
+  while (row_ == batch_.rows.size()) {  // The last batch may be empty.
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !batches_.empty() || finished_ || interrupted(); });
     if (batches_.empty()) return std::optional<RowView>();

@@ -79,6 +79,27 @@ def test_rows_come_from_what_people_have(source, sinks, engines, tmp_path):
         assert words in mails, mails
 
 
+EMPTY = {
+    "mappings": lambda folder: [], "generator": lambda folder: iter(()), "pandas": lambda folder: pandas.DataFrame(FRAME)[:0],
+    "polars": lambda folder: polars.DataFrame(FRAME)[:0], "arrow": lambda folder: pyarrow.table(FRAME)[:0],
+    "csv": lambda folder: (folder / "rows.csv").write_text("email,name,city\n") and folder / "rows.csv",
+}
+
+
+@pytest.mark.parametrize("source", EMPTY)
+def test_a_campaign_may_have_no_rows(source, engine, tmp_path):
+    handle = engine.start(campaign(), EMPTY[source](tmp_path))
+    assert (handle.report.accepted, handle.report.refused, list(handle.events())) == (0, 0, [])
+    assert handle.status().settled and engine.drain()
+
+
+@pytest.mark.parametrize("count", [1024, 5 * 1024])
+def test_rows_that_fill_their_batches(count, engine):
+    """1024 a batch: behind them comes an empty one."""
+    assert engine.start(campaign(), rows(count)).report.accepted == count
+    engine.cancel("spring")
+
+
 def test_pandas_without_pyarrow(engine, monkeypatch):
     def no_pyarrow(self, requested_schema=None):
         raise ImportError("Missing optional dependency 'pyarrow'")
