@@ -17,6 +17,8 @@ class Error(Exception):
         self.detail = detail
         if remedy is not None:
             self.remedy = remedy
+        if hasattr(self, "add_note"):  # Python 3.11: below the last line of a traceback.
+            self.add_note(self.remedy)
 
     def __str__(self) -> str:
         return f"{self.detail} [{self.code}]"
@@ -78,7 +80,7 @@ class Unsupported(Error):
     """Valid, but this build, this process or this peer cannot do it."""
 
     code = "unsupported"
-    remedy = "See mailsbuddy.build_info() for what this build has."
+    remedy = "Do as the message says; mailsbuddy.build_info() tells what this build has."
 
 
 class Internal(Error):
@@ -91,6 +93,10 @@ _BY_CODE: dict[str, type[Error]] = {
     each.code: each
     for each in (InvalidArgument, NotFound, AlreadyExists, Unavailable, ResourceExhausted, IoError, Closed, Unsupported, Internal)
 }
+
+
+for _each in (Error, *_BY_CODE.values()):
+    _each.__module__ = "mailsbuddy"  # Tracebacks name a class where people import it.
 
 
 def error_of(code: str, detail: str) -> Error:

@@ -60,7 +60,7 @@ class Checked:
         return "risky" if self.problems else "ok"
 
     def __repr__(self) -> str:
-        return f"<mailsbuddy.hygiene.Checked {self.status} {','.join(self.problems)}>"
+        return f"<mailsbuddy.hygiene.Checked {' '.join([self.status, *self.problems])}>"
 
 
 def check_addresses(addresses: Iterable[str | Address], *, resolver: dns.Resolver | None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.message
 import smtplib as _std
+import ssl
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Union
@@ -67,8 +68,22 @@ class SMTP:
             self._client = None
             raise _connect_error(error.outcome) from error
 
-    def starttls(self) -> None:
-        """TLS from now on, or nothing is sent."""
+    def ehlo(self, name: str = "") -> tuple[int, bytes]:
+        """Connects, where that is not done, which says EHLO. For programs that call it: there is no need."""
+        self._local_hostname = name or self._local_hostname
+        if self._client is None or not self._client.connected:
+            self.connect()
+        return 250, b"Ok"
+
+    def ehlo_or_helo_if_needed(self) -> None:
+        """As :meth:`ehlo`."""
+        self.ehlo()
+
+    def starttls(self, *, context: ssl.SSLContext | None = None) -> None:
+        """TLS from now on, or nothing is sent. Of a ``context`` that verifies is heeded that it does: the certificate must be the
+        host's, under the roots of ``ca`` or the system's."""
+        if context is not None and context.verify_mode == ssl.CERT_REQUIRED:
+            self._tls = "verified"
         self._tls = "required" if self._tls == "opportunistic" else self._tls
         self._connect_anew()
 

@@ -1,4 +1,5 @@
 // What an engine reports: events, decisions, explanations, traces (mailsbuddy/engine.h, mailsbuddy/warming.h).
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -132,6 +133,36 @@ void bind_explanation(py::module_& engine) {
   text(explanation, "curve", &Explanation::curve), text(explanation, "why", &Explanation::why);
 }
 
+std::string counts_of(const CampaignStatus& status) {
+  std::string counts = fmt::format("{} rows", status.total);
+  for (std::size_t i = 0; i < spool::kStateCount; ++i) {
+    if (status.counts[i] != 0)
+      counts += fmt::format(", {} {}", status.counts[i], spool::to_string(static_cast<spool::State>(i)));
+  }
+  if (status.paused) counts += ", paused";
+  return counts;
+}
+
+// Counts, rate, finish date and what limits it, for people.
+std::string words_of(const CampaignStatus& status) {
+  std::string words = counts_of(status);
+  const std::pair<std::uint64_t, const char*> came_back[] = {{status.late_bounces, "late bounces"},
+                                                             {status.complaints, "complaints"},
+                                                             {status.unsubscribed, "unsubscribed"},
+                                                             {status.auto_replies, "auto-replies"}};
+  for (const auto& [count, name] : came_back) {
+    if (count != 0) words += fmt::format(", {} {}", count, name);
+  }
+  if (status.settled() || status.paused) return words;
+  words += fmt::format("; {:.3g} a second", status.settled_per_second);
+  if (status.finish) {
+    const auto finish = std::chrono::time_point_cast<std::chrono::seconds>(*status.finish);
+    words += fmt::format("; done at {:%F %H:%M} UTC", fmt::gmtime(std::chrono::system_clock::to_time_t(finish)));
+  }
+  if (!status.finish_bound.empty()) words += "; limited by " + status.finish_bound;
+  return words;
+}
+
 void bind_status(py::module_& engine) {
   py::class_<CampaignStatus> status(engine, "CampaignStatus", "Counts by state, rate, finish date and what limits it.");
   status
@@ -150,12 +181,9 @@ void bind_status(py::module_& engine) {
       .def_readonly("auto_replies", &CampaignStatus::auto_replies)
       .def_readonly("settled_per_second", &CampaignStatus::settled_per_second)
       .def_property_readonly("finish", [](const CampaignStatus& self) { return self.finish ? to_datetime(*self.finish) : py::none(); })
+      .def("__str__", [](const CampaignStatus& self) { return to_str(words_of(self)); })
       .def("__repr__", [](const CampaignStatus& self) {
-        std::string counts;
-        for (std::size_t i = 0; i < spool::kStateCount; ++i) {
-          if (self.counts[i] != 0) counts += fmt::format(", {} {}", self.counts[i], spool::to_string(static_cast<spool::State>(i)));
-        }
-        return to_str(fmt::format("<mailsbuddy.CampaignStatus of {} rows{}{}>", self.total, counts, self.paused ? ", paused" : ""));
+        return to_str(fmt::format("<mailsbuddy.CampaignStatus of {}>", counts_of(self)));
       });
   text(status, "finish_bound", &CampaignStatus::finish_bound);
 }

@@ -56,6 +56,6 @@ def test_the_pages_are_built_without_a_warning(tmp_path):
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "pages/api.html").read_text()
-    for name in ("mailsbuddy.dkim.Signer", "mailsbuddy.bounce.classify_many", "mailsbuddy.smtp.Client.send",
+    for name in ("mailsbuddy.NotFound", "mailsbuddy._listen.Submission", "mailsbuddy.dkim.Signer", "mailsbuddy.bounce.classify_many", "mailsbuddy.smtp.Client.send",
                  "mailsbuddy.warming.plan", "mailsbuddy.hygiene.check_addresses"):
         assert f'id="{name}"' in page, name

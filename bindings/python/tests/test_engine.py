@@ -419,6 +419,7 @@ def test_pause_resume_and_limits(engines, sink):
     handle = engine.start(campaign(), rows(50))
     handle.pause()
     assert handle.status().paused and engine.open_rows >= 49
+    assert "50 rows" in str(handle.status()) and "paused" in str(handle.status()) and "a second" not in str(handle.status())
     engine.change("* ip messages_per_second=0")
     handle.resume()
     assert not handle.status().paused
@@ -437,6 +438,16 @@ def test_cancel(engines, sink):
     handle.forget()
     with pytest.raises(mb.NotFound):
         handle.status()
+
+
+def test_a_status_reads_as_a_sentence(engines, sink):
+    engine = engines(sink, egress=[mb.EgressIp("127.0.0.1", "mx1.brand.example", curve="sendgrid")])
+    handle = engine.start(campaign(), rows(2000))
+    next(iter(handle.events()))
+    status = handle.status()
+    assert str(status).startswith("2000 rows, ") and f"; {status.settled_per_second:.3g} a second; " in str(status)
+    assert str(status).endswith(f"; done at {status.finish:%Y-%m-%d %H:%M} UTC; limited by {status.finish_bound}")
+    assert "curve sendgrid" in str(status) and "curve" not in repr(status)
 
 
 def test_a_durable_spool_goes_on(engines, sink, tmp_path):

@@ -3,6 +3,7 @@
 import email.message
 import os
 import smtplib as std
+import ssl
 import socket
 import subprocess
 import sys
@@ -285,6 +286,20 @@ def test_what_smtplib_raises(receivers_of):
                 server.sendmail("news@brand.example", ["ann@example.net"], "Subject: Hello\n\nHello.\n")
             said.append({who: code for who, (code, _) in raised.value.recipients.items()})
     assert said[0] == said[1] == {"ann@example.net": 550}
+
+
+def test_what_programs_for_smtplib_say_first(receivers_of):
+    receivers = receivers_of("starttls")
+    unverified = ssl._create_unverified_context()
+    for module in (std, smtplib):
+        with module.SMTP("127.0.0.1", receivers.port, local_hostname="mx1.brand.example") as server:
+            assert server.ehlo()[0] == 250
+            server.starttls(context=unverified)
+            server.ehlo_or_helo_if_needed()
+            assert server.sendmail("news@brand.example", ["ann@example.net"], "Subject: Hello\n\nHello.\n") == {}
+            with pytest.raises((ssl.SSLError, std.SMTPException)):
+                module.SMTP("127.0.0.1", receivers.port, local_hostname="mx1.brand.example").starttls(context=ssl.create_default_context())
+    assert len(receivers.mail()) == 2
 
 
 def test_smtplib_demands_what_it_is_told_to(receivers_of):

@@ -1,8 +1,10 @@
 """The package itself: versions, the error tree, what is refused before anything is opened."""
 
 import pathlib
+import pickle
 import subprocess
 import sys
+import traceback
 
 import mailsbuddy as mb
 import pytest
@@ -35,6 +37,13 @@ def test_errors_are_one_tree():
     assert "dot" in error.detail and error.detail in str(error)
     subclasses = mb.Error.__subclasses__()
     assert len({each.code for each in subclasses}) == len(subclasses) == 9
+
+
+def test_a_traceback_names_the_class_as_people_do_and_ends_with_the_remedy():
+    for error in (mb.IoError("spool: no room"), mb.NotFound("no x", remedy="Look elsewhere."), pickle.loads(pickle.dumps(mb.Closed("the engine is closed")))):
+        lines = "".join(traceback.format_exception_only(error)).splitlines()
+        assert lines[0] == f"mailsbuddy.{type(error).__name__}: {error}"
+        assert lines[1:] == ([error.remedy] if sys.version_info >= (3, 11) else [])
 
 
 def test_repr_names_nobody():

@@ -397,7 +397,7 @@ def test_repr_shows_neither_addresses_nor_keys():
     secret = key.pem().splitlines()[1].decode()
     report = bounce.parse(DSN)
     shown = [mb.Address("ann@example.net"), mb.MessageBuilder("ann@example.net", "ann@example.net"), envelope_of(MESSAGE), key,
-             key.record, dkim.Signer("brand.example", "s1", key), dkim.KeyRing({"brand.example": ("s1", key.pem())}),
+             key.record, dkim.Signer("brand.example", "s1", key), dkim.KeyRing({"brand.example": ("s1", key.pem()), "other.example": ("s1", key)}),
              dkim.Verifier({}), dkim.Verifier({}).verify(dkim.Signer("brand.example", "s1", key).sign(MESSAGE)), report,
              report.recipients[0], report.recipients[0].verdict, bounce.parse(ARF).complaint, bounce.Classifier(),
              bounce.classify("550 5.1.1 ann@example.net unknown"), bounce.classify_many(["550 ann@example.net"]),
