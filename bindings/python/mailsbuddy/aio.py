@@ -6,7 +6,7 @@
             ...
         await engine.drain()
 
-What does not wait for a disk or the network (status(), pause(), subscribe(), events(), ...) is as in mailsbuddy.Engine. A
+What answers at once (status(), pause(), subscribe(), events(), ...) is as in mailsbuddy.Engine. A
 :class:`Listener`'s callbacks are coroutine functions.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import datetime
+import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -34,8 +35,15 @@ _About = TypeVar("_About")
 _Answer = TypeVar("_Answer")
 
 
+# Coroutines with the parameters of mailsbuddy.Engine's: they wait for the disk, or DNS.
+_WAITING = frozenset({"erase_address", "erase_campaign", "fail", "forget", "hold", "import_suppressions", "inbound", "move", "release",
+                      "summary", "suppress", "unsuppress"})
+
+
 class Engine:
-    """A mailsbuddy.Engine whose waiting methods are coroutines."""
+    """A mailsbuddy.Engine whose waiting methods are coroutines: those below and, with the parameters they have there, erase_address(),
+    erase_campaign(), fail(), forget(), hold(), import_suppressions(), inbound(), move(), release(), summary(), suppress() and
+    unsuppress()."""
 
     def __init__(self, engine: mailsbuddy.Engine) -> None:
         self.engine = engine
@@ -66,8 +74,9 @@ class Engine:
         """As mailsbuddy.Engine.drain(). Cancelling the task ends it within a fraction of a second."""
         return await _drain(self.engine.drain, timeout)
 
-    def __getattr__(self, name: str) -> Any:  # What does not wait.
-        return getattr(self.engine, name)
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.engine, name)
+        return functools.partial(asyncio.to_thread, found) if name in _WAITING else found
 
     def __repr__(self) -> str:
         return repr(self.engine)

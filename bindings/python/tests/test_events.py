@@ -176,6 +176,28 @@ def test_asyncio(run, sink):
     run(main())
 
 
+def test_commands_are_awaited_where_they_wait(run, sink, tmp_path):
+    async def main():
+        async with await mailsbuddy.aio.Engine.open(**options_for(sink, spool_dir=tmp_path / "spool", limits="* ip messages_per_second=0.0003 burst=1")) as engine:
+            assert await engine.import_suppressions([mb.SuppressionEntry("brand", "user1@readers.example", "complaint")]) == 1
+            await engine.suppress("brand", "user2@readers.example")
+            handle = await engine.start(campaign(), rows(9))
+            assert handle.report.suppressed == 2 and await engine.unsuppress("brand", "user2@readers.example")
+            assert (await engine.summary(by="campaign")).groups[0].name == "spring"
+            held = await engine.hold("job=spring", "a question")
+            assert held.rows >= 6 and (await engine.release("job=spring")).rows == held.rows
+            assert (await engine.erase_address("user1@readers.example")).rows == 1
+            assert (await engine.fail("job=spring", "no more")).rows >= 6
+            assert (await engine.inbound(b"Subject: x\n\nx\n")).attribution == "none"
+            await engine.erase_campaign("spring")
+            with pytest.raises(mb.NotFound):
+                await engine.forget("spring")
+            for name in mailsbuddy.aio._WAITING:
+                assert callable(getattr(mb.Engine, name))
+
+    run(main())
+
+
 def test_cancelling_a_task_ends_its_wait(run, sink):
     async def main():
         async with await mailsbuddy.aio.Engine.open(**options_for(sink, limits="* ip messages_per_second=0.0003 burst=1")) as engine:
