@@ -388,16 +388,20 @@ Model visible(Model model) {
 
 }  // namespace
 
-std::optional<Model> explain(const Model& found, const Model& start, const std::vector<Operation>& operations,
-                             const Progress& progress) {
+Model replay(Model start, const std::vector<Operation>& operations, const Progress& progress,
+             const Explanation& there) {
+  for (std::uint32_t i = 0; i < progress.begun; ++i) {
+    const bool is_there = operations[i].stands_alone() ? i < progress.returned || there.last : i < there.upto;
+    if (is_there) apply(operations[i], start);
+  }
+  return start;
+}
+
+std::optional<Explanation> explain(const Model& found, const Model& start, const std::vector<Operation>& operations,
+                                   const Progress& progress) {
   for (std::uint32_t upto = progress.durable; upto <= progress.begun; ++upto) {
-    for (const bool last : {false, true}) {  // The create() or append() that had not returned.
-      Model model = start;
-      for (std::uint32_t i = 0; i < progress.begun; ++i) {
-        const bool there = operations[i].stands_alone() ? i < progress.returned || last : i < upto;
-        if (there) apply(operations[i], model);
-      }
-      if (visible(model) == found) return model;
+    for (const bool last : {false, true}) {
+      if (visible(replay(start, operations, progress, {upto, last})) == found) return Explanation{upto, last};
     }
   }
   return std::nullopt;

@@ -98,9 +98,16 @@ struct Progress {
   std::uint32_t returned = 0;
   std::uint32_t durable = 0;  // Operations before this number are.
 };
-// The state that explains `found`; empty: none does.
-std::optional<Model> explain(const Model& found, const Model& start, const std::vector<Operation>& operations,
-                             const Progress& progress);
+// What is there of operations that were cut short.
+struct Explanation {
+  std::uint32_t upto = 0;  // Those that are ordered, before this number.
+  bool last = false;       // The create() or append() that had not returned, too.
+};
+// What explains `found`; empty: nothing does.
+std::optional<Explanation> explain(const Model& found, const Model& start, const std::vector<Operation>& operations,
+                                   const Progress& progress);
+Model replay(Model start, const std::vector<Operation>& operations, const Progress& progress,
+             const Explanation& there);
 std::string difference(const Model& a, const Model& b);  // The first, for a person.
 
 }  // namespace mailsbuddy::spool

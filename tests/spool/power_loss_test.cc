@@ -75,7 +75,7 @@ void check_cut(std::uint64_t seed, std::int64_t at, bool after, bool& ended) {
     BOOST_REQUIRE_MESSAGE(explained.has_value(),
                           fmt::format("begun {} returned {} durable {}; all of them would differ in: {}",
                                       progress.begun, progress.returned, progress.durable, difference(all, found)));
-    model = *explained;
+    model = replay(model, operations, progress, *explained);
     model.made += 1'000'000;  // No name twice.
   }
 }
