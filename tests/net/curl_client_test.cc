@@ -204,6 +204,7 @@ struct SlowServers {
       BOOST_REQUIRE(::listen(made.get(), 128) == 0);
       for (int k = 0; k < requests; ++k) ask(fmt::format("127.0.0.{}", i + 2), [this](const HttpsReply& reply) {
         BOOST_TEST(to_string(reply.failure) == "timeout");
+        if (reply.detail.ends_with("while others wait")) ++gave_way;
         ++ended;
       });
     }
@@ -229,7 +230,7 @@ struct SlowServers {
   }
 
   std::vector<Fd> silent, taken;
-  std::atomic<int> ended = 0;
+  std::atomic<int> ended = 0, gave_way = 0;
   Server fast{[](Fd) {}};
   CurlThread curl{{.port = fast.endpoint().port, .allow_private = true}};
 };
@@ -244,7 +245,8 @@ BOOST_AUTO_TEST_CASE(more_slow_servers_than_may_be_asked_at_once_give_way) {
   SlowServers slow(kHttpsRequestsMax / kServerRequestsMax + 2, kServerRequestsMax);
   slow.ask_the_fast_one();
   BOOST_TEST(slow.ended > 0);
-  BOOST_TEST(slow.ended <= 17);  // One for it, and for each that waited before: not all 64.
+  // One for it, and for each that waited before: not all 64. On a machine that is slow itself their own time is over, too.
+  BOOST_TEST(slow.gave_way <= 17);
 }
 
 BOOST_AUTO_TEST_CASE(domains_at_one_server_have_a_share_each) {
