@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <utility>
 
 #include "core/base/ascii.h"
@@ -43,6 +44,18 @@ std::string without_dot(std::string_view name) {
 
 // So many sockets; it has 16 by itself, which as many servers that are silent would hold up all.
 const std::string kSockets = std::to_string(2 * kSecureQuestionsMax);
+
+// Making and dropping a context changes globals of libunbound, its log's mutex among them, which two threads may otherwise
+// initialise at once (NLnetLabs/unbound#1492): one at a time in the process.
+std::mutex& making_contexts() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+void drop(ub_ctx* context) noexcept {
+  const std::lock_guard lock(making_contexts());
+  ub_ctx_delete(context);
+}
 
 struct ContextDeleter {
   void operator()(ub_ctx* context) const noexcept { ub_ctx_delete(context); }
@@ -127,12 +140,13 @@ Result<std::unique_ptr<UnboundResolver>> UnboundResolver::make(UvLoop& loop, con
   if (!options.trust_anchors.empty()) {  // Only to see whether they can be read; making a context costs little.
     const auto context = make_context(options);
     if (!context) return context.error();
-    ub_ctx_delete(*context);
+    drop(*context);
   }
   return std::unique_ptr<UnboundResolver>(new UnboundResolver(loop, options));
 }
 
 Result<ub_ctx*> UnboundResolver::make_context(const SecureResolverOptions& options) {
+  const std::lock_guard lock(making_contexts());
   std::unique_ptr<ub_ctx, ContextDeleter> context(ub_ctx_create());
   if (!context) return Error{ErrorCode::kResourceExhausted, "secure resolver: libunbound gives no context"};
   const auto refused = [](std::string_view what, int why) {
@@ -179,7 +193,7 @@ bool UnboundResolver::open() {
   }
   auto watcher = std::make_unique<Watcher>(*this);
   if (uv_poll_init(loop_.uv(), &watcher->poll, ub_fd(*context)) < 0) {
-    ub_ctx_delete(*context);
+    drop(*context);
     cannot_open_ = "secure resolver: its pipe cannot be watched";
     return false;
   }
@@ -197,7 +211,7 @@ bool UnboundResolver::open() {
 UnboundResolver::~UnboundResolver() {
   if (watcher_ != nullptr) watcher_->close();
   asked_.clear();
-  if (context_ != nullptr) ub_ctx_delete(context_);  // Ends its thread; calls nobody back.
+  if (context_ != nullptr) drop(context_);  // Ends its thread; calls nobody back.
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
