@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mailsbuddy import _core, _plot
 from mailsbuddy._core.engine import BadRow, CampaignStatus, Decision, Event, Explanation, InboundReport, TlsReport, Tracing
+from mailsbuddy._core.mail import Address
 from mailsbuddy._errors import Closed, InvalidArgument
 from mailsbuddy._events import EventStream
 from mailsbuddy._keys import KeyRing
@@ -337,6 +338,11 @@ class Engine(QueueVerbs, SuppressionVerbs):
                 account: str = "") -> InboundReport:
         """Takes a message that came back: bounce, complaint, auto-reply, unsubscribe. ``recipient``: RCPT TO."""
         return self._native.inbound(to_wire(message), recipient, trust_unsigned, account)
+
+    def carries_token(self, address: str | Address) -> bool:
+        """Whether what is before its @ ends with a token that this engine has signed, of any age: it is the return path or the
+        unsubscribe address of a campaign, and there is nobody to read a letter to it."""
+        return self._native.carries_token(address)
 
     def open_recipients(self, job: str, max: int = 1000) -> list[OpenRecipient]:
         """Up to ``max`` of those who are not settled."""

@@ -262,7 +262,12 @@ void bind_inbound(Class& engine) {
         return value_or_raise(without_gil([&] {
           return use->inbound(bytes, {.recipient = to, .trust_unsigned = trust_unsigned, .account = whose});
         }));
-      }, py::arg("message"), py::arg("recipient"), py::arg("trust_unsigned"), py::arg("account"));
+      }, py::arg("message"), py::arg("recipient"), py::arg("trust_unsigned"), py::arg("account"))
+      .def("carries_token", [](EngineHandle& self, const py::object& address) {
+        const Address of = to_address(address);
+        Use use(self);
+        return use->carries_token(of);
+      }, py::arg("address"));
 }
 
 template <class Class>

@@ -508,6 +508,9 @@ def test_what_comes_back_is_taken(sinks, engines, tmp_path):
               "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.readers.example\n\n"
               "Final-Recipient: rfc822; user0@readers.example\nAction: failed\nStatus: 5.1.1\n"
               "Diagnostic-Code: smtp; 550 5.1.1 No such user\n\n--b--\n")
+    local, domain = return_path.split("@")
+    forged = f"{local[:-1]}{'b' if local[-1] == 'a' else 'a'}@{domain}"
+    assert [engine.carries_token(each) for each in (return_path, forged, "user0@readers.example")] == [True, False, False]
     report = engine.inbound(bounce, recipient=return_path)
     assert (report.event, report.attribution, report.campaign) == ("late_bounce", "row", "spring")
     assert report.suppressed == ["user0@readers.example"] and engine.status("spring").late_bounces == 1

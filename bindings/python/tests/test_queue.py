@@ -67,7 +67,7 @@ def test_every_option_is_there():
 
 LISTENER_ELSEWHERE = {
     "tls_certificate_pem": "tls_certificate", "tls_key_pem": "tls_key", "fix_ups": "add_received, add_date, add_message_id",
-    "inbound": "Engine.inbound() has it", "inbound_address": "it would be asked on the listener's threads", "executor": "the engine's",
+    "inbound": "Engine.inbound() has it", "find_inbound_address": "inbound_address is one", "executor": "the engine's",
     "clock": "the system's"}
 
 
