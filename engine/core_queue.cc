@@ -112,15 +112,16 @@ void Engine::Core::ask_provider(spool::DomainNumber number) const {
 }
 
 std::uint64_t Engine::Core::find_providers(const QueueFilter& filter, Duration time) const {
-  if (filter.provider.empty() || on_a_loop()) return 0;
-  lookups_.add(unknown_domains(filter), now());
-  return lookups_.wait(time, runtime().clock());
+  if (filter.provider.empty() || time.count() <= 0 || on_a_loop()) return 0;
+  std::vector<spool::DomainNumber> domains = unknown_domains(filter);
+  lookups_.add(domains, now());
+  return lookups_.wait(std::move(domains), time, runtime().clock());
 }
 
 Result<bool> Engine::Core::list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                                 std::vector<QueuedRecipient>& out) const {
   if (auto checked = check_filter(filter, cursor); !checked) return std::move(checked).error();
-  if (cursor.job == 0) find_providers(filter, engine::ProviderLookups::kPatience);
+  if (cursor.job == 0) find_providers(filter, filter.provider_wait);
   std::vector<Listed> rows;
   const bool more = list_rows(filter, cursor, std::min(max, kPageRows), rows);
   for (Listed& each : rows) {

@@ -122,7 +122,7 @@ std::vector<spool::DomainNumber> Engine::Core::unknown_domains(const QueueFilter
 // How many of them the DNS does not tell in time.
 std::uint64_t Engine::Core::left_unknown(const QueueFilter& filter) const {
   if (filter.provider.empty()) return 0;
-  find_providers(filter, engine::ProviderLookups::kPatience);
+  find_providers(filter, filter.provider_wait);
   return unknown_domains(filter).size();
 }
 

@@ -365,6 +365,8 @@ struct QueueFilter {
   std::string provider{};   // As Event::provider. Domains that were not sent to since the engine opened are looked up.
   std::uint32_t states = kOpen;  // Bits by spool::State: 1 << kQueued | 1 << kDeferred, ...
   std::chrono::seconds age_min{0};  // Since their campaign was started, or their message submitted.
+  // The longest that a call waits at its beginning for the DNS to tell domains' providers; 0: it goes by what is known.
+  std::chrono::milliseconds provider_wait{30'000};
 
   // "domain=example.net,state=deferred,age=2h": names job, account, pool, domain, address, provider, state (which may be
   // given again; "final" and "any" are words for several), age. Empty: all that is open. Errors: kInvalidArgument.
@@ -514,8 +516,9 @@ class Engine {
   // jobs that fit, and 8 octets for each domain. Errors: kNotFound: no such job.
   Result<QueueSummary> summary(const QueueFilter& filter, QueueGrouping by, std::size_t max = 1000) const;
   // Asks the DNS for the providers of domains that fit a filter by provider and are not known, and waits for `time` at
-  // most. How many are to be answered yet: the calls above and below begin so, and wait for them, 30 seconds at most.
-  // What the DNS does not tell in that time is not asked again for a minute.
+  // most. How many are to be answered yet: the calls above and below begin so, and wait for QueueFilter::provider_wait.
+  // What the DNS does not tell within 30 seconds is waited for no longer, and what it could not tell is not asked again
+  // for a minute.
   std::uint64_t find_providers(const QueueFilter& filter, std::chrono::milliseconds time) const;
   // They become kFailed (Cause::kCancelled, with `reason` as its detail), those under way aside. Errors: those before
   // stay failed.

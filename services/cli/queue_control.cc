@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kRowsMax = 10'000;      // Of one answer.
 constexpr std::size_t kEntriesMax = 100'000;    // Suppressions of one request; over a socket 64 KB of them.
-constexpr auto kLookUpWait = 100ms;             // With the DNS.
+constexpr auto kLookUpWait = 100ms;             // With the DNS, of one answer.
+constexpr auto kLookUpMax = 30s;                // Of a command.
 
 std::string iso_time(TimePoint time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -36,15 +37,25 @@ spool::ListCursor cursor_of(const ControlJson& arguments) {
 // Who gives a cursor, null at first, goes on with that of each answer until it is null. Others have all in one.
 bool asks_on(const ControlJson& arguments) { return arguments.contains("cursor"); }
 
-// The DNS has not said yet what the command is about.
-bool looks_up(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments) {
-  return asks_on(arguments) && cursor_of(arguments).job == 0 && engine.find_providers(filter, kLookUpWait) > 0;
+// The DNS has not said yet what the command is about: the cursor to ask on with, which has when it waits no longer. Null:
+// it may begin, by what is known then.
+ControlJson looks_up(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments) {
+  if (!asks_on(arguments) || cursor_of(arguments).job != 0) return {};
+  const auto milliseconds = [](auto time) { return std::chrono::duration_cast<std::chrono::milliseconds>(time).count(); };
+  const auto now = milliseconds(std::chrono::steady_clock::now().time_since_epoch());
+  const ControlJson& cursor = arguments.at("cursor");
+  const auto latest = now + milliseconds(kLookUpMax);
+  const auto until = cursor.is_array() && cursor.size() > 3 ? std::min(cursor.at(3).get<std::int64_t>(), latest) : latest;
+  if (now >= until || engine.find_providers(filter, kLookUpWait) == 0) return {};
+  return {0, 0, 0, until};
 }
 
 Result<QueueFilter> filter_of(const ControlJson& arguments) {
   const auto found = arguments.find("filter");
   if (found != arguments.end() && !found->is_string()) return invalid("\"filter\": text is expected, as in \"domain=example.net\"");
-  return QueueFilter::parse(text_or(arguments, "filter", ""));
+  auto filter = QueueFilter::parse(text_or(arguments, "filter", ""));
+  if (filter && asks_on(arguments)) filter->provider_wait = 0ms;  // looks_up() has waited.
+  return filter;
 }
 
 ControlJson json_of(const QueuedRecipient& each) {
@@ -66,8 +77,8 @@ Result<ControlJson> list(Engine& engine, Duration within, const ControlJson& arg
   if (!filter) return filter.error();
   const std::uint64_t most = std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax);
   spool::ListCursor cursor = cursor_of(arguments);
-  if (looks_up(engine, *filter, arguments))
-    return ControlJson{{"rows", ControlJson::array()}, {"cursor", json_of(cursor)}};
+  if (const ControlJson later = looks_up(engine, *filter, arguments); !later.is_null())
+    return ControlJson{{"rows", ControlJson::array()}, {"cursor", later}};
   std::vector<QueuedRecipient> rows;
   bool more = true;
   const auto end = std::chrono::steady_clock::now() + within;
@@ -86,7 +97,8 @@ Result<ControlJson> summary(const Engine& engine, const ControlJson& arguments) 
   if (!filter) return filter.error();
   const auto by = parse_queue_grouping(text_or(arguments, "by", "campaign"));
   if (!by) return by.error();
-  if (looks_up(engine, *filter, arguments)) return ControlJson{{"cursor", json_of(spool::ListCursor())}};
+  if (const ControlJson later = looks_up(engine, *filter, arguments); !later.is_null())
+    return ControlJson{{"cursor", later}};
   const auto summary = engine.summary(*filter, *by, std::min(arguments.value("max", std::uint64_t{1000}), kRowsMax));
   if (!summary) return summary.error();
   ControlJson answer{{"groups", ControlJson::array()},
@@ -117,7 +129,8 @@ Result<ControlJson> change(const Engine& engine, Duration within, const QueueFil
   Change sum{};
   const auto end = std::chrono::steady_clock::now() + within;
   bool more = true;
-  for (bool goes_on = !looks_up(engine, filter, arguments); more && goes_on;) {
+  const ControlJson later = looks_up(engine, filter, arguments);
+  for (bool goes_on = later.is_null(); more && goes_on;) {
     const auto done = page(cursor, sum);
     if (!done && json_of(sum) == json_of(Change{})) return done.error();
     if (!done) return about(json_of(sum).dump() + ", then", done.error());
@@ -125,7 +138,7 @@ Result<ControlJson> change(const Engine& engine, Duration within, const QueueFil
     goes_on = !asks_on(arguments) || std::chrono::steady_clock::now() < end;
   }
   ControlJson answer = json_of(sum);
-  answer["cursor"] = more ? json_of(cursor) : ControlJson();
+  answer["cursor"] = !later.is_null() ? later : more ? json_of(cursor) : ControlJson();
   return answer;
 }
 

@@ -174,36 +174,86 @@ BOOST_AUTO_TEST_CASE(list_headers_are_checked) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(providers_are_looked_up_some_at_once_for_a_bounded_time_and_not_soon_again) {
+// Questions about domains' providers, answered by hand.
+struct Lookups {
   struct Hands final : Clock {
     TimePoint time{};
     TimePoint now() const noexcept override { return time; }
   } clock;
   std::vector<spool::DomainNumber> asked;
-  ProviderLookups lookups([&asked](spool::DomainNumber domain) { asked.push_back(domain); });
-  std::vector<spool::DomainNumber> all(1000);
-  std::iota(all.begin(), all.end(), 0U);
-  lookups.add(all, clock.now());
-  lookups.add(all, clock.now());
-  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce);
-  BOOST_TEST(lookups.wait(Duration(0), clock) == 1000U);
-  clock.time += 10s;
-  for (spool::DomainNumber domain = 0; domain < 100; ++domain) lookups.answered(domain, clock.now());
-  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce + 100);
-  BOOST_TEST(lookups.wait(Duration(0), clock) == 900U);
-  lookups.add({0}, clock.now());  // Said, and still not known.
-  clock.time += 20s;
-  BOOST_TEST(lookups.wait(1h, clock) == 0U);  // Given up: nobody waits for ever.
-  lookups.add(all, clock.now());
-  BOOST_TEST(lookups.wait(1h, clock) == 0U);
-  BOOST_TEST(asked.size() == ProviderLookups::kAtOnce + 100);
-  // What was on its way to the DNS is answered late, and makes room.
-  for (spool::DomainNumber domain = 100; domain < 356; ++domain) lookups.answered(domain, clock.now());
-  clock.time += 1min;
-  asked.clear();
-  lookups.add({7, 8}, clock.now());
-  BOOST_TEST(asked.size() == 2U);
-  lookups.answered(7, clock.now());
-  lookups.answered(8, clock.now());
-  BOOST_TEST(lookups.wait(1h, clock) == 0U);
+  ProviderLookups lookups{[this](spool::DomainNumber domain) { asked.push_back(domain); }};
+
+  static std::vector<spool::DomainNumber> some(spool::DomainNumber first, std::size_t count) {
+    std::vector<spool::DomainNumber> domains(count);
+    std::iota(domains.begin(), domains.end(), first);
+    return domains;
+  }
+  std::size_t find(const std::vector<spool::DomainNumber>& domains, Duration time = {}) {
+    lookups.add(domains, clock.now());
+    return lookups.wait(domains, time, clock);
+  }
+  std::size_t take_asked() { return std::exchange(asked, {}).size(); }
+  void answer(const std::vector<spool::DomainNumber>& domains) {
+    for (const spool::DomainNumber domain : domains) lookups.answered(domain, clock.now());
+  }
+};
+
+BOOST_AUTO_TEST_CASE(providers_are_looked_up_some_at_once_and_not_soon_again) {
+  Lookups dns;
+  const auto all = Lookups::some(0, 1000);
+  BOOST_TEST(dns.find(all) == 1000U);
+  BOOST_TEST(dns.find(all) == 1000U);
+  BOOST_TEST(dns.asked.size() == ProviderLookups::kAtOnce);
+  dns.clock.time += 10s;
+  dns.answer(std::vector(dns.asked.begin(), dns.asked.begin() + 100));
+  BOOST_TEST(dns.asked.size() == ProviderLookups::kAtOnce + 100);
+  BOOST_TEST(dns.find(all) == 900U);
+  BOOST_TEST(dns.find({dns.asked.front()}, 1h) == 0U);  // Said, and still not known: not once more now.
+  BOOST_TEST(dns.asked.size() == ProviderLookups::kAtOnce + 100);
+  dns.clock.time += 1min;
+  const spool::DomainNumber first = dns.asked.front();
+  BOOST_TEST(dns.find({first}) == 1U);
+  dns.answer({dns.asked[100]});  // What is on its way is answered late, and makes room.
+  BOOST_TEST(dns.asked.back() == first);
+}
+
+BOOST_AUTO_TEST_CASE(the_dns_is_given_its_time_for_each_domain) {
+  Lookups dns;
+  BOOST_TEST(dns.find({1}) == 1U);
+  dns.clock.time += 20s;
+  BOOST_TEST(dns.find({2}) == 1U);
+  dns.clock.time += 10s;
+  BOOST_TEST(dns.find({1}, 1h) == 0U);  // Nobody waits for ever, nor for what somebody has waited for.
+  BOOST_TEST(dns.find({1, 2}) == 1U);   // Whoever came later has as long.
+  dns.clock.time += 20s;
+  BOOST_TEST(dns.find({1, 2}, 1h) == 0U);
+  BOOST_TEST(dns.take_asked() == 2U);
+  dns.answer({1, 2});
+  BOOST_TEST(dns.find({1, 2}, 1h) == 0U);
+  BOOST_TEST(dns.take_asked() == 0U);
+  dns.clock.time += 1min;
+  BOOST_TEST(dns.find({1, 2}) == 2U);
+  BOOST_TEST(dns.take_asked() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_few_domains_do_not_wait_behind_many_that_are_dead) {
+  Lookups dns;
+  BOOST_TEST(dns.find(Lookups::some(0, 10'000)) == 10'000U);
+  BOOST_TEST(dns.find({20'000}) == 1U);
+  dns.answer({dns.asked.front()});
+  BOOST_TEST(dns.asked.back() == 20'000U);
+  dns.answer({20'000});
+  BOOST_TEST(dns.find({20'000}, 1h) == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_domain_that_was_not_asked_about_may_be_at_once) {
+  Lookups dns;
+  const auto many = Lookups::some(0, 1000);
+  BOOST_TEST(dns.find(many) == 1000U);
+  const std::size_t begun = dns.take_asked();
+  dns.clock.time += 31s;  // Who wanted to know has gone.
+  dns.answer(std::vector(many.end() - 256, many.end()));
+  BOOST_TEST(dns.take_asked() == 0U);
+  BOOST_TEST(dns.find(many) == 1000U - begun);
+  BOOST_TEST(dns.take_asked() == ProviderLookups::kAtOnce);
 }
