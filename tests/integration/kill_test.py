@@ -5,6 +5,8 @@ sends over SMTP to receivers that keep what they take. Whatever the moment, afte
 - every settled row was reported, once at least;
 - what was delivered was taken, and what was taken twice was unknown at a kill, once for each further copy;
 - with on-unknown drop or hold nobody is mailed twice;
+- who is held is held whatever is killed, and is mailed once, after the release; a command that is killed has held or
+  released each row or not, and has lost none;
 - what is unknown after a kill is no more than was claimed then: a few rows a connection.
 
 MAILSBUDDY_KILLS says how many kills (scripts/kill_test N), MAILSBUDDY_SEED which ones.
@@ -28,7 +30,7 @@ import submission_test
 import support
 from support import loopback
 
-KILLS = int(os.environ.get("MAILSBUDDY_KILLS", "24"))
+KILLS = int(os.environ.get("MAILSBUDDY_KILLS", "28"))
 SEED = int(os.environ.get("MAILSBUDDY_SEED", "1"))
 CONNECTIONS = 2  # For each egress IP and receiver.
 CLAIMED = 5 * len(support.EGRESS) * CONNECTIONS  # For each receiver: two in flight, three made ahead a connection.
@@ -40,14 +42,14 @@ DOMAINS = 60  # d0.example, ...: as many look-ups, all at the quick receiver.
 
 
 class SlowNames:
-    """A name server before the world's, which takes its time for every answer."""
+    """A name server before the world's, which takes its time for every answer about names that have `of` in them."""
 
-    def __init__(self, port, seconds):
-        self.port, self.seconds = port, seconds
+    def __init__(self, port, seconds, of=b""):
+        self.port, self.seconds, self.of = port, seconds, of
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.endpoint = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self.thread = threading.Thread(target=self.run)
+        self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
@@ -55,7 +57,7 @@ class SlowNames:
             query, client = self.socket.recvfrom(4096)
             if not query:
                 return
-            threading.Timer(self.seconds, self.answer, (query, client)).start()
+            threading.Timer(self.seconds if self.of in query else 0, self.answer, (query, client)).start()
 
     def answer(self, query, client):
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as up:
@@ -78,12 +80,18 @@ KINDS = {
     "make": Kind({"quick.example": 150}, {"padding": 300_000}, 1.0),
     "send": Kind({"slow.example": 150, "quick.example": 200}, {}, 1.0),
     "settle": Kind({"grey.example": 150, "quick.example": 400}, {}, 1.0),
+    # Two pages of a command: of the second nothing is sent but asked about, for as long as names take.
+    "hold": Kind({"quick.example": 100, "slow.example": 60, "grey.example": 80,
+                  **{f"nowhere{i}.example": 850 for i in range(10)}},
+                 {"slow_names": 1.0, "slow_of": b"nowhere", "rate": 25}, 0.4),
 }
 
 
 # What kills are to meet, of the table in the design: rows read, rows being written, no domain routed yet, nothing claimed,
-# claimed and not taken by the receiver, taken and not settled, settled and not reported, and deferred.
-STEPS = ("inject", "store", "route", "pull", "make", "send", "classify, learn, settle", "report", "retry")
+# claimed and not taken by the receiver, taken and not settled, settled and not reported, and deferred. Then, of what an
+# operator says: rows held before and after, and a command that was not answered yet.
+STEPS = ("inject", "store", "route", "pull", "make", "send", "classify, learn, settle", "report", "retry",
+         "held", "hold", "release")
 
 
 class Life:
@@ -115,6 +123,8 @@ class Life:
     def end(self):
         status = self.process.wait(support.RUN_SECONDS)
         self.reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
         return status
 
 
@@ -157,7 +167,8 @@ class Campaign:
         rows = self.world.write(f"{self.name}/rows.csv", "".join(self.lines))
         options = dict(self.kind.options)
         padding = ("x" * 70 + "\n") * (options.pop("padding", 0) // 71)
-        self.names = SlowNames(self.world.name_server.port, options.pop("slow_names")) if "slow_names" in options else None
+        seconds, of = options.pop("slow_names", 0), options.pop("slow_of", b"")
+        self.names = SlowNames(self.world.name_server.port, seconds, of) if seconds else None
         self.events_file = self.folder / "events.jsonl"
         self.changed = {"template": self.world.write(f"{self.name}/t.eml", support.TEMPLATE + padding), "campaign": self.name,
                         "recipients": rows, "spool": self.folder / "spool", "events": self.events_file, "port": test.sinks.port,
@@ -166,6 +177,8 @@ class Campaign:
                         "durability": random_.choice(["power-loss", "process-crash"]), **options}
         if self.names:
             self.changed["dns"] = self.names.endpoint
+        self.once = policy != "resend"  # Nobody may be mailed twice.
+        self.released = False  # Who is held, at last.
         self.complete = False  # Its import.
         self.lives = 0
         self.killed = None     # What was known of the process that was killed last.
@@ -194,7 +207,7 @@ class Campaign:
         else:
             if self.complete or self.random.random() < 0.8:
                 life.imported.wait(support.RUN_SECONDS)
-            time.sleep(self.random.random() * self.kind.seconds)
+            self.meanwhile(life)
         killed = life.kill()
         if not killed:
             self.test.assertIn(life.process.returncode, (0, 1), life.said)
@@ -203,6 +216,10 @@ class Campaign:
         if self.complete and "campaign '" in life.said:  # Else it found what the one before it found.
             self.killed = {"events": self.events(), "copies": self.copies()} if killed else None
         return killed
+
+    def meanwhile(self, life):
+        """What there is to a life, until it is killed."""
+        time.sleep(self.random.random() * self.kind.seconds)
 
     def look_back(self, life, hits):
         """What the process before was doing when it was killed, as this one found it."""
@@ -224,17 +241,23 @@ class Campaign:
         self.test.assertLessEqual(len(unknown), CLAIMED * len(self.kind.rows))
         self.test.most_unknown = max(self.test.most_unknown, len(unknown))
 
-    def finish(self, hits):
+    def live_to_the_end(self, hits, statuses):
         life = Life(self.world, **self.changed)
         status = life.end()
         self.look_back(life, hits)
         self.complete = True
-        self.test.assertIn(status, (0, 1) if self.policy == "hold" else (0,), life.said)
+        self.test.assertIn(status, statuses, life.said)
+        self.killed = None
+        return life
+
+    def finish(self, hits):
+        self.end(self.live_to_the_end(hits, (0, 1) if self.policy == "hold" else (0,)))
+
+    def end(self, life):
         self.check(life)
         if self.names:
             self.names.close()
         self.world.children.processes.remove(life.process)
-        life.process.stdout.close()
 
     def check(self, life):
         events, copies = self.events(), self.copies()
@@ -256,17 +279,115 @@ class Campaign:
         check({r for r in delivered if copies[r] == 0}, set(), "delivered, and nobody took it")
         check({r: n for r, n in copies.items() if n > 1 + unknown[r]}, {}, "copies of what was not unknown")
         check({r for r in copies if r not in delivered and not unknown[r]}, set(), "taken, and neither delivered nor unknown")
-        if self.policy != "resend":
+        if self.once:
             check({r: n for r, n in copies.items() if n > 1}, {}, "mailed twice")
         if self.policy == "drop":
             check({r for r, f in finals.items() if next(iter(f))[0] == "failed"}, set(unknown), "dropped")
         if self.policy == "hold":
-            check(held, set(unknown), "held")
+            check(held, set() if self.released else set(unknown), "held")
         rows = {(e["recipient"], e["row"]) for e in events}
         check(len(rows), len(everybody), "rows doubled by the import")
         total = life.number(r"(\d+) recipients (?:at|are settled)")
         check(total, len(everybody), life.said)
         self.test.duplicates += sum(n - 1 for n in copies.values() if n > 1)
+
+
+class HeldCampaign(Campaign):
+    """Whose rows an operator holds and releases while it is sent, one command a life."""
+
+    def __init__(self, test, kind, policy, number, random_):
+        super().__init__(test, kind, policy, number, random_)
+        self.control = self.folder / "control"
+        self.changed["control"] = self.control
+        self.once = policy == "drop"  # What is unknown is released with the others.
+        self.held, self.claimed, self.bounced = set(), set(), set()  # When it was at rest.
+        self.ever_held = set()
+
+    def ask(self, command, filter_):
+        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as asked, asked.makefile("r") as answers:
+            asked.connect(str(self.control))
+            asked.sendall(json.dumps({"command": f"queue {command}", "arguments": {"filter": filter_}}).encode() + b"\n")
+            self.answer = json.loads(answers.readline())
+
+    def meanwhile(self, life):
+        super().meanwhile(life)
+        if not life.imported.is_set():
+            return
+        self.command = self.random.choice(["hold", "release"] if self.held else ["hold"])
+        self.domain = self.random.choice((None, None, *RECEIVERS))
+        filter_ = f"campaign={self.name}" + (f",domain={self.domain}" if self.domain else "")
+        self.asker = threading.Thread(target=self.ask, args=(self.command, filter_))
+        self.asker.start()
+        self.asker.join(self.random.choice((None, 0.25 * self.random.random() ** 2)))
+
+    def live_and_die(self, hits):
+        before = self.copies()
+        self.command = self.answer = None
+        killed = super().live_and_die(hits)
+        if self.command:
+            self.asker.join()
+        if self.complete:
+            self.compare(before, hits, killed)
+        if not killed and self.held:  # All else was settled.
+            self.release()
+            return self.live_and_die(hits)
+        return killed
+
+    def queue(self, *words):
+        done = support.command("queue", *words, "--spool", self.changed["spool"], "--json")
+        self.test.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def compare(self, before, hits, killed):
+        """Its rows, now that nobody sends it, with what they were and what was said meanwhile."""
+        rows = self.queue("list", "--filter", f"campaign={self.name},state=any", "--max", 2 * len(self.recipients))
+        check, states = self.test.assertEqual, {row["address"]: row["state"] for row in rows}
+        check(len(rows), len(self.recipients), "rows")
+        check(set(states), set(self.recipients), "lost, or nobody's")
+        held, copies = {r for r, state in states.items() if state == "held"}, self.copies()
+        check({r for r in self.held & held if copies[r] != before[r]}, set(), "held, and mailed")
+        gone = {r for r in self.held - held if not (self.command == "release" and self.said_of(r))}
+        check(gone, set(), "held, and not released")
+        by_policy = self.claimed if self.policy == "hold" else set()
+        new = held - self.held - by_policy
+        check({r for r in new if not (self.command == "hold" and self.said_of(r))}, set(), "held by nobody")
+        result = (self.answer or {}).get("result")
+        check(killed and self.answer is not None and not result, False, self.answer)
+        bounced = {r for r, state in states.items() if state == "bounced" and "@nowhere" in r}
+        if self.command == "hold" and result:  # What the DNS had said of a name may have been on its way to the spool.
+            check(0 <= result["rows"] - len(new) <= len({r for r in bounced - self.bounced if self.said_of(r)}), True,
+                  f"{len(new)} of {result['rows']} held")
+        if self.command == "release" and result:
+            check({r for r in held & self.held if self.said_of(r)}, set(), "released, and held")
+        hits["held"] += bool(self.held & held)
+        if self.command and not result and killed:
+            hits[self.command] += 1
+            hits[f"{self.command} in part"] += bool(new if self.command == "hold" else self.held - held) and any(
+                self.said_of(r) and state == ("queued" if self.command == "hold" else "held") for r, state in states.items())
+        hits["rows held"] += len(new)
+        hits["rows released"] += len(self.held - held)
+        self.bounced, self.held, self.claimed = bounced, held, {r for r, state in states.items() if state == "claimed"}
+        self.ever_held |= held
+
+    def said_of(self, recipient):
+        return self.domain is None or recipient.endswith("@" + self.domain)
+
+    def release(self):
+        (released,) = self.queue("release", "--filter", f"campaign={self.name}")
+        self.test.assertGreaterEqual(released["rows"], len(self.held))
+        self.held = set()
+
+    def finish(self, hits):
+        self.command = self.answer = None
+        before = self.copies()
+        self.live_to_the_end(hits, (0, 1))
+        self.compare(before, hits, False)
+        self.release()
+        self.released = True
+        life = self.live_to_the_end(hits, (0,))
+        told = {e["recipient"] for e in self.events() if e["kind"] == "held"}
+        self.test.assertEqual(self.ever_held - told, set(), "held, and nobody was told")
+        self.end(life)
 
 
 class Killed(support.TestCase):
@@ -298,7 +419,7 @@ class Killed(support.TestCase):
             kind = list(KINDS)[number % len(KINDS)]
             policy = ("resend", "drop", "hold")[(number + number // len(KINDS)) % 3]
             with self.subTest(f"{kind}{number}, seed {SEED}, {policy}"):
-                campaign = Campaign(self, kind, policy, number, random_)
+                campaign = (HeldCampaign if kind == "hold" else Campaign)(self, kind, policy, number, random_)
                 for _ in range(min(4 if KILLS < 100 else 12, KILLS - kills)):
                     if not campaign.live_and_die(hits):
                         break
