@@ -133,6 +133,7 @@ class MemorySpool final : public Spool {
     }
     std::erase_if(unsettled_, [number](const RowKey& key) { return key.job == number; });
     taken_.erase(taken_.lower_bound({number, 0, 0}), taken_.lower_bound({number + 1, 0, 0}));
+    tried_.erase(tried_.lower_bound({number, 0, 0}), tried_.lower_bound({number + 1, 0, 0}));
     ids_.erase(job->record.id);
     jobs_.erase(number);
   }
@@ -166,6 +167,12 @@ class MemorySpool final : public Spool {
       store.read_row(cursor.position, read);
       read.key = {number, domain, row};
       if (store.states[row] != State::kQueued || taken_.contains(read.key)) continue;
+      if (const auto tried = tried_.find(read.key); tried != tried_.end()) {
+        read.attempts = tried->second.attempts;
+        read.mark = tried->second.mark;
+        taken_.insert_or_assign(read.key, std::pair(TimePoint(), tried->second));
+        tried_.erase(tried);
+      }
       out.push_back(std::move(read));
       --max;
     }
@@ -200,6 +207,7 @@ class MemorySpool final : public Spool {
       if (job == nullptr) continue;
       const State state = job->domains.at(key.domain).states[key.row];
       if (state == State::kDeferred || state == State::kHeld) wait(entry.first, entry.second);
+      if (state == State::kQueued || state == State::kClaimed) tried_.insert_or_assign(key, entry.second);
     }
     taken_.clear();
     for (auto& [number, job] : jobs_) {
@@ -594,6 +602,10 @@ class MemorySpool final : public Spool {
       store.read_row(cursor.position, read);
       if (store.states[key.row] != State::kClaimed || !unsettled_.insert(key).second) continue;
       read.key = key;
+      if (const auto tried = tried_.find(key); tried != tried_.end()) {
+        read.attempts = tried->second.attempts;
+        read.mark = tried->second.mark;
+      }
       out.push_back(std::move(read));
     }
   }
@@ -624,6 +636,7 @@ class MemorySpool final : public Spool {
       due_.erase(found->second);
       waiting_.erase(found);
     }
+    if (!tried_.empty()) tried_.erase(settlement.key);
     if (settlement.state == State::kDeferred || settlement.state == State::kHeld) {
       const TimePoint due = settlement.state == State::kHeld ? TimePoint::max() : settlement.due;
       wait(due, DueRow{settlement.key, settlement.position, settlement.attempts, settlement.mark});
@@ -644,9 +657,11 @@ class MemorySpool final : public Spool {
     if (before == State::kHeld) return false;
     const auto taken = taken_.find(key);
     const auto waiting = waiting_.find(key);
+    const auto tried = tried_.find(key);
     const bool handed_out = taken != taken_.end() || (before == State::kQueued && key.row < store.read_to);
     const DueRow known = taken != taken_.end()       ? taken->second.second
                          : waiting != waiting_.end() ? waiting->second->second
+                         : tried != tried_.end()     ? tried->second
                                                      : DueRow{.key = key, .position = store.position_of(key.row, walk)};
     settlement.position = known.position;
     settlement.attempts = known.attempts;
@@ -726,6 +741,10 @@ class MemorySpool final : public Spool {
   }
 
   void add_tried(ListedRow& row) const {
+    if (const auto known = tried_.find(row.key); known != tried_.end()) {
+      row.attempts = known->second.attempts;
+      return;
+    }
     const auto waits = waiting_.find(row.key);
     const auto taken = waits == waiting_.end() ? taken_.find(row.key) : taken_.end();
     if (waits == waiting_.end() && taken == taken_.end()) return;
@@ -787,7 +806,8 @@ class MemorySpool final : public Spool {
   TimePoint next_sweep_{};  // When those to be forgotten are looked for.
   std::atomic<bool> any_tally_{false};
   std::map<RowKey, std::pair<TimePoint, DueRow>> taken_;  // Of due_, and not settled since.
-  std::set<RowKey> unsettled_;  // Handed out by take_unsettled().
+  std::map<RowKey, DueRow> tried_;                        // Queued or claimed, and tried; nobody has them.
+  std::set<RowKey> unsettled_;                            // Handed out by take_unsettled().
   std::uint64_t open_rows_ = 0;
 };
 

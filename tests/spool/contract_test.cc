@@ -754,6 +754,52 @@ BOOST_FIXTURE_TEST_CASE(what_was_handed_out_is_handed_out_anew, World) {
   BOOST_TEST(taken.empty());
 }
 
+BOOST_FIXTURE_TEST_CASE(what_is_handed_out_anew_keeps_what_is_known_of_it, World) {
+  append({{"x.test", "a", ""}, {"x.test", "b", ""}, {"x.test", "claimed", ""}});
+  std::vector<Row> rows = read("x.test");
+  for (const Row& row : rows) {
+    spool->commit({.settlements = {{.key = row.key,
+                                    .position = row.position,
+                                    .state = State::kDeferred,
+                                    .attempts = 3,
+                                    .due = TimePoint(1s),
+                                    .mark = 7}}},
+                  nullptr);
+  }
+  rows.clear();
+  spool->take_due(TimePoint(1s), 10, rows);
+  BOOST_REQUIRE(rows.size() == 3U);
+  for (const Row& row : rows) {
+    Batch batch;
+    if (row.local == "claimed")
+      batch.claims.push_back(row.key);
+    else
+      batch.settlements.push_back({.key = row.key, .position = row.position, .attempts = row.attempts});
+    spool->commit(std::move(batch), nullptr);
+  }
+  BOOST_TEST(read("x.test").empty());  // The caller has them.
+  spool->hand_out_anew();
+  ListCursor cursor;
+  std::vector<ListedRow> listed;
+  while (spool->list({}, cursor, 10, listed)) {
+  }
+  BOOST_REQUIRE(listed.size() == 3U);
+  for (const ListedRow& row : listed) BOOST_TEST(row.attempts == 3);
+  BOOST_TEST(spool->withdraw({{.key = rows[1].key, .state = State::kHeld}}) == std::vector<bool>{true},
+             boost::test_tools::per_element());
+  BOOST_TEST(spool->make_due({&rows[1].key, 1}, TimePoint(2s)) == 1U);
+  std::vector<Row> again = read("x.test");
+  spool->take_due(TimePoint(2s), 10, again);
+  BOOST_REQUIRE(again.size() == 2U);
+  BOOST_REQUIRE(spool->take_unsettled(10, again).has_value());
+  BOOST_REQUIRE(again.size() == 3U);
+  for (const Row& row : again) {
+    BOOST_TEST(row.attempts == 3);
+    BOOST_TEST(row.mark == 7);
+  }
+  BOOST_TEST(read("x.test").empty());
+}
+
 BOOST_FIXTURE_TEST_CASE(domains_say_how_many_rows_are_queued, World) {
   append({{"x.test", "a", ""}, {"x.test", "b", ""}, {"x.test", "c", ""}});
   settle(read("x.test")[1], State::kDelivered);
