@@ -122,8 +122,9 @@ void encode_emsa(const Sha256& digest, RsaBlock& out) {
   std::copy(std::begin(kDigestInfo), std::end(kDigestInfo), digest_at - std::size(kDigestInfo));
 }
 
-// Each signature is verified before it leaves: by one that a fault of the processor or a wrong number of the key spoiled,
-// the key could be computed (Boneh, DeMillo, Lipton 1997). It is made again by OpenSSL, which from then on has the key alone.
+// Each signature is verified before it leaves: by one that a fault of the processor or a wrong number of the key
+// spoiled, the key could be computed (Boneh, DeMillo, Lipton 1997). It is made again by OpenSSL, which from then on has
+// the key alone.
 void sign_in_lanes(std::span<DigestToSign* const> few) {
   std::array<RsaBlock, kRsaLanesMax> blocks;
   std::array<RsaLane, kRsaLanesMax> lanes;

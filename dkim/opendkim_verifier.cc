@@ -130,8 +130,8 @@ SignatureResult judge(DKIM* dkim, DKIM_SIGINFO* signature, const Keys& keys, con
 }
 
 // It asks the clock of the system, whatever time is set, so it gets a margin in which everything passes, and we ask
-// ours. It takes the margin from t= without a sign: one that is larger would make it the future. The price is that a very
-// old t= on one signature, with a now far from the system's, spoils an x= on another.
+// ours. It takes the margin from t= without a sign: one that is larger would make it the future. The price is that a
+// very old t= on one signature, with a now far from the system's, spoils an x= on another.
 std::uint64_t drift_for(const CutMessage& cut) {
   std::uint64_t drift = kDriftMax;
   for (const Field& field : cut.fields) {

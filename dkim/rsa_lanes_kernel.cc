@@ -141,8 +141,8 @@ __attribute__((noinline)) void compute(LaneWork& work) {
   combine(work, k0);
 }
 
-// The compiler keeps digits in registers and, where those are too few, below this file's frames: the largest is of some 4 KB,
-// with sanitizers more.
+// The compiler keeps digits in registers and, where those are too few, below this file's frames: the largest is of some
+// 4 KB, with sanitizers more.
 __attribute__((noinline)) void wipe_spills() {
   alignas(64) unsigned char below[16 << 10];
   __builtin_memset(below, 0, sizeof below);

@@ -42,7 +42,8 @@ bool rewrite(std::string& bytes, std::string_view address) {
 
 }  // namespace
 
-// First those who are about to send: from here on what they settle about it says nothing of it, and tries nothing again.
+// First those who are about to send: from here on what they settle about it says nothing of it, and tries nothing
+// again.
 Result<AddressErased> Engine::Core::erase_address(const Address& address, bool suppressions) {
   const std::string text(address.str());
   {

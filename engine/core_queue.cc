@@ -40,7 +40,8 @@ Result<void> Engine::Core::check_filter(const QueueFilter& filter, const spool::
   return {};
 }
 
-// The first job from number `from` on that fits. Null: none; or, with `more`, none among so many, `from` is behind them.
+// The first job from number `from` on that fits. Null: none; or, with `more`, none among so many, `from` is behind
+// them.
 JobPtr Engine::Core::next_job(const QueueFilter& filter, spool::JobNumber& from, bool& more) const {
   more = false;
   if (!filter.job.empty()) {

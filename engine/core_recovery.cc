@@ -12,8 +12,8 @@ namespace mailsbuddy {
 using engine::FeedPtr;
 using engine::JobPtr;
 
-// Nothing goes before all of it is known: a row that is claimed from now on is not one that was on its way, and one that
-// is due belongs to a job that must be there.
+// Nothing goes before all of it is known: a row that is claimed from now on is not one that was on its way, and one
+// that is due belongs to a job that must be there.
 Result<void> Engine::Core::recover() {
   spool().hand_out_anew();
   std::vector<JobPtr> to_release;
@@ -46,8 +46,8 @@ void Engine::Core::place(engine::Job& job, const std::string& moved_to) {
   if (back) job.moved_to = nullptr;
 }
 
-// Null: nothing of it is to be released. A job whose record cannot be read is left as it is: it may be readable to another
-// version, and the rest goes on.
+// Null: nothing of it is to be released. A job whose record cannot be read is left as it is: it may be readable to
+// another version, and the rest goes on.
 JobPtr Engine::Core::recover(const spool::Spool::StoredJob& stored) {
   auto job = engine::decode_job(stored.record.content);
   const auto control = engine::decode_control(stored.record.control);

@@ -213,8 +213,8 @@ void Delivery::keep(spool::Snapshot snapshot, Task durable) {
   flush_soon();
 }
 
-// One write: what is given back goes first in it, so that the same row can be claimed again, and what a snapshot covers is
-// covered when these are sent.
+// One write: what is given back goes first in it, so that the same row can be claimed again, and what a snapshot covers
+// is covered when these are sent.
 void Delivery::claim(std::vector<spool::RowKey> keys, Task durable) {
   batch_.claims = std::move(keys);
   durable_.push_back(std::move(durable));

@@ -14,7 +14,8 @@
 
 namespace mailsbuddy::engine {
 
-// The outbox's form of an Event, and of a decision about somebody's pace. Written and read by this process alone; the durable spool's format is its own document.
+// The outbox's form of an Event, and of a decision about somebody's pace. Written and read by this process alone; the
+// durable spool's format is its own document.
 std::string encode_event(const Event& event);
 Result<Event> decode_event(std::string_view bytes);
 std::string encode_decision(const warming::Decision& decision);
@@ -23,10 +24,10 @@ Result<warming::Decision> decode_decision(std::string_view bytes);
 void erase_recipient(Event& event);
 bool is_decision(std::string_view bytes) noexcept;  // Which of the two it is.
 
-// Hands the outbox to the sinks in batches, on the runtime's events executor. Each sink has its own place in it; an event
-// leaves the outbox after every sink has taken it; without sinks it leaves at once.
-// Threads: any. Ownership: the loop, with which a sink that refused gets its second try, and the executor have ended, or are
-// this one's thread, when it is destroyed.
+// Hands the outbox to the sinks in batches, on the runtime's events executor. Each sink has its own place in it; an
+// event leaves the outbox after every sink has taken it; without sinks it leaves at once. Threads: any. Ownership: the
+// loop, with which a sink that refused gets its second try, and the executor have ended, or are this one's thread, when
+// it is destroyed.
 class EventDispatcher {
  public:
   static constexpr std::chrono::seconds kAgain{1};

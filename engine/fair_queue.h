@@ -87,11 +87,11 @@ struct Pulled {
   bool more = false;  // Of a single message, and its queue's next row is of the same: see pull_more().
 };
 
-// Transactional before bulk; inside a class deficit round robin by account, then by job, then by domain. Every row costs
-// one, so the deficit is always spent at once and the turns alone remain (Shreedhar and Varghese, 1996, with equal sizes).
-// Paused jobs are passed over, and so are those that a gate keeps back. An account's single messages are together as far as
-// one gate would keep them back: by From domain and campaign. Cost: constant per row, but for the jobs in its way that are
-// passed over. Threads: its worker's.
+// Transactional before bulk; inside a class deficit round robin by account, then by job, then by domain. Every row
+// costs one, so the deficit is always spent at once and the turns alone remain (Shreedhar and Varghese, 1996, with
+// equal sizes). Paused jobs are passed over, and so are those that a gate keeps back. An account's single messages are
+// together as far as one gate would keep them back: by From domain and campaign. Cost: constant per row, but for the
+// jobs in its way that are passed over. Threads: its worker's.
 class FairQueue {
  public:
   explicit FairQueue(spool::Spool& spool) : spool_(spool) {}

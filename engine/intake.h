@@ -50,8 +50,9 @@ struct Imported {
 };
 inline constexpr std::size_t kSuppressedMax = 100'000;  // Some 10 MB.
 
-// Reads `rows` to the end into `job`, which may have some of them already: an interrupted import stored them. Errors: the
-// source's, the spool's, or kResourceExhausted: what is stored cannot be read now; the job then holds some of the rows.
+// Reads `rows` to the end into `job`, which may have some of them already: an interrupted import stored them. Errors:
+// the source's, the spool's, or kResourceExhausted: what is stored cannot be read now; the job then holds some of the
+// rows.
 Result<Imported> import_rows(RowSource& rows, spool::Spool& spool, spool::JobNumber job, std::uint64_t seed,
                              const ImportChecks& checks);
 

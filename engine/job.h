@@ -67,8 +67,8 @@ class MessageData {
   std::shared_ptr<std::atomic<std::uint64_t>> total_;
 };
 
-// Threads: what is const after start is read from any; `paused`, `cancelled`, `moved_to`, `data`, `rate` and `make_cost`
-// change under way.
+// Threads: what is const after start is read from any; `paused`, `cancelled`, `moved_to`, `data`, `rate` and
+// `make_cost` change under way.
 struct Job {
   spool::JobNumber number = 0;
   Id128 uid;  // In Message-IDs, the same for every attempt, so that a second copy can be told.
@@ -126,8 +126,8 @@ struct Job {
 
 using JobPtr = std::shared_ptr<Job>;
 
-// The number that stands for a campaign in VERP tokens. Random, not JobNumber: that begins at 1 again in every process, and
-// with a key that stays, a bounce of yesterday's first campaign would be taken for one of today's.
+// The number that stands for a campaign in VERP tokens. Random, not JobNumber: that begins at 1 again in every process,
+// and with a key that stays, a bounce of yesterday's first campaign would be taken for one of today's.
 inline std::uint64_t token_number(const Job& job) noexcept { return job.uid.low; }
 
 }  // namespace mailsbuddy::engine

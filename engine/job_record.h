@@ -20,8 +20,8 @@ namespace mailsbuddy::engine {
 //   Version 1 has no attempts_max and no schedule.
 //   text    = octets(u64) that many octets;  list = count(u64) that many;  u64: little-endian
 std::string encode_job(const Job& job);
-// Everything but `number`, `zone`, `zones` and what JobControl has. Errors: kInvalidArgument: not a record, or damaged; kUnsupported: of
-// a later version; those of Template::compile.
+// Everything but `number`, `zone`, `zones` and what JobControl has. Errors: kInvalidArgument: not a record, or damaged;
+// kUnsupported: of a later version; those of Template::compile.
 Result<JobPtr> decode_job(std::string_view content);
 // True: they describe the same campaign, or message.
 bool same_job(const Job& a, const Job& b);

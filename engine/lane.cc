@@ -472,8 +472,8 @@ void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& 
   const bool by_us = reason.cause == Cause::kCancelled || (reason.cause == Cause::kReply && reason.reply.positive());
   const bool useless = found != connections_.end() && found->second.completed == 0 && !by_us;
   const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
-  // What waited all the time that the connection was there, and went by no other either, is not for this lane. What came
-  // as it ended may well be, and what has no permit.
+  // What waited all the time that the connection was there, and went by no other either, is not for this lane. What
+  // came as it ended may well be, and what has no permit.
   if (unused && sent_at_ < found->second.ready_at && site_.waiting() > 0 &&
       site_.waits_since(now) <= found->second.ready_at && ready_at(now) <= now)
     rests_until_ = now + kRest;

@@ -23,8 +23,8 @@ class RetrySchedule {
   // longer, so that what failed together does not come back together.
   Duration after_attempt(std::uint32_t attempt, Random& random) const;
 
-  // How long a lane or a domain is left alone after so many failures in a row (from 1): a tenth of `first`, doubling up to
-  // one and a half times `first`.
+  // How long a lane or a domain is left alone after so many failures in a row (from 1): a tenth of `first`, doubling up
+  // to one and a half times `first`.
   Duration after_failures(int failures) const;
 
  private:

@@ -237,8 +237,8 @@ void Site::settle_feeds(std::vector<FeedPtr> ended) {
   }
 }
 
-// The hosts of a domain change (RFC 5321 5.1): rows that have waited long, or whose site could not be reached, are routed
-// anew, which costs little while the answers are in the resolver's cache.
+// The hosts of a domain change (RFC 5321 5.1): rows that have waited long, or whose site could not be reached, are
+// routed anew, which costs little while the answers are in the resolver's cache.
 void Site::reroute(TimePoint now) {
   if (now < reroute_at_) return;
   reroute_at_ = now + kRouteAgeMax;  // Those that come back bring their own.

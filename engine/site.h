@@ -42,7 +42,8 @@ class Lane final : public smtp::PoolHandler {
   bool exhausted(TimePoint now) const;        // Its cap is used up, or it is suspended or paused, or it is draining.
   // The next permit of the IP, names aside; kNever: not before an operator acts. `above_cap`: as if it had none.
   TimePoint ready_at(TimePoint now, bool above_cap = false) const;
-  // When it can carry something as far as time goes: permit, connection, being set aside. max(): time alone will not do.
+  // When it can carry something as far as time goes: permit, connection, being set aside. max(): time alone will not
+  // do.
   TimePoint wakes_at(TimePoint now, bool above_cap) const;
   bool may_open(TimePoint now, bool above_cap = false);  // A further connection, as far as this lane and its IP go.
   bool reachable(TimePoint now) const;        // Not set aside, its IP not stopped: it could send, now or when permitted.
@@ -172,7 +173,8 @@ class Site {
   const std::vector<smtp::RouteHost>& hosts() const noexcept { return hosts_; }
   const smtp::RouteTls& tls() const noexcept { return tls_; }
   const smtp::Relay* relay() const noexcept { return relay_.get(); }  // Null: its hosts are MX hosts.
-  // For TLS reports. A failure counts for the domain whose mail it keeps back: that of the next row that is sent or charged.
+  // For TLS reports. A failure counts for the domain whose mail it keeps back: that of the next row that is sent or
+  // charged.
   void know_tls(const std::string& domain, const smtp::RouteTls& tls);
   void tls_failed(const smtp::TlsResult& result);
   void count_tls(std::string_view recipient, const smtp::TlsResult* session);  // Null: there was none.
@@ -202,8 +204,8 @@ class Site {
   static constexpr std::uint64_t kSiftedMax = 10'000;  // Rows in memory that no cold IP is for, while there is none else.
   static constexpr std::uint64_t kEngagedAhead = 64;   // Rows sifted out for cold IPs before they are needed.
   static constexpr Duration kSevenBitBelieved = std::chrono::hours(24);
-  // Rows that wait longer than DNS says that their route is good for are routed anew, within these limits: a TTL of a minute
-  // would ask for a hundred thousand waiting domains without end.
+  // Rows that wait longer than DNS says that their route is good for are routed anew, within these limits: a TTL of a
+  // minute would ask for a hundred thousand waiting domains without end.
   static constexpr Duration kRouteAgeMin = std::chrono::minutes(10);
   static constexpr Duration kRouteAgeMax = std::chrono::hours(1);
   static constexpr Duration kFailuresRemembered = std::chrono::minutes(30);

@@ -12,8 +12,8 @@
 
 namespace mailsbuddy::engine {
 
-// The first moment from `at` on that is in a window; `at` itself where there are none. Daylight saving: a window is from the
-// moment at which the clock shows `from`, or is put forward over it, to that of `to`. max(): never.
+// The first moment from `at` on that is in a window; `at` itself where there are none. Daylight saving: a window is
+// from the moment at which the clock shows `from`, or is put forward over it, to that of `to`. max(): never.
 TimePoint opens(std::span<const DeliveryWindow> windows, const Zone& zone, TimePoint at);
 Duration open_between(std::span<const DeliveryWindow> windows, const Zone& zone, TimePoint from, TimePoint to);  // How much.
 Result<void> check_windows(std::span<const DeliveryWindow> windows);  // Errors: kInvalidArgument.

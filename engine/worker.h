@@ -24,7 +24,8 @@
 
 namespace mailsbuddy::engine {
 
-// Domains of a job whose rows are still to be routed: eight octets each, where a feed takes hundreds, and a site thousands.
+// Domains of a job whose rows are still to be routed: eight octets each, where a feed takes hundreds, and a site
+// thousands.
 struct Unrouted {
   struct Domain {
     std::uint32_t rows = 0;
@@ -80,7 +81,8 @@ class Worker {
   Result<void> resume_domain(const ProviderId& id, std::string_view sender_domain);
   void paces(std::vector<warming::Explanation>& out);
   void change(const std::shared_ptr<const warming::Settings>& settings);
-  // What came back by mail about a row of `job`. `source_ip`: that it came from, as the report says; empty: it does not.
+  // What came back by mail about a row of `job`. `source_ip`: that it came from, as the report says; empty: it does
+  // not.
   void learn_late(const ProviderId& id, const JobPtr& job, const warming::Signal& signal, std::string_view source_ip);
   // Null: its DNS does not say, now. Not called: the worker is stopping.
   void find_provider(const std::string& domain, std::function<void(const ProviderId*)> found);
@@ -133,8 +135,8 @@ class Worker {
   void settle_feed(FeedPtr feed, Outcome outcome, std::string provider);   // Every row of it, a few at a time.
   void route_again(FeedPtr feed) { shared_.route(std::move(feed)); }
 
-  // Connections are counted over all sites, and sites that find none left wait in line: for one of their provider, or in
-  // waiting_sites() for any.
+  // Connections are counted over all sites, and sites that find none left wait in line: for one of their provider, or
+  // in waiting_sites() for any.
   bool connections_full() const noexcept { return connections_ >= connections_max_; }
   void count_connections(int change) noexcept { connections_ += change; }
   std::deque<Site*>& waiting_sites() noexcept { return waiting_; }
@@ -150,8 +152,8 @@ class Worker {
 
  private:
   static constexpr int kRoutesAtOnce = 256;        // DNS questions under way.
-  // Feeds at sites, made of domains that waited. When so many wait there, for hosts that are down or for permits, others
-  // still come, though slowly: nobody waits for them for ever.
+  // Feeds at sites, made of domains that waited. When so many wait there, for hosts that are down or for permits,
+  // others still come, though slowly: nobody waits for them for ever.
   static constexpr long kFeedsMax = 8192;
   static constexpr int kTrickle = 4;
   static constexpr Duration kLookAgain = std::chrono::milliseconds(10);

@@ -222,9 +222,10 @@ bool Worker::may_carry(std::string_view pool, const EgressIp& ip) const {
   return ip.pool == pool || (named && ip.pool == overflow.pool);
 }
 
-// Who bears what came back: the IP that the report names, if the row may have gone over it; a report is written by anybody.
-// The row does not say which it was, and the token in its return path is made before that is known. Where the report is
-// silent too, those IPs bear it in proportion to what each delivered: none more than its own mail, were it all the job's.
+// Who bears what came back: the IP that the report names, if the row may have gone over it; a report is written by
+// anybody. The row does not say which it was, and the token in its return path is made before that is known. Where the
+// report is silent too, those IPs bear it in proportion to what each delivered: none more than its own mail, were it
+// all the job's.
 Egress* Worker::bearer(Provider& provider, const Job& job, std::string_view source_ip) {
   const auto named = net::IpAddress::parse(source_ip);  // None: it does not say, or nothing that is one.
   double all = 0;

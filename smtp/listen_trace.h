@@ -1,7 +1,8 @@
 // listen_trace.h - one of a listener's connections for those who follow it.
 //
-// A follower's filter may be about what is known late: who logs in, for whom a message is. What was said until then is kept and
-// given when it fits, so that a transcript begins at its beginning; of messages that do not fit nothing is given.
+// A follower's filter may be about what is known late: who logs in, for whom a message is. What was said until then is
+// kept and given when it fits, so that a transcript begins at its beginning; of messages that do not fit nothing is
+// given.
 #pragma once
 
 #include <deque>

@@ -1,5 +1,5 @@
-// memory_suppressions.h - what is suppressed, in memory: found in constant time, and gone through in order, a page at what a
-// page costs. Threads: one at a time.
+// memory_suppressions.h - what is suppressed, in memory: found in constant time, and gone through in order, a page at
+// what a page costs. Threads: one at a time.
 #pragma once
 
 #include <functional>

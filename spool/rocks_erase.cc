@@ -32,8 +32,9 @@ std::optional<Rewritten> without(std::string_view value, std::string_view local)
 
 }  // namespace
 
-// Rows of one job. True: there were some. What cannot be read may be of the address: then none of it is said to be gone. What is found is changed once the scan is over: no scan is held under the
-// lock's wait, so that the store can be opened again meanwhile.
+// Rows of one job. True: there were some. What cannot be read may be of the address: then none of it is said to be
+// gone. What is found is changed once the scan is over: no scan is held under the lock's wait, so that the store can be
+// opened again meanwhile.
 Result<bool> RocksSpool::erase_rows(JobNumber number, DomainNumber domain, const AddressErasure& erasure,
                                     AddressErased& erased) {
   const std::string prefix = keys::chunk({number, domain, 0}).substr(0, keys::chunk({}).size() - sizeof(std::uint32_t));

@@ -230,7 +230,8 @@ Result<void> RocksSpool::set_control(JobNumber number, std::string control) {
   }
   open_.changes.put(Family::kDefault, key, control);
   auto written = wait_for_group(lock);
-  // The group is written once the disk takes it, and what the caller was told has failed with it: what was before, then.
+  // The group is written once the disk takes it, and what the caller was told has failed with it: what was before,
+  // then.
   if (!written && ledger_.find(number) != nullptr) open_.changes.put(Family::kDefault, key, before);
   return written;
 }

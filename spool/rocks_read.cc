@@ -185,8 +185,8 @@ bool RocksSpool::read(JobNumber number, DomainNumber domain_number, Cursor& curs
 // ---------------------------------------------------------------------------------------------------------------------
 // Deferred
 
-// The next part of the index into the window. Entries of erased jobs go. False: the disk cannot be read now, and what it
-// would have given is still to come.
+// The next part of the index into the window. Entries of erased jobs go. False: the disk cannot be read now, and what
+// it would have given is still to come.
 bool RocksSpool::load_due() {
   auto scan = store_->scan(Family::kQueue);
   keys::Due horizon = due_.horizon();
@@ -217,9 +217,9 @@ bool RocksSpool::load_due() {
   return true;
 }
 
-// Between the two the index cannot be read. Which rows are deferred the ledger says, and when they are due their waiting
-// records, or nothing: then at once. The earliest go into the window; the rest is found in the same way when its turn
-// comes, which costs a look at every row, and may: damage is rare.
+// Between the two the index cannot be read. Which rows are deferred the ledger says, and when they are due their
+// waiting records, or nothing: then at once. The earliest go into the window; the rest is found in the same way when
+// its turn comes, which costs a look at every row, and may: damage is rare.
 void RocksSpool::restore_due(const keys::Due& from, const keys::Due& to) {
   std::map<keys::Due, Waiting> found;
   const auto look_at = [&](const RowKey& key) {

@@ -61,8 +61,8 @@ struct Domain {
   std::uint64_t pauses = 0;  // In a row: each longer than the one before.
 };
 
-// The permits of a name, how many messages are made that will take one, and who has one of its connections: each has a copy
-// of `place`, so that a message that is destroyed anywhere gives its own back.
+// The permits of a name, how many messages are made that will take one, and who has one of its connections: each has a
+// copy of `place`, so that a message that is destroyed anywhere gives its own back.
 struct Named {
   Throttle throttle;
   int connections = INT_MAX;

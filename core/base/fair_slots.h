@@ -10,9 +10,9 @@
 
 namespace mailsbuddy {
 
-// Who waits is given a slot in turns by key, and no key has more than `each` of them: whoever holds what it was given for long holds
-// up its own alone, as long as those who are slow have fewer than all / each keys. Against more, see starved().
-// Threads: one owner. Invariants: keys that have and want nothing take no memory.
+// Who waits is given a slot in turns by key, and no key has more than `each` of them: whoever holds what it was given
+// for long holds up its own alone, as long as those who are slow have fewer than all / each keys. Against more, see
+// starved(). Threads: one owner. Invariants: keys that have and want nothing take no memory.
 template <class Waiting>
 class FairSlots {
  public:
@@ -23,7 +23,8 @@ class FairSlots {
     asker.waiting.push_back(std::move(what));
     enlist(key, asker);
   }
-  // Gives a slot to the next in turn, until leave() with its key. Empty: there is none to give, or nobody who may have it.
+  // Gives a slot to the next in turn, until leave() with its key. Empty: there is none to give, or nobody who may have
+  // it.
   std::optional<Waiting> next() {
     if (used_ == all_ || turns_.empty()) return std::nullopt;
     const std::string key = std::move(turns_.front());

@@ -1,7 +1,7 @@
 // followers.h - those who follow what goes on elsewhere: each with a filter and a bounded feed of records.
 //
-// Whoever has something to report asks active() first, which is one atomic number; then all() for those whose filters it
-// is to judge, anew when version() has changed.
+// Whoever has something to report asks active() first, which is one atomic number; then all() for those whose filters
+// it is to judge, anew when version() has changed.
 #pragma once
 
 #include <algorithm>

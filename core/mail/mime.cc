@@ -36,8 +36,8 @@ struct Shape {
   bool crlf = true;       // Every line end is CRLF, the last one included.
 };
 
-// Of nearly all bodies scan_text() knows all. Else one more pass: it stops where quoted-printable is certain and only the
-// line ends are left to be judged.
+// Of nearly all bodies scan_text() knows all. Else one more pass: it stops where quoted-printable is certain and only
+// the line ends are left to be judged.
 Shape shape_of(std::string_view body) noexcept {
   const TextScan scan = scan_text(body);
   if (!scan.long_line || scan.control) {

@@ -132,7 +132,8 @@ class TreeReader {
     return {};
   }
 
-  // What a multipart begins with, up to the next delimiter of those around it: what follows that says nothing about its own.
+  // What a multipart begins with, up to the next delimiter of those around it: what follows that says nothing about its
+  // own.
   std::string_view own_front() const noexcept {
     const std::string_view front = raw_.substr(at_, kMimePreambleMax);
     for (std::size_t at = 0; at < front.size(); at = std::min(front.find("\n--", at), front.size() - 1) + 1) {

@@ -60,8 +60,8 @@ std::size_t on_header(char*, std::size_t one, std::size_t count, void* argument)
   return transfer.too_large ? 0 : one * count;
 }
 
-// Whose request it is: a server's, and there a domain's, for many domains may share one. An IPv6 server has addresses enough to
-// be many.
+// Whose request it is: a server's, and there a domain's, for many domains may share one. An IPv6 server has addresses
+// enough to be many.
 std::string server_of(const CurlThread::Job& job) {
   const IpAddress& address = job.addresses.front();
   const auto octets = address.bytes();

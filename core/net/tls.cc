@@ -56,7 +56,8 @@ TlsFailure failure_of(long verdict) noexcept {
   }
 }
 
-// When the first certificate of a chain expires. What was not verified has no chain, and no verdict that could grow old.
+// When the first certificate of a chain expires. What was not verified has no chain, and no verdict that could grow
+// old.
 std::time_t end_of(const STACK_OF(X509) * chain) noexcept {
   std::time_t end = std::numeric_limits<std::time_t>::max();
   for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
@@ -240,7 +241,8 @@ std::string TlsClient::last_openssl_words() const {
   return code == 0 ? "closed by the peer" : fmt::format("OpenSSL error {:#x}", code);
 }
 
-// Without a demand anything goes for encryption. To say who is there, keys and signatures must be what a demand would ask for.
+// Without a demand anything goes for encryption. To say who is there, keys and signatures must be what a demand would
+// ask for.
 bool TlsClient::strong() const {
   if (options_.verify != TlsVerify::kNone) return true;  // OpenSSL has seen to it.
   const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl_.get());

@@ -37,8 +37,8 @@ class TlsContext {
   explicit TlsContext(std::string ca) : ca_(std::move(ca)) {}
   SSL_CTX* get();  // Made on first use: a process that never meets TLS reads no roots. Null: out of memory.
 
-  // A session that may be resumed: it ends with the first certificate of the chain that it was verified by, which nobody
-  // looks at again when it is resumed.
+  // A session that may be resumed: it ends with the first certificate of the chain that it was verified by, which
+  // nobody looks at again when it is resumed.
   struct Kept {
     SslSessionPtr session;
     std::time_t until;

@@ -45,8 +45,8 @@ std::string without_dot(std::string_view name) {
 // So many sockets; it has 16 by itself, which as many servers that are silent would hold up all.
 const std::string kSockets = std::to_string(2 * kSecureQuestionsMax);
 
-// Making and dropping a context changes globals of libunbound, its log's mutex among them, which two threads may otherwise
-// initialise at once (NLnetLabs/unbound#1492): one at a time in the process.
+// Making and dropping a context changes globals of libunbound, its log's mutex among them, which two threads may
+// otherwise initialise at once (NLnetLabs/unbound#1492): one at a time in the process.
 std::mutex& making_contexts() {
   static std::mutex mutex;
   return mutex;
@@ -158,7 +158,8 @@ Result<ub_ctx*> UnboundResolver::make_context(const SecureResolverOptions& optio
   ub_ctx_set_option(context.get(), "module-config:", "validator iterator");
   ub_ctx_set_option(context.get(), "qname-minimisation:", "no");  // Forwarders are asked for all of it anyway.
   ub_ctx_set_option(context.get(), "outgoing-range:", kSockets.c_str());
-  // What it learns of a server's times, it does not keep: a forwarder that is silent about some zones would be given up for all.
+  // What it learns of a server's times, it does not keep: a forwarder that is silent about some zones would be given up
+  // for all.
   ub_ctx_set_option(context.get(), "infra-host-ttl:", "0");
   for (const Endpoint& server : options.servers)
     if (const int why = ub_ctx_set_fwd(context.get(), forward_of(server).c_str()); why != UB_NOERROR)
@@ -228,8 +229,8 @@ void UnboundResolver::pump() {
   while (auto question = slots_.next()) start(*std::move(question));
 }
 
-// As many of those that have had their place for long as there are who wait for one: at once, for each that ends alone would
-// let the next one stay.
+// As many of those that have had their place for long as there are who wait for one: at once, for each that ends alone
+// would let the next one stay.
 void UnboundResolver::hurry(TimePoint now) {
   std::vector<Question*> late;
   for (const auto& [question, owned] : asked_) {

@@ -150,7 +150,8 @@ struct Id128 {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
 
-  // Random bits come from `random`, so that simulations repeat. Within one generator's millisecond no order is promised.
+  // Random bits come from `random`, so that simulations repeat. Within one generator's millisecond no order is
+  // promised.
   static Id128 make(TimePoint now, Random& random) noexcept;
   static std::optional<Id128> parse(std::string_view text) noexcept;  // Accepts what str() gives, in any letter case.
   std::string str() const;                                            // 26 characters of Crockford base32, lower case.
@@ -207,8 +208,8 @@ class Executor {
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
-// Where the library's log lines go. The library is silent unless it is given one.
-// Threads: write() from any thread, also at once; implementations lock. Addresses and keys are never logged above kDebug.
+// Where the library's log lines go. The library is silent unless it is given one. Threads: write() from any thread,
+// also at once; implementations lock. Addresses and keys are never logged above kDebug.
 class LogSink {
  public:
   virtual ~LogSink() = default;

@@ -62,8 +62,8 @@ class Classifier {
   // Our rules alone. Compiled once in a process, at the first call: some 20 ms.
   static const Classifier& shipped();
 
-  // A user's rules (docs/bounces.md has the format), which go before ours; one with the id of one of ours takes its place.
-  // `name`: of the file, for messages. Errors: kInvalidArgument: "NAME:LINE: what is wrong".
+  // A user's rules (docs/bounces.md has the format), which go before ours; one with the id of one of ours takes its
+  // place. `name`: of the file, for messages. Errors: kInvalidArgument: "NAME:LINE: what is wrong".
   static Result<Classifier> make(std::string_view rules_tsv, std::string_view name);
 
   // What an attempt's outcome means. Never fails: what no rule knows is judged by enhanced code, then by code, then by
@@ -87,11 +87,13 @@ class Classifier {
 Verdict classify(const Outcome& outcome, const ProviderId& provider) noexcept;
 
 // A reply as people write it down, on one line: "550 5.1.1 No such user"; "550-5.1.1 No 550 5.1.1 such user" is its two
-// lines; "smtp; 550 ..." (RFC 3464 2.3.6) and words without a code are taken as well. The enhanced code may stand anywhere.
+// lines; "smtp; 550 ..." (RFC 3464 2.3.6) and words without a code are taken as well. The enhanced code may stand
+// anywhere.
 Reply parse_reply_line(std::string_view line);
 
-// The stage of a reply that comes without one (a log, a report): the one its words name ("in reply to end of DATA command", as
-// Postfix adds); MAIL FROM for x.1.7 and x.1.8, which are about the sender; else RCPT TO, where most refusals come.
+// The stage of a reply that comes without one (a log, a report): the one its words name
+// ("in reply to end of DATA command", as Postfix adds); MAIL FROM for x.1.7 and x.1.8, which are about the sender; else
+// RCPT TO, where most refusals come.
 Stage likely_stage(const Reply& reply) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -163,11 +165,12 @@ class VerpKey {
   // `secret`: at least kVerpKeyBytesMin octets. Errors: kInvalidArgument: it is shorter.
   static Result<VerpKey> make(std::string_view secret);
 
-  // Appends the local part "b-...": lower-case base32 of the token with a truncated HMAC-SHA-256. Survives case folding.
+  // Appends the local part "b-...": lower-case base32 of the token with a truncated HMAC-SHA-256. Survives case
+  // folding.
   void encode(const VerpToken& token, std::string& out) const;
-  // Takes tokens of `today` (days since 1970-01-01) and of `days_max` days before. Errors: kNotFound: not one of ours by
-  // its form; kInvalidArgument: forged, or changed on the way; kResourceExhausted: older than that; kUnavailable: ours,
-  // but from more than kVerpSkewDays ahead.
+  // Takes tokens of `today` (days since 1970-01-01) and of `days_max` days before. Errors: kNotFound: not one of ours
+  // by its form; kInvalidArgument: forged, or changed on the way; kResourceExhausted: older than that; kUnavailable:
+  // ours, but from more than kVerpSkewDays ahead.
   Result<VerpToken> decode(std::string_view local_part, std::uint32_t today, std::uint32_t days_max) const;
 
  private:

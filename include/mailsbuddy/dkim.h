@@ -52,8 +52,8 @@ struct KeyRecord {
   bool has_flag(std::string_view flag) const noexcept;     // "y", "s"
 };
 
-// The size of the key in `record`: of RSA's modulus; 256 for Ed25519. Errors: kInvalidArgument: revoked, p= is no key of
-// type k=, or k= is no type that DKIM has.
+// The size of the key in `record`: of RSA's modulus; 256 for Ed25519. Errors: kInvalidArgument: revoked, p= is no key
+// of type k=, or k= is no type that DKIM has.
 Result<int> key_bits(const KeyRecord& record);
 
 struct KeyOptions {
@@ -63,13 +63,13 @@ struct KeyOptions {
 // Gives a key's bytes, as PrivateKey::parse() takes them: from a vault or a database. They are wiped once parsed.
 using KeySource = std::function<Result<std::string>()>;
 
-// A private key, parsed once. Threads: immutable, signing from any number at once. Ownership: a cheap value (shared); the
-// last one wipes the key.
+// A private key, parsed once. Threads: immutable, signing from any number at once. Ownership: a cheap value (shared);
+// the last one wipes the key.
 class PrivateKey {
  public:
-  // PEM or DER, PKCS#8 or PKCS#1, which of them is seen from the bytes. Errors: kInvalidArgument saying what it is instead:
-  // no key, a public key, an encrypted key, an elliptic curve's; RSA under 2048 bits without allow_short_rsa, under
-  // kRsaBitsMin or over kRsaBitsMax; a damaged key, whose signatures do not verify.
+  // PEM or DER, PKCS#8 or PKCS#1, which of them is seen from the bytes. Errors: kInvalidArgument saying what it is
+  // instead: no key, a public key, an encrypted key, an elliptic curve's; RSA under 2048 bits without allow_short_rsa,
+  // under kRsaBitsMin or over kRsaBitsMax; a damaged key, whose signatures do not verify.
   static Result<PrivateKey> parse(std::string_view pem_or_der, KeyOptions options = {});
   // Errors: also kIo, kNotFound; all name the file. Its bytes are wiped once parsed.
   static Result<PrivateKey> from_file(const std::filesystem::path& file, KeyOptions options = {});
@@ -89,8 +89,8 @@ class PrivateKey {
   std::shared_ptr<const Key> key_;
 };
 
-// Whether `txt`, a TXT record's text, publishes the public half of `key` for mail. Errors: kInvalidArgument with the reason:
-// no key record, revoked, another type, another key, h= without sha256, s= without email.
+// Whether `txt`, a TXT record's text, publishes the public half of `key` for mail. Errors: kInvalidArgument with the
+// reason: no key record, revoked, another type, another key, h= without sha256, s= without email.
 Result<void> check_record(const PrivateKey& key, std::string_view txt);
 
 // `text` as quoted character-strings of at most 255 octets for a zone file (RFC 6376 3.6.2.2, RFC 1035 3.3.14).
@@ -133,14 +133,14 @@ class Signer {
   static Result<Signer> make(std::string_view domain, std::string_view selector, PrivateKey key, SignOptions options = {});
 
   // Appends the complete header field "DKIM-Signature: ...CRLF", folded, to stand before `message`, whose lines end in
-  // CRLF. Natively it takes nothing from the heap but what `out` grows by, once a thread has signed a message of the size.
-  // Errors: kInvalidArgument: no From, more than one From, or a bare CR or LF; kInternal: OpenSSL refused. `out` is then
-  // as it was.
+  // CRLF. Natively it takes nothing from the heap but what `out` grows by, once a thread has signed a message of the
+  // size. Errors: kInvalidArgument: no From, more than one From, or a bare CR or LF; kInternal: OpenSSL refused. `out`
+  // is then as it was.
   Result<void> sign(std::string_view message, TimePoint now, std::string& out) const;
   Result<std::string> sign(std::string_view message, TimePoint now) const;
 
-  // The same in two steps, for recipients who share a body: that is hashed once. `header` is the fields, with or without
-  // the empty line; `body` what follows it. Errors: also kInvalidArgument: `body` was hashed for other options;
+  // The same in two steps, for recipients who share a body: that is hashed once. `header` is the fields, with or
+  // without the empty line; `body` what follows it. Errors: also kInvalidArgument: `body` was hashed for other options;
   // kUnsupported: the backend is libopendkim, which takes whole messages only.
   Result<BodyHash> hash_body(std::string_view body) const;
   Result<void> sign_header(std::string_view header, const BodyHash& body, TimePoint now, std::string& out) const;
@@ -158,8 +158,8 @@ class Signer {
   std::shared_ptr<const Identity> identity_;
 };
 
-// Several signatures over one message, the body read once for each canonicalisation among them: every signer's field, in
-// their order, appended to `out`. Errors: as Signer::sign(); one that cannot sign leaves `out` as it was.
+// Several signatures over one message, the body read once for each canonicalisation among them: every signer's field,
+// in their order, appended to `out`. Errors: as Signer::sign(); one that cannot sign leaves `out` as it was.
 Result<void> sign_all(std::span<const Signer* const> signers, std::string_view message, TimePoint now, std::string& out);
 
 struct SignTask {
@@ -168,8 +168,8 @@ struct SignTask {
   std::string* out;       // The fields are appended to it. Each task's own.
   Result<void> result{};  // As sign_all() gives it.
 };
-// The same for several messages. Signatures by RSA-2048 keys, of one domain or of many, are made kSignedAtOnce at a time
-// on a processor with AVX-512 IFMA: each then takes less than half of the time (bench/dkim_sign).
+// The same for several messages. Signatures by RSA-2048 keys, of one domain or of many, are made kSignedAtOnce at a
+// time on a processor with AVX-512 IFMA: each then takes less than half of the time (bench/dkim_sign).
 inline constexpr std::size_t kSignedAtOnce = 4;
 void sign_batch(std::span<SignTask> tasks, TimePoint now);
 
@@ -187,8 +187,8 @@ class Signers {
   std::size_t size_ = 0;
 };
 
-// Which identities sign for which domain of From. Each has a time from which it signs: of those of one domain and algorithm
-// that have begun, the youngest signs, so that a key can be rotated while the old selector stays published.
+// Which identities sign for which domain of From. Each has a time from which it signs: of those of one domain and
+// algorithm that have begun, the youngest signs, so that a key can be rotated while the old selector stays published.
 // Threads: immutable once shared. Built by add(), then given to the engine; a reload is a new ring, swapped in whole.
 class KeyRing {
  public:
@@ -208,8 +208,8 @@ class KeyRing {
   Result<void> add_lazy(std::string_view domain, std::string_view selector, Algorithm algorithm, KeySource source,
                         SignOptions options = {}, KeyOptions key_options = {}, TimePoint signs_from = {});
 
-  // The signers for From in `from_domain`: those of the nearest domain that has any that have begun, itself or a parent;
-  // then those for all. Empty: none. Errors: those of a lazy key: its source's, of another type than said.
+  // The signers for From in `from_domain`: those of the nearest domain that has any that have begun, itself or a
+  // parent; then those for all. Empty: none. Errors: those of a lazy key: its source's, of another type than said.
   Result<Signers> signers_for(std::string_view from_domain, TimePoint now) const;
   bool empty() const noexcept { return entries_.empty(); }
 
@@ -298,8 +298,9 @@ struct KeyAnswer {
 using KeyLookup = std::function<KeyAnswer(std::string_view name)>;
 
 // Public keys by the text of their record, parsed once; the one not used longest leaves first. For whoever verifies
-// many messages of few signers: parsing an RSA key costs several times as much as verifying with it. What a name's record
-// is, is asked anew each time. A record has at most 16 KB, so a full cache is of bounded size. Threads: any number at once. Ownership: outlives the verify() that uses it.
+// many messages of few signers: parsing an RSA key costs several times as much as verifying with it. What a name's
+// record is, is asked anew each time. A record has at most 16 KB, so a full cache is of bounded size. Threads: any
+// number at once. Ownership: outlives the verify() that uses it.
 class KeyCache {
  public:
   explicit KeyCache(std::size_t keys_max = 1024);
@@ -406,9 +407,10 @@ class ArcSealer {
 
   // The three fields of the next set, each with its CRLF, to stand before `message` as it leaves (RFC 8617 5.1).
   // `authentication_results`: what was found when it came, "mx.example; dkim=pass ...", as authentication_results()
-  // gives. `so_far`: verify_arc() of the message as it came. Errors: kInvalidArgument: no message as Signer::sign() takes
-  // it, or line ends in `authentication_results` that are no folds; kUnsupported: the chain has kArcInstancesMax sets or
-  // its last one says cv=fail, so that another says nothing; kUnavailable: so_far.temporary; kInternal: OpenSSL refused.
+  // gives. `so_far`: verify_arc() of the message as it came. Errors: kInvalidArgument: no message as Signer::sign()
+  // takes it, or line ends in `authentication_results` that are no folds; kUnsupported: the chain has kArcInstancesMax
+  // sets or its last one says cv=fail, so that another says nothing; kUnavailable: so_far.temporary; kInternal: OpenSSL
+  // refused.
   Result<std::string> seal(std::string_view message, std::string_view authentication_results,
                            const ArcVerification& so_far, TimePoint now) const;
 

@@ -39,17 +39,19 @@ struct EgressIp {
   std::optional<smtp::EgressProxy> proxy{};  // The address lives behind it. Empty: on this host.
 };
 
-// What becomes of mail that the cold IPs of a pool do not take. Its warm IPs, if it has any, take what they can in any case;
-// the policy is asked for what is left: while every IP that may carry a recipient has used up its cap, or is suspended.
+// What becomes of mail that the cold IPs of a pool do not take. Its warm IPs, if it has any, take what they can in any
+// case; the policy is asked for what is left: while every IP that may carry a recipient has used up its cap, or is
+// suspended.
 struct PoolOptions {
   // Here there is no longest hold unless one is set: mail waits for its IPs until it expires.
   warming::OverflowPolicy overflow{.hold_max = Duration(0)};
   std::optional<warming::EngagedOnly> engaged_only{};  // Cold IPs are for these recipients alone; empty: for all.
 };
 
-// TLS reports (RFC 8460) that the engine sends by itself: of each day in UTC, in the four hours after it, as mail that is
-// submitted like any other (Message::campaign "tls-report") to the mailto: addresses of the domain's TXT record at _smtp._tls, and
-// by POST to its https: ones. With a spool that lasts, a restart repeats nothing and loses only a POST under way. docs/tls.md.
+// TLS reports (RFC 8460) that the engine sends by itself: of each day in UTC, in the four hours after it, as mail that
+// is submitted like any other (Message::campaign "tls-report") to the mailto: addresses of the domain's TXT record at
+// _smtp._tls, and by POST to its https: ones. With a spool that lasts, a restart repeats nothing and loses only a POST
+// under way. docs/tls.md.
 struct TlsReportingOptions {
   smtp::TlsReporter reporter;  // Required, all of it.
   Address from;                // Sender of the mail, whose domain signs it: unsigned reports are ignored (RFC 8460 3). Required.
@@ -75,8 +77,8 @@ struct EngineOptions {
   // Ranges, "127.0.0.0/8", that MX hosts may be in although no mail host on the Internet is (see smtp::TargetRules): a
   // domain that leads there fails with kProhibitedAddress. Relays may be anywhere. For tests, and for inner networks.
   std::vector<std::string> allowed_targets{};
-  // A domain whose best MX host is ourselves fails with kMailLoop (RFC 5321 5.1): one with the EHLO name or the address of
-  // an egress IP, or one of these. Where a server for a domain of yours listens on an egress IP, name it as a relay.
+  // A domain whose best MX host is ourselves fails with kMailLoop (RFC 5321 5.1): one with the EHLO name or the address
+  // of an egress IP, or one of these. Where a server for a domain of yours listens on an egress IP, name it as a relay.
   bool refuse_loops = true;
   std::vector<std::string> own_names{};
   std::vector<net::IpAddress> own_addresses{};  // Where we listen, say.
@@ -91,8 +93,8 @@ struct EngineOptions {
   net::RuntimeOptions runtime_options{};        // Threads and DNS; unused when `runtime` is given.
   std::shared_ptr<net::Runtime> runtime{};      // Null: real threads, sockets, DNS and time. One engine each.
   std::shared_ptr<spool::Spool> spool{};        // Null: in memory, lost with the process.
-  // False: nothing is begun, and what is in the spool stays as it is: to look at it and to command it while no other engine
-  // has it. Needs no egress IP; submit() and start() refuse.
+  // False: nothing is begun, and what is in the spool stays as it is: to look at it and to command it while no other
+  // engine has it. Needs no egress IP; submit() and start() refuse.
   bool deliver = true;
   // Zones by name ("Europe/Berlin"), for Schedule and rows. Empty: offsets alone ("+02:00") and UTC are known.
   std::function<Result<Zone>(std::string_view name)> find_zone{};
@@ -120,8 +122,8 @@ enum class OnUnknown : std::uint8_t {
 };
 
 // What a campaign says about its list (RFC 2919, RFC 2369, RFC 8058). Template text: merge fields may stand in all of
-// them; besides the row's own the engine gives {{ mb_address }}, {{ mb_campaign }}, {{ mb_account }}, and {{ mb_token }}, a
-// signed word that names campaign and recipient.
+// them; besides the row's own the engine gives {{ mb_address }}, {{ mb_campaign }}, {{ mb_account }}, and
+// {{ mb_token }}, a signed word that names campaign and recipient.
 struct ListHeaders {
   std::string unsubscribe_url;      // https (RFC 8058 3.1): List-Unsubscribe with List-Unsubscribe-Post.
   std::string unsubscribe_mailto{}; // "unsubscribe+{{ mb_token }}@brand.example": a second List-Unsubscribe URI.
@@ -142,8 +144,8 @@ struct Schedule {
   TimePoint not_after{};                 // Then kExpired. 0: max_age alone.
   std::vector<DeliveryWindow> windows{}; // None: at any time. Up to kWindowsMax.
   Zone zone{};                           // Of the clock on the wall.
-  // The recipient's clock instead: a column that says "+02:00", or a name that EngineOptions::find_zone knows; empty in a row:
-  // `zone`. A row that says anything else is a bad one.
+  // The recipient's clock instead: a column that says "+02:00", or a name that EngineOptions::find_zone knows; empty in
+  // a row: `zone`. A row that says anything else is a bad one.
   std::string zone_field{};
 
   static constexpr std::size_t kWindowsMax = 64;
@@ -169,14 +171,15 @@ struct Campaign {
 // Errors: kInvalidArgument: those of Template::compile, an unsubscribe_url that is not https, no list_id.
 Result<Template> make_campaign_content(Content content, const ListHeaders& list);
 
-// What a recipient's server is asked to report to the return path (RFC 3461 4.1 and 4.2), where it offers DSN. The engine sends
-// no reports of its own: its events say what happened, whatever was asked for here. See docs/smtp.md.
+// What a recipient's server is asked to report to the return path (RFC 3461 4.1 and 4.2), where it offers DSN. The
+// engine sends no reports of its own: its events say what happened, whatever was asked for here. See docs/smtp.md.
 struct RecipientReport {
   std::uint8_t notify = 0;  // smtp::kNotify bits; 0: not said.
   std::string orcpt{};      // "rfc822;ann@example.net", not encoded. Empty: none.
 };
 
-// One complete message (RFC 5322), sent as it is but for DKIM, line ends, and for servers without 8BITMIME its encoding.
+// One complete message (RFC 5322), sent as it is but for DKIM, line ends, and for servers without 8BITMIME its
+// encoding.
 struct Message {
   Address sender;                       // MAIL FROM.
   std::vector<Address> recipients;      // Of one domain, or at one relay, they share transactions. At least one.
@@ -243,8 +246,8 @@ constexpr bool is_final(EventKind kind) noexcept {
 }
 std::string_view to_string(EventKind kind) noexcept;  // "delivered", ...
 
-// What happened to one recipient. Of what came back by mail, `job` is empty if no token of ours says which row it is about:
-// then anybody may have written it, and nothing else was done.
+// What happened to one recipient. Of what came back by mail, `job` is empty if no token of ours says which row it is
+// about: then anybody may have written it, and nothing else was done.
 struct Event {
   EventKind kind = EventKind::kDelivered;
   TimePoint time{};
@@ -271,7 +274,8 @@ class EventSink {
   // On one thread, one call at a time. An Error, whose detail goes to the log: not taken. The same events come again a
   // second later, and none after them before; meanwhile they stay in the outbox, and other sinks go on.
   virtual Result<void> on_events(std::span<const Event> events) = 0;
-  // What the controller and operators decided about the pace of an IP or a sending domain: likewise, on the same thread.
+  // What the controller and operators decided about the pace of an IP or a sending domain: likewise, on the same
+  // thread.
   virtual Result<void> on_decisions(std::span<const warming::Decision>) { return {}; }
 };
 
@@ -318,8 +322,8 @@ struct SuppressionEntry {
 // How a message arrived. Views: until inbound() returns.
 struct InboundEnvelope {
   std::string_view recipient{};  // RCPT TO, where our token is most often. Empty: not known.
-  // The caller vouches for the sender: a feedback loop whose DKIM signature was verified, say. Without a token of ours, what
-  // such a message names is then suppressed for `account` as the policy says.
+  // The caller vouches for the sender: a feedback loop whose DKIM signature was verified, say. Without a token of ours,
+  // what such a message names is then suppressed for `account` as the policy says.
   bool trust_unsigned = false;
   std::string_view account{};
 };
@@ -368,8 +372,8 @@ struct QueueFilter {
   // The longest that a call waits at its beginning for the DNS to tell domains' providers; 0: it goes by what is known.
   std::chrono::milliseconds provider_wait{30'000};
 
-  // "domain=example.net,state=deferred,age=2h": names job, account, pool, domain, address, provider, state (which may be
-  // given again; "final" and "any" are words for several), age. Empty: all that is open. Errors: kInvalidArgument.
+  // "domain=example.net,state=deferred,age=2h": names job, account, pool, domain, address, provider, state (which may
+  // be given again; "final" and "any" are words for several), age. Empty: all that is open. Errors: kInvalidArgument.
   static Result<QueueFilter> parse(std::string_view text);
   // Says the same of whole campaigns and messages, and of nothing less.
   bool whole_jobs() const noexcept { return domain.empty() && address.empty() && provider.empty() && states == kOpen; }
@@ -461,15 +465,15 @@ using smtp::kTraceRecordsMax;
 class Engine {
  public:
   // What a durable spool holds goes on from where it was: rows that may have been on the wire when the process before
-  // ended are unknown, and their campaign's OnUnknown decides. Errors: kInvalidArgument naming the option; kUnavailable:
-  // an egress IP cannot be bound on this host.
+  // ended are unknown, and their campaign's OnUnknown decides. Errors: kInvalidArgument naming the option;
+  // kUnavailable: an egress IP cannot be bound on this host.
   static Result<std::unique_ptr<Engine>> open(EngineOptions options);
   ~Engine();  // Stops at once; what is on the wire and unanswered is unknown.
 
   Result<MessageId> submit(Message message);
-  // Reads all rows, then starts. Errors: kInvalidArgument, kAlreadyExists, or the source's own: nothing is sent then, and
-  // nothing stays. What the end of the process, or a full spool (kResourceExhausted), interrupted is resumed by starting
-  // the same campaign again: its rows that are stored are not stored twice, and none goes before all are.
+  // Reads all rows, then starts. Errors: kInvalidArgument, kAlreadyExists, or the source's own: nothing is sent then,
+  // and nothing stays. What the end of the process, or a full spool (kResourceExhausted), interrupted is resumed by
+  // starting the same campaign again: its rows that are stored are not stored twice, and none goes before all are.
   Result<ImportReport> start(Campaign campaign, RowSource& rows);
   // A campaign's id, or a message's as text until it is settled. Errors: kNotFound.
   Result<CampaignStatus> status(std::string_view job) const;
@@ -482,9 +486,9 @@ class Engine {
   Result<void> forget(std::string_view campaign);
   // After the return no transaction for `address` begins; one that has begun may end.
   Result<void> suppress(std::string_view account, const Address& address, SuppressionReason reason);
-  // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe. On
-  // return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of parsing it.
-  // Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
+  // Takes a message that came to a return path or an unsubscribe address: bounce, complaint, auto-reply, unsubscribe.
+  // On return its event and what it suppresses are durable; the same report again changes nothing. Cost: that of
+  // parsing it. Errors: the spool's (kIo, kResourceExhausted, kClosed): it may not last; to be handed in again.
   Result<InboundReport> inbound(std::string_view message, const InboundEnvelope& envelope);
   // Whether its local part ends with a token that this engine has signed, of any age: a campaign's return path or
   // unsubscribe address.
@@ -492,8 +496,9 @@ class Engine {
   std::optional<Suppressed> suppressed(std::string_view account, const Address& address) const;  // Empty: it is not.
   // False: it was not, by this account itself. "*" is every account (spool::kEveryAccount).
   Result<bool> unsuppress(std::string_view account, const Address& address);
-  // Takes entries until `next` gives none, in batches; how many. SuppressionEntry::address may be plain, or hashed under the
-  // spool's key (spool::hashed_address()). Errors: kInvalidArgument naming the entry, the spool's; those before stay.
+  // Takes entries until `next` gives none, in batches; how many. SuppressionEntry::address may be plain, or hashed
+  // under the spool's key (spool::hashed_address()). Errors: kInvalidArgument naming the entry, the spool's; those
+  // before stay.
   Result<std::uint64_t> import_suppressions(const std::function<std::optional<SuppressionEntry>()>& next);
   // All of them in no order, until `visit` returns false. `visit` must not call the engine.
   Result<void> export_suppressions(const std::function<bool(const SuppressionEntry&)>& visit) const;
@@ -503,11 +508,10 @@ class Engine {
   Result<bool> export_suppressions(std::string& cursor, std::size_t max, std::vector<SuppressionEntry>& out) const;
   Result<std::vector<OpenRecipient>> open_recipients(std::string_view job, std::size_t max) const;
 
-  // The queue, of any size: time and memory are those of what is given or changed, some tens of nanoseconds for each row
-  // that is passed over, and a read for each that is given. These wait for the disk, so they are not to be called from a task
-  // of the runtime's loops.
-  // Up to `max` recipients from `cursor` on, appended to `out`. False: the end. A call gives few or none of many that do not
-  // fit, and still says true. Errors: kNotFound: no such job.
+  // The queue, of any size: time and memory are those of what is given or changed, some tens of nanoseconds for each
+  // row that is passed over, and a read for each that is given. These wait for the disk, so they are not to be called
+  // from a task of the runtime's loops. Up to `max` recipients from `cursor` on, appended to `out`. False: the end. A
+  // call gives few or none of many that do not fit, and still says true. Errors: kNotFound: no such job.
   Result<bool> list(const QueueFilter& filter, spool::ListCursor& cursor, std::size_t max,
                     std::vector<QueuedRecipient>& out) const;
   // How many there are, of the `max` largest groups and of the rest together. Each recipient is counted once, as it is
@@ -529,8 +533,8 @@ class Engine {
   Result<QueueChange> hold(const QueueFilter& filter, std::string_view reason);
   // Deferred and held ones are tried as soon as their turn comes.
   Result<QueueChange> release(const QueueFilter& filter);
-  // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress IP is
-  // in it, or the filter is about less than whole campaigns and messages.
+  // Campaigns and messages go over the IPs of this pool from now on. Counts them. Errors: kInvalidArgument: no egress
+  // IP is in it, or the filter is about less than whole campaigns and messages.
   Result<std::uint64_t> move(const QueueFilter& filter, std::string_view pool);
   // The same a page at a time, of 8192 rows or 64 campaigns and messages to move at most, from `cursor` on; added to
   // `change` or `moved` is what came of it, durable on return. False: the end.
@@ -538,42 +542,43 @@ class Engine {
   Result<bool> hold(const QueueFilter& filter, std::string_view reason, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> release(const QueueFilter& filter, spool::ListCursor& cursor, QueueChange& change);
   Result<bool> move(const QueueFilter& filter, std::string_view pool, spool::ListCursor& cursor, std::uint64_t& moved);
-  // Nothing more is begun from this egress IP, and idle connections close; the others of its pool take the rest. Until told
-  // otherwise, or the engine ends. Errors: kNotFound.
+  // Nothing more is begun from this egress IP, and idle connections close; the others of its pool take the rest. Until
+  // told otherwise, or the engine ends. Errors: kNotFound.
   Result<void> drain_egress(std::string_view address, bool draining = true);
   std::vector<EgressStatus> egress() const;
   IntakePressure pressure() const;  // What submit() and start() would say now. Cheap enough for each MAIL command.
 
-  // Personal data. Forgets the address: in rows, sent or not, in events that no sink has had yet, and in the data of single
-  // messages, where it is written over. Its recipients that were not sent to become kCancelled; of those that are under way
-  // the event is still to come, without the address. On return it is in no file of the spool. `suppressions` go only when
-  // asked for: without, the address stays suppressed. Long: it rewrites the spool's files.
+  // Personal data. Forgets the address: in rows, sent or not, in events that no sink has had yet, and in the data of
+  // single messages, where it is written over. Its recipients that were not sent to become kCancelled; of those that
+  // are under way the event is still to come, without the address. On return it is in no file of the spool.
+  // `suppressions` go only when asked for: without, the address stays suppressed. Long: it rewrites the spool's files.
   Result<AddressErased> erase_address(const Address& address, bool suppressions = false);
-  // Ends a campaign, settled or not, or one whose import was interrupted, and takes it with its rows from the spool's files,
-  // and what it was about from its events. Errors: kNotFound.
+  // Ends a campaign, settled or not, or one whose import was interrupted, and takes it with its rows from the spool's
+  // files, and what it was about from its events. Errors: kNotFound.
   Result<void> erase_campaign(std::string_view campaign);
 
-  // From now on these keys sign instead of EngineOptions::keys, also for campaigns that have begun; what is being signed ends
-  // with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes out unsigned unless
-  // `keys` is null.
+  // From now on these keys sign instead of EngineOptions::keys, also for campaigns that have begun; what is being
+  // signed ends with the old ones. A message whose From has no signer in the new ring fails (kSignFailed): none goes
+  // out unsigned unless `keys` is null.
   void set_keys(std::shared_ptr<const dkim::KeyRing> keys);
-  // Warming, at one mailbox provider: `provider` as Event::provider has it, in capitals or not. These wait for the thread that
-  // owns the provider, so not to be called from a task of the runtime's loops.
-  // Errors: kNotFound: no such egress IP, or the domain is not paused there; kInvalidArgument.
+  // Warming, at one mailbox provider: `provider` as Event::provider has it, in capitals or not. These wait for the
+  // thread that owns the provider, so not to be called from a task of the runtime's loops. Errors: kNotFound: no such
+  // egress IP, or the domain is not paused there; kInvalidArgument.
   Result<warming::Explanation> explain(std::string_view ip, std::string_view provider) const;
   Result<void> command(std::string_view ip, std::string_view provider, warming::Command command, std::uint64_t value = 0);
   Result<void> resume_domain(std::string_view sender_domain, std::string_view provider);  // Ends a pause of it there.
-  // Every egress IP at every provider that mail is being sent to, or was lately, or where something holds it up. Of others
-  // that are idle explain() knows.
+  // Every egress IP at every provider that mail is being sent to, or was lately, or where something holds it up. Of
+  // others that are idle explain() knows.
   std::vector<warming::Explanation> paces() const;
   // Other limits and thresholds, at once; what is owed under the old ones stays owed. Null: the shipped ones.
   void change(std::shared_ptr<const warming::Settings> settings);
-  // Follows connections and messages, from now on. A connection that is open already is followed from its next message on that
-  // begins with no other under way. What never comes to a connection has no lines: its events say why. Costs nothing when
-  // nobody does it, else some 0.4 microseconds a line on the sending threads (docs/trace.md).
+  // Follows connections and messages, from now on. A connection that is open already is followed from its next message
+  // on that begins with no other under way. What never comes to a connection has no lines: its events say why. Costs
+  // nothing when nobody does it, else some 0.4 microseconds a line on the sending threads (docs/trace.md).
   std::unique_ptr<Tracing> trace(TraceFilter filter);
   // The TLS reports (RFC 8460) of the time since the last call, or since open(): call it once a day. With
-  // EngineOptions::tls_reporting there are none: the engine sends them. Else sending them is the caller's: smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
+  // EngineOptions::tls_reporting there are none: the engine sends them. Else sending them is the caller's:
+  // smtp::parse_tlsrpt_record() says where to, smtp::tls_report_mail() gives what submit() takes.
   std::vector<smtp::TlsReport> take_tls_reports();
   void subscribe(std::shared_ptr<EventSink> sink);             // At least once, in batches, ordered per recipient.
   bool drain(std::chrono::milliseconds limit);                 // False if open_rows() or unreported() is not 0 by then.
@@ -592,10 +597,11 @@ class Engine {
 struct SubmissionOptions {
   // Judges credentials, as ListenHandler::authenticate() does. Required.
   std::function<void(const smtp::Credentials&, smtp::ListenHandler::Authenticated)> authenticate;
-  // Takes mail for the listener's inbound domains, as ListenHandler::on_message() does. Empty: such mail is answered 451.
+  // Takes mail for the listener's inbound domains, as ListenHandler::on_message() does. Empty: such mail is answered
+  // 451.
   std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> inbound{};
-  // Whether this is an address there: asked at each RCPT of an inbound domain, on the spot, but for those that are always:
-  // postmasters (RFC 5321 4.5.1) and what Engine::carries_token(). Empty: all are.
+  // Whether this is an address there: asked at each RCPT of an inbound domain, on the spot, but for those that are
+  // always: postmasters (RFC 5321 4.5.1) and what Engine::carries_token(). Empty: all are.
   std::function<bool(const Address&)> inbound_address{};
   // The same where it takes a look-up: answered now or later, on any thread; a `found` destroyed without a call is 451.
   // Asked where `inbound_address` is empty.
@@ -607,16 +613,17 @@ struct SubmissionOptions {
   std::string account = "default";  // Of an Identity that names none.
 };
 
-// Feeds what a smtp::Listener takes to `engine`: each message becomes an Engine::submit(), and is answered 250 when that has
-// returned. The header fields X-MB-Campaign, X-MB-Pool, X-MB-Priority ("transactional", "bulk") and X-MB-Schedule (RFC 3339,
-// or "+90m") set Message's fields of those names; they are taken out, and from who may not route the message is refused.
-// Ownership: the engine, executor and clock outlive the Listener, and the tasks that were posted.
+// Feeds what a smtp::Listener takes to `engine`: each message becomes an Engine::submit(), and is answered 250 when
+// that has returned. The header fields X-MB-Campaign, X-MB-Pool, X-MB-Priority ("transactional", "bulk") and
+// X-MB-Schedule (RFC 3339, or "+90m") set Message's fields of those names; they are taken out, and from who may not
+// route the message is refused. Ownership: the engine, executor and clock outlive the Listener, and the tasks that were
+// posted.
 std::shared_ptr<smtp::ListenHandler> make_submission_handler(Engine& engine, SubmissionOptions options);
 
-// Takes mail for a listener's inbound domains: SubmissionOptions::inbound. Each recipient's goes to Engine::inbound() and is
-// answered 250 when that has returned. `keep` takes what is no report, letters of people say, durably: false is answered 452.
-// Empty: those are answered 550, so that their writers know that nobody reads them.
-// Ownership: as for make_submission_handler(); `executor` null: on the listener's threads.
+// Takes mail for a listener's inbound domains: SubmissionOptions::inbound. Each recipient's goes to Engine::inbound()
+// and is answered 250 when that has returned. `keep` takes what is no report, letters of people say, durably: false is
+// answered 452. Empty: those are answered 550, so that their writers know that nobody reads them. Ownership: as for
+// make_submission_handler(); `executor` null: on the listener's threads.
 std::function<void(smtp::Submission, smtp::ListenHandler::Answered)> make_inbound_handler(
     Engine& engine, Executor* executor, std::function<bool(const smtp::Submission&)> keep = {});
 // With a `keep` that says so later, on any thread: `kept` destroyed without a call is answered 451.

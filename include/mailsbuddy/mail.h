@@ -20,9 +20,9 @@ inline constexpr std::size_t kLocalPartMax = 64;   // RFC 5321 4.5.3.1.1, octets
 inline constexpr std::size_t kDomainMax = 255;     // RFC 5321 4.5.3.1.2, octets.
 inline constexpr std::size_t kAddressMax = 254;    // RFC 5321 4.5.3.1.3 less the angle brackets, octets.
 
-// An RFC 5321 Mailbox (4.1.2): Local-part "@" ( Domain / address-literal ), with RFC 6531 for non-ASCII.
-// Invariants: `domain()` is lower case; a non-ASCII domain that IDNA2008 (UTS 46, non-transitional) accepts is kept as its
-// A-label form, so domains compare as bytes. The local part keeps the sender's spelling; a quoted string that need not be
+// An RFC 5321 Mailbox (4.1.2): Local-part "@" ( Domain / address-literal ), with RFC 6531 for non-ASCII. Invariants:
+// `domain()` is lower case; a non-ASCII domain that IDNA2008 (UTS 46, non-transitional) accepts is kept as its A-label
+// form, so domains compare as bytes. The local part keeps the sender's spelling; a quoted string that need not be
 // quoted is unquoted. Threads: a value.
 class Address {
  public:
@@ -64,8 +64,8 @@ struct ProviderId {
 ProviderId provider_of(std::string_view mx_host);
 // The provider of a brand ("gmail", "office365"; in lower case). Empty: it is none.
 std::string_view provider_of_brand(std::string_view name) noexcept;
-// The provider that somebody means by a name that is none's: of a brand ("gmail", "outlook"), or mistyped by a letter. Empty: it
-// is a provider's, or may be a host's or a domain's.
+// The provider that somebody means by a name that is none's: of a brand ("gmail", "outlook"), or mistyped by a letter.
+// Empty: it is a provider's, or may be a host's or a domain's.
 std::string_view meant_provider(std::string_view name) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -223,10 +223,11 @@ class Template {
 Result<std::string> build_message(const Content& content, std::string_view leading_headers, Random& random);
 
 // `message`, complete with its headers, with no octet above 127 in any body (RFC 6152 3): parts that have some become
-// quoted-printable, or base64 where that is shorter, and say so; multiparts and message/rfc822 are entered, all else stays
-// octet by octet. What a reader decodes is the same. Signatures over what was changed break: sign afterwards.
+// quoted-printable, or base64 where that is shorter, and say so; multiparts and message/rfc822 are entered, all else
+// stays octet by octet. What a reader decodes is the same. Signatures over what was changed break: sign afterwards.
 // Errors: kUnsupported, naming the part: octets above 127 in a header (that takes SMTPUTF8), in a multipart/signed or
-// multipart/encrypted, between parts, or in a transfer encoding that has none; structures beyond the limits of a reader.
+// multipart/encrypted, between parts, or in a transfer encoding that has none; structures beyond the limits of a
+// reader.
 Result<std::string> to_seven_bit(std::string_view message);
 
 // RFC 5322 3.3 date-time in UTC: "Mon, 23 Nov 2026 19:57:48 +0000".

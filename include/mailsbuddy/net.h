@@ -1,5 +1,5 @@
-// net.h - the seams to the outside world: event loop, transport, resolver. The engine sees these interfaces alone, so the
-// same engine runs on real sockets and on a simulated network with a simulated clock.
+// net.h - the seams to the outside world: event loop, transport, resolver. The engine sees these interfaces alone, so
+// the same engine runs on real sockets and on a simulated network with a simulated clock.
 #pragma once
 
 #include <array>
@@ -142,8 +142,8 @@ class Stream {
     }
     return taken;
   }
-  // Client handshake over this stream; on_tls() or on_closed() follows. Clear-text bytes that are still unread when this
-  // is called are an injection attempt and close the stream.
+  // Client handshake over this stream; on_tls() or on_closed() follows. Clear-text bytes that are still unread when
+  // this is called are an injection attempt and close the stream.
   virtual void start_tls(const TlsOptions& options) = 0;
   virtual Endpoint remote() const = 0;
 };
@@ -184,8 +184,8 @@ struct DnsAnswer {
   std::string detail;            // When kFailed: "server 127.0.0.1:53 did not answer".
 };
 
-// DNS. Threads: its loop's. A callback is never called from inside the call that asked; it is called exactly once, unless
-// the resolver is destroyed first: then never.
+// DNS. Threads: its loop's. A callback is never called from inside the call that asked; it is called exactly once,
+// unless the resolver is destroyed first: then never.
 class Resolver {
  public:
   template <class Record>
@@ -322,7 +322,8 @@ struct RuntimeOptions {
   std::uint64_t seed = 0;  // 0: from the operating system.
 };
 
-// Real threads, sockets, DNS and time. Errors: kIo when a loop or a thread cannot be made, kInvalidArgument for options.
+// Real threads, sockets, DNS and time. Errors: kIo when a loop or a thread cannot be made, kInvalidArgument for
+// options.
 Result<std::unique_ptr<Runtime>> make_runtime(RuntimeOptions options);
 
 }  // namespace net

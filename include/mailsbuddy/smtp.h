@@ -1,7 +1,7 @@
 // smtp.h - SMTP on the wire: the client session without I/O, connections, pools, routes, a receiver for tests, and the
-// submission listener.
-// RFC 5321, with 1870 (SIZE), 2033 (LMTP), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS),
-// 3461 (DSN), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8), 8314 (implicit TLS), 8689 (REQUIRETLS), 9422 (LIMITS).
+// submission listener. RFC 5321, with 1870 (SIZE), 2033 (LMTP), 2034 (ENHANCEDSTATUSCODES), 2920 (PIPELINING), 3030
+// (CHUNKING), 3207 (STARTTLS), 3461 (DSN), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8), 8314 (implicit TLS), 8689
+// (REQUIRETLS), 9422 (LIMITS).
 #pragma once
 
 #include <chrono>
@@ -51,8 +51,8 @@ enum class Protocol : std::uint8_t {
   kLmtp,  // RFC 2033: LHLO, and a reply for each recipient after the end of data. Never on port 25.
 };
 
-// Where bearer tokens come from that do not live as long as a process. Threads: called on those of connections, on several
-// at once; must return at once: renew it elsewhere.
+// Where bearer tokens come from that do not live as long as a process. Threads: called on those of connections, on
+// several at once; must return at once: renew it elsewhere.
 class TokenSource {
  public:
   virtual ~TokenSource() = default;
@@ -61,9 +61,9 @@ class TokenSource {
   virtual void refused(std::string_view token) { static_cast<void>(token); }
 };
 
-// Who we are for a server that wants to know (RFC 4954). None of it ever stands in an Outcome.
-// What the server offers decides: XOAUTH2 where there is a token; else PLAIN (RFC 4616), which is one round trip, or LOGIN.
-// Without a mechanism in common the session ends with kAuthUnavailable at stage kAuth; nothing is sent unauthenticated.
+// Who we are for a server that wants to know (RFC 4954). None of it ever stands in an Outcome. What the server offers
+// decides: XOAUTH2 where there is a token; else PLAIN (RFC 4616), which is one round trip, or LOGIN. Without a
+// mechanism in common the session ends with kAuthUnavailable at stage kAuth; nothing is sent unauthenticated.
 struct Login {
   std::string user{};      // Empty: no AUTH.
   std::string password{};  // For PLAIN and LOGIN. Empty: neither.
@@ -80,11 +80,13 @@ struct SessionOptions {
   TlsPolicy tls = TlsPolicy::kOpportunistic;
   Timeouts timeouts{};
   bool pipelining = true;  // Use PIPELINING when offered.
-  // Messages under way at once where PIPELINING is offered. From 2 on the next one's envelope goes out in the same group
-  // as the end of data (RFC 2920 3.1): one round trip a message instead of two. From 3 on, where CHUNKING is offered too,
-  // messages go by BDAT (RFC 3030) together with their envelopes, this many at a time. 1: one after the other.
+  // Messages under way at once where PIPELINING is offered. From 2 on the next one's envelope goes out in the same
+  // group as the end of data (RFC 2920 3.1): one round trip a message instead of two. From 3 on, where CHUNKING is
+  // offered too, messages go by BDAT (RFC 3030) together with their envelopes, this many at a time. 1: one after the
+  // other.
   int messages_in_flight = 2;
-  // The stream is TLS before the greeting (RFC 8314 3.3): connected() comes after the handshake, and `tls` plays no part.
+  // The stream is TLS before the greeting (RFC 8314 3.3): connected() comes after the handshake, and `tls` plays no
+  // part.
   bool implicit_tls = false;
   Protocol protocol = Protocol::kSmtp;
   Login login{};
@@ -117,8 +119,9 @@ enum class DsnReturn : std::uint8_t { kUnspecified, kFull, kHeaders };  // RFC 3
 // RFC 3461 4.1; 0: not said.
 inline constexpr std::uint8_t kNotifyNever = 1, kNotifySuccess = 2, kNotifyFailure = 4, kNotifyDelay = 8;
 
-// What a recipient's server is asked to report, where it offers DSN. Elsewhere it is not said, and the recipient gets the mail
-// all the same (RFC 3461 5.2.2 would have the sender report "relayed" for NOTIFY=SUCCESS then: an event says so here).
+// What a recipient's server is asked to report, where it offers DSN. Elsewhere it is not said, and the recipient gets
+// the mail all the same (RFC 3461 5.2.2 would have the sender report "relayed" for NOTIFY=SUCCESS then: an event says
+// so here).
 struct RecipientDsn {
   std::uint8_t notify = 0;     // kNotify bits.
   std::string_view orcpt{};    // "rfc822;ann@example.net", not encoded. Empty: none.
@@ -164,16 +167,16 @@ struct SessionEvent {
   Outcome outcome;
 };
 
-// The client's side of one connection. Sans-I/O: it sees bytes and times alone.
-// Threads: one owner. Invariants: every recipient of a begun transaction gets exactly one kRecipient, also when the
-// connection breaks, times out or talks nonsense; a recipient whose end of data was sent and not answered gets
-// Outcome::unknown(). Transactions end in the order in which they were begun, and all events of one come before those of
-// the next; when the session ends, one of which nothing but the envelope was sent gets an outcome of stage kMailFrom.
-// Recipients that are more than the transaction may have, by our options, by LIMITS or because the server said 452 4.5.3
-// after others (RFC 5321 4.5.3.1.10), get kTransactionFull: they were not tried, and go at once in another transaction. Where
-// they are sent again, they come first, so that a server that means something else says so to them.
-// After 421 the session closes; where the server's MAILMAX is reached (RFC 9422), it says QUIT by itself. Use: after every feed(), consume(), begin(), tls_started(), on_timeout(),
-// on_disconnect(): poll() until empty, then send output().
+// The client's side of one connection. Sans-I/O: it sees bytes and times alone. Threads: one owner. Invariants: every
+// recipient of a begun transaction gets exactly one kRecipient, also when the connection breaks, times out or talks
+// nonsense; a recipient whose end of data was sent and not answered gets Outcome::unknown(). Transactions end in the
+// order in which they were begun, and all events of one come before those of the next; when the session ends, one of
+// which nothing but the envelope was sent gets an outcome of stage kMailFrom. Recipients that are more than the
+// transaction may have, by our options, by LIMITS or because the server said 452 4.5.3 after others (RFC 5321
+// 4.5.3.1.10), get kTransactionFull: they were not tried, and go at once in another transaction. Where they are sent
+// again, they come first, so that a server that means something else says so to them. After 421 the session closes;
+// where the server's MAILMAX is reached (RFC 9422), it says QUIT by itself. Use: after every feed(), consume(),
+// begin(), tls_started(), on_timeout(), on_disconnect(): poll() until empty, then send output().
 class ClientSession {
  public:
   explicit ClientSession(SessionOptions options);
@@ -221,7 +224,8 @@ struct StsPolicy {
   StsMode mode = StsMode::kNone;
   std::vector<std::string> mx{};    // "mx.example.net", "*.example.net": in lower case, A-labels. Only kNone may have none.
   std::chrono::seconds max_age{0};  // At most a year, as the RFC has it.
-  // Errors: kInvalidArgument with the line. Fields that are not known are passed over, of repeated ones the first counts.
+  // Errors: kInvalidArgument with the line. Fields that are not known are passed over, of repeated ones the first
+  // counts.
   static Result<StsPolicy> parse(std::string_view text);
   bool matches(std::string_view host) const noexcept;  // 4.1: a wildcard stands for one label, the leftmost.
   std::vector<std::string> lines() const;              // As it was published, field by field: "version: STSv1", ...
@@ -274,8 +278,8 @@ struct TlsResult {
   std::vector<net::TlsaRecord> tlsa{};
 };
 
-// Finds and keeps MTA-STS policies (RFC 8461 3.3, 5.1): the TXT record says whether the one that is kept is still the one;
-// if not, or if it is a day old, it is fetched anew; while that fails the old one stays until its max_age is over.
+// Finds and keeps MTA-STS policies (RFC 8461 3.3, 5.1): the TXT record says whether the one that is kept is still the
+// one; if not, or if it is a day old, it is fetched anew; while that fails the old one stays until its max_age is over.
 // Threads: the resolver's loop. Ownership: what it is made with outlives it.
 class StsFinder {
  public:
@@ -289,8 +293,8 @@ class StsFinder {
   ~StsFinder();
   void find(std::string_view domain, Done done);  // As Router::route(). `done` waits for a fetch kStsWait at most.
 
-  // What is kept, as opaque octets: saved and loaded, policies outlive the process, and with them what an attacker on the
-  // first connection could otherwise hide. load() adds what is good in it; what is kept already stays.
+  // What is kept, as opaque octets: saved and loaded, policies outlive the process, and with them what an attacker on
+  // the first connection could otherwise hide. load() adds what is good in it; what is kept already stays.
   std::string save() const;
   void load(std::string_view saved);
   bool changed() noexcept;  // Since the last save().
@@ -303,8 +307,8 @@ class StsFinder {
 inline constexpr Duration kStsWait = std::chrono::seconds(10);  // A policy host that hangs holds up its domain this long.
 
 // `secure`, once it has shown that anything validates; until then, and behind servers that leave signatures out, what
-// `plain` says, as insecure. It is tried again every few minutes: once it has, it stays, and signatures that are missing
-// then are an attack. Ownership: both outlive it.
+// `plain` says, as insecure. It is tried again every few minutes: once it has, it stays, and signatures that are
+// missing then are an attack. Ownership: both outlive it.
 std::unique_ptr<net::SecureResolver> make_probing_resolver(net::Loop& loop, net::SecureResolver& secure,
                                                            net::Resolver& plain);
 
@@ -361,9 +365,9 @@ struct TlsReport {
   std::vector<TlsReportPolicy> policies{};
 };
 
-// Counts sessions by domain. Threads: one owner; those of several are merged. Caps: kReportDomainsMax domains, the details
-// of kReportDetailsMax kinds of failure each, and kReportEntriesMax policies and details in all; beyond them sessions are
-// counted without details, or not at all.
+// Counts sessions by domain. Threads: one owner; those of several are merged. Caps: kReportDomainsMax domains, the
+// details of kReportDetailsMax kinds of failure each, and kReportEntriesMax policies and details in all; beyond them
+// sessions are counted without details, or not at all.
 class TlsReports {
  public:
   TlsReports();
@@ -405,12 +409,13 @@ std::string tls_report_id(const TlsReport& report, const TlsReporter& reporter, 
 std::string tls_report_json(const TlsReport& report, const TlsReporter& reporter, std::string_view id);
 // For a POST of type application/tlsrpt+gzip (RFC 8460 5.4), and as the mail's attachment. Errors: kResourceExhausted.
 Result<std::string> gzip(std::string_view text);
-// A complete message that carries it (RFC 8460 5.3), to be signed and submitted; "TLS-Required: No" (RFC 8689 5) lets it
-// through where TLS is what fails.
+// A complete message that carries it (RFC 8460 5.3), to be signed and submitted; "TLS-Required: No" (RFC 8689 5) lets
+// it through where TLS is what fails.
 Result<std::string> tls_report_mail(const TlsReport& report, const TlsReporter& reporter, const Address& from,
                                     const Address& to, std::string_view id, TimePoint now, Random& random);
 
-// The packed report as a POST to one of TlsRptRecord::https. Errors: kInvalidArgument: a URL with a port or a user in it.
+// The packed report as a POST to one of TlsRptRecord::https. Errors: kInvalidArgument: a URL with a port or a user in
+// it.
 Result<net::HttpsRequest> tls_report_post(std::string_view url, std::string packed);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -423,8 +428,8 @@ struct RouteHost {
   auto operator<=>(const RouteHost&) const = default;
 };
 
-// Where an operator sends mail instead of to its domain's MX hosts: a smarthost, an inner server, a mailbox server by LMTP.
-// What it says of TLS holds for its hosts alone.
+// Where an operator sends mail instead of to its domain's MX hosts: a smarthost, an inner server, a mailbox server by
+// LMTP. What it says of TLS holds for its hosts alone.
 struct Relay {
   std::vector<RouteHost> hosts;      // Names, whose addresses count and not their MX, or addresses. At least one. Required.
   std::optional<TlsPolicy> tls{};    // Empty: as for MX hosts; with a login that is not `in_clear`, kVerified.
@@ -432,8 +437,8 @@ struct Relay {
   Protocol protocol = Protocol::kSmtp;
   Login login{};
 
-  // "smtp://mail.example.net", "smtps://user:password@mail.example.net" (implicit TLS, port 465 unless there is another),
-  // "lmtp://192.0.2.7:24"; octets of user and password may be %41. A password goes over verified TLS alone.
+  // "smtp://mail.example.net", "smtps://user:password@mail.example.net" (implicit TLS, port 465 unless there is
+  // another), "lmtp://192.0.2.7:24"; octets of user and password may be %41. A password goes over verified TLS alone.
   // Errors: kInvalidArgument, without the password.
   static Result<Relay> parse(std::string_view text);
 };
@@ -463,13 +468,13 @@ struct RouteAnswer {
 
 struct RouterOptions {
   std::vector<RelayRule> relays{};
-  // Our own host names, whatever their letter case. An MX host of such a name is dropped, with all at its preference and
-  // worse (RFC 5321 5.1); if that leaves none, the route fails with kMailLoop.
+  // Our own host names, whatever their letter case. An MX host of such a name is dropped, with all at its preference
+  // and worse (RFC 5321 5.1); if that leaves none, the route fails with kMailLoop.
   std::vector<std::string> own_names{};
 };
 
-// Finds routes: relays, MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the resolver's.
-// Threads: the resolver's loop.
+// Finds routes: relays, MX (RFC 5321 5.1), implicit MX, null MX (RFC 7505), address literals. Caching is the
+// resolver's. Threads: the resolver's loop.
 class Router {
  public:
   using Found = UniqueFunction<void(const RouteAnswer&)>;
@@ -490,10 +495,10 @@ class Router {
 };
 
 // Which addresses mail is sent to. DNS is the recipient's to write: an MX host at 127.0.0.1 or 10.0.0.1 would make a
-// sender talk to what stands behind its own firewall. Refused are loopback, private (RFC 1918, RFC 4193), shared (RFC 6598),
-// link-local, multicast, unspecified, reserved and benchmarking addresses, and IPv6 addresses that stand for an IPv4 one
-// (mapped, NAT64, 6to4, Teredo); not the ranges for documentation, where nobody is.
-// Threads: immutable. Ownership: a cheap value (shared).
+// sender talk to what stands behind its own firewall. Refused are loopback, private (RFC 1918, RFC 4193), shared (RFC
+// 6598), link-local, multicast, unspecified, reserved and benchmarking addresses, and IPv6 addresses that stand for an
+// IPv4 one (mapped, NAT64, 6to4, Teredo); not the ranges for documentation, where nobody is. Threads: immutable.
+// Ownership: a cheap value (shared).
 class TargetRules {
  public:
   struct Options {
@@ -518,9 +523,9 @@ class TargetRules {
 
 struct EgressProxy {
   enum class Protocol : std::uint8_t {
-    // haproxy.org's proxy-protocol.txt, version 2, in front of the session: it names the egress IP as the source and the MX
-    // host as the destination, and the proxy (HAProxy, KumoProxy) binds and connects so. Such a proxy says nothing when it
-    // cannot: the connection ends without a greeting.
+    // haproxy.org's proxy-protocol.txt, version 2, in front of the session: it names the egress IP as the source and
+    // the MX host as the destination, and the proxy (HAProxy, KumoProxy) binds and connects so. Such a proxy says
+    // nothing when it cannot: the connection ends without a greeting.
     kProxyV2,
     kSocks5,  // RFC 1928 CONNECT, with RFC 1929 when there is a user. The source is the proxy's choice: one port for each IP.
   };
@@ -605,8 +610,8 @@ struct TraceRecord {
 // Of one trace, not taken yet: some 5 MB, 15 MB of the longest lines. Beyond: dropped, and counted.
 inline constexpr std::size_t kTraceRecordsMax = 10'000;
 
-// A trace while it is taken; destroying it ends it. Nothing waits for who takes it: mail goes on, and what is too much is
-// dropped. Threads: any. Ownership: the engine, or the Listener, may go first; then nothing more comes.
+// A trace while it is taken; destroying it ends it. Nothing waits for who takes it: mail goes on, and what is too much
+// is dropped. Threads: any. Ownership: the engine, or the Listener, may go first; then nothing more comes.
 class Tracing {
  public:
   virtual ~Tracing() = default;
@@ -625,10 +630,10 @@ struct BadHostOptions {
   std::size_t entries_max = 10'000;              // The longest unused leave first. Some 150 octets each.
 };
 
-// What failed lately: addresses that refused, were silent or sent us away, and host names that DNS fails for. While its time
-// runs a host is tried after all others, whatever its preference; when it is over, by one opening first. Shared by all pools
-// of a thread, so that each need not find out for itself.
-// Threads: one owner. Ownership: outlives the pools that use it.
+// What failed lately: addresses that refused, were silent or sent us away, and host names that DNS fails for. While its
+// time runs a host is tried after all others, whatever its preference; when it is over, by one opening first. Shared by
+// all pools of a thread, so that each need not find out for itself. Threads: one owner. Ownership: outlives the pools
+// that use it.
 class BadHosts {
  public:
   explicit BadHosts(BadHostOptions options = {});
@@ -639,8 +644,8 @@ class BadHosts {
   // A key is any text that names one thing: a host name, an endpoint, "from>endpoint".
   void failed(std::string_view key, TimePoint now);  // Several that fail together count as once.
   void worked(std::string_view key);                 // It is forgotten.
-  // Until when it is set aside; not later than now: it is not. When its time is over the first who asks is told so, and has
-  // it to itself for BadHostOptions::probe.
+  // Until when it is set aside; not later than now: it is not. When its time is over the first who asks is told so, and
+  // has it to itself for BadHostOptions::probe.
   TimePoint ask(std::string_view key, TimePoint now);
   std::size_t size() const noexcept;
 
@@ -690,18 +695,18 @@ class PoolHandler {
   // keeps it from being sent.
   virtual void on_sending(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
   virtual void on_room(Pool& pool, ConnectionId connection) { static_cast<void>(pool), static_cast<void>(connection); }
-  // A connection ended that had been ready. Its recipients have had their outcomes. Cause::kCancelled: by our QUIT, which
-  // was not answered.
+  // A connection ended that had been ready. Its recipients have had their outcomes. Cause::kCancelled: by our QUIT,
+  // which was not answered.
   virtual void on_closed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;
   // An open() failed on every host that could be tried; the outcome is that of the last host that answered.
   virtual void on_open_failed(Pool& pool, ConnectionId connection, const Outcome& reason) = 0;
 };
 
-// The connections from one egress IP to one site. Opening walks the hosts by preference, at random among equals (RFC 5321
-// 5.1), resolving addresses as it goes, IPv6 and IPv4 in turns; a host that refuses, is silent or answers 4yz/5yz before EHLO
-// is done makes it try the next, and is set aside in BadHosts for a while. After a failed opportunistic handshake the same address is tried once in clear.
-// Threads: its loop's. Ownership: destroying it closes every connection at once, without handler calls; allowed from
-// inside a handler call.
+// The connections from one egress IP to one site. Opening walks the hosts by preference, at random among equals (RFC
+// 5321 5.1), resolving addresses as it goes, IPv6 and IPv4 in turns; a host that refuses, is silent or answers 4yz/5yz
+// before EHLO is done makes it try the next, and is set aside in BadHosts for a while. After a failed opportunistic
+// handshake the same address is tried once in clear. Threads: its loop's. Ownership: destroying it closes every
+// connection at once, without handler calls; allowed from inside a handler call.
 class Pool {
  public:
   Pool(net::Loop& loop, net::Transport& transport, net::Resolver& resolver, PoolOptions options,
@@ -862,9 +867,10 @@ enum class Pressure : std::uint8_t {
   kShutdown,  // 421 4.3.2 to new connections and between messages.
 };
 
-// What a listener asks. Threads: called on the listener's threads, on several at once; must return soon, the work can be
-// done elsewhere. The answers are given by `done`, once, on any thread, from inside the call or later, also after the client
-// is gone or the listener is destroyed: then nothing happens. A `done` destroyed without a call answers 451 (AUTH: 454).
+// What a listener asks. Threads: called on the listener's threads, on several at once; must return soon, the work can
+// be done elsewhere. The answers are given by `done`, once, on any thread, from inside the call or later, also after
+// the client is gone or the listener is destroyed: then nothing happens. A `done` destroyed without a call answers 451
+// (AUTH: 454).
 class ListenHandler {
  public:
   using Authenticated = UniqueFunction<void(std::optional<Identity>)>;  // Empty: 535.
@@ -876,8 +882,8 @@ class ListenHandler {
   // A complete message. Answer 2yz only when it is durable: from then on the client forgets it. 4yz and 5yz are passed
   // on, 421 closes the connection; any other code becomes 451.
   virtual void on_message(Submission submission, Answered done) = 0;
-  // At each RCPT, before the message: a reply that is not 2yz refuses the recipient. On the spot; code 0: find_recipient()
-  // is asked.
+  // At each RCPT, before the message: a reply that is not 2yz refuses the recipient. On the spot; code 0:
+  // find_recipient() is asked.
   virtual Reply on_recipient(const Identity&, const Address&, bool inbound) {
     static_cast<void>(inbound);
     return {.code = 250, .enhanced = EnhancedCode{2, 1, 5}, .text = "Ok"};
@@ -914,13 +920,15 @@ struct ListenLimits {
   ListenRate auth_failures_per_client{.count = 30, .per = std::chrono::minutes(10)};  // Beyond: 454 without a look.
   int auth_failures_max = 3;              // On one connection; then 421.
   int auth_checks_max = 100;              // Being judged by the handler at once, of all connections; then 454. A hash made to be slow
-                                          // takes milliseconds of a core: so long a queue of them is some tenths of a second.
+                                          // takes milliseconds of a core: so long a queue of them is some tenths of a
+                                          // second.
   Duration auth_failure_delay = std::chrono::seconds(2);  // Before each 535: what guessing costs.
   std::size_t command_line_bytes_max = 2048;  // RFC 5321 4.5.3.1.4: 512 and what extensions add. At least 1100, for AUTH.
   std::size_t recipients_max = 1000;      // Beyond: 452 4.5.3. RFC 5321 4.5.3.1.8: 100 at least.
   std::uint64_t message_bytes_max = 25u << 20;     // As announced by SIZE.
   std::uint64_t held_bytes_max = 512u << 20;       // Of all messages coming in or with the handler, with their envelopes; then 452 4.3.1. The
-                                                   // handler has one until it answers, also when its client is long gone.
+                                                   // handler has one until it answers, also when its client is long
+                                                   // gone.
   std::size_t errors_max = 20;            // Of one connection; then 421. On inbound endpoints refused addresses count too.
   Duration header_time = std::chrono::seconds(10);     // For a PROXY header.
   Duration handshake_time = std::chrono::seconds(30);  // For TLS.
@@ -993,13 +1001,15 @@ class Listener {
   ~Listener();
   std::vector<net::Endpoint> endpoints() const;  // As bound, in the order of ListenOptions::endpoints.
   ListenCounts counts() const;
-  // Ends it without cutting anybody off: no new connections from now on; whoever is between messages is told 421 4.3.2, at once, all
-  // others finish their message, get its reply and are told then. True: all connections are gone. False: some were left after
-  // `limit`; call it again, or let the destructor close them. Waits; not on a thread of the listener or from a handler's call.
+  // Ends it without cutting anybody off: no new connections from now on; whoever is between messages is told 421 4.3.2,
+  // at once, all others finish their message, get its reply and are told then. True: all connections are gone. False:
+  // some were left after `limit`; call it again, or let the destructor close them. Waits; not on a thread of the
+  // listener or from a handler's call.
   bool drain(std::chrono::milliseconds limit);
-  // Follows connections from now on, open ones from their next command between messages. Passwords are masked, messages shortened.
-  // Costs a look at an atomic number for each read when nobody does it, or no connection's client fits; else some 0.4
-  // microseconds a line on the listener's threads (docs/trace.md). Errors: kInvalidArgument: `client` is no address and no range.
+  // Follows connections from now on, open ones from their next command between messages. Passwords are masked, messages
+  // shortened. Costs a look at an atomic number for each read when nobody does it, or no connection's client fits; else
+  // some 0.4 microseconds a line on the listener's threads (docs/trace.md). Errors: kInvalidArgument: `client` is no
+  // address and no range.
   Result<std::unique_ptr<Tracing>> trace(ListenTraceFilter filter);
 
  private:

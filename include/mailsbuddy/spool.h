@@ -259,7 +259,8 @@ class Spool {
   virtual Result<void> visit_jobs(const std::function<bool(const StoredJob&)>& visit) const = 0;
   virtual std::optional<JobRecord> job(JobNumber number) const = 0;  // Reads it. Empty: there is none.
   // Durable on return. Errors: kResourceExhausted, kIo: nothing of `rows` is stored. (If the process ends before the
-  // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task. Gives their keys.
+  // disk takes writes again, all of them may be: never a part.) Not to be called from a `durable` task. Gives their
+  // keys.
   virtual Result<std::vector<RowKey>> append(JobNumber job, std::span<const RowInput> rows) = 0;
   // Forgets a job with its rows: an import that failed as a whole, or a settled job that is no longer asked about. At
   // once for the caller, durably with the next commit() or sync().
@@ -273,7 +274,8 @@ class Spool {
   };
   virtual std::vector<DomainRows> domains(JobNumber job) const = 0;
 
-  // Up to `max` rows from `cursor` on that are kQueued, but not given back, appended to `out`. False: no more after them.
+  // Up to `max` rows from `cursor` on that are kQueued, but not given back, appended to `out`. False: no more after
+  // them.
   virtual bool read(JobNumber job, DomainNumber domain, Cursor& cursor, std::size_t max, std::vector<Row>& out) = 0;
 
   // Up to `max` rows due at `now`, earliest first, appended to `out`. They stay kDeferred until claimed.
@@ -301,8 +303,9 @@ class Spool {
   virtual std::optional<State> look(const RowKey& key) = 0;
   virtual std::optional<State> state(const RowKey& key) const = 0;  // Reads nothing. Empty: there is no such row.
 
-  // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any: the
-  // one before may have sent them or not. Errors: kIo: the disk cannot be read now; those that are not in `out` come again.
+  // Up to `max` rows that are kClaimed, each once until it is settled. For an engine that opens, before it claims any:
+  // the one before may have sent them or not. Errors: kIo: the disk cannot be read now; those that are not in `out`
+  // come again.
   virtual Result<void> take_unsettled(std::size_t max, std::vector<Row>& out) = 0;
 
   // `durable` runs once the batch survives what the spool promises, on any thread, also from inside the call. All
@@ -355,8 +358,8 @@ class Spool {
   // The first name behind `after`, by their octets. Empty: there is none.
   virtual std::optional<std::string> next_snapshot(std::string_view after) const = 0;
 
-  // Suppression. What is suppressed keeps its first reason. Durable on return. Errors: kInvalidArgument: it comes hashed, and
-  // there is no SuppressionKey.
+  // Suppression. What is suppressed keeps its first reason. Durable on return. Errors: kInvalidArgument: it comes
+  // hashed, and there is no SuppressionKey.
   virtual Result<void> suppress(NewSuppression suppression) = 0;
   // By the account or by kEveryAccount, plain or hashed.
   virtual std::optional<Suppression> suppressed(std::string_view account, std::string_view address) const = 0;

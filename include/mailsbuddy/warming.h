@@ -123,8 +123,8 @@ class Settings {
   // All or nothing. Errors: kInvalidArgument, "FILE:LINE: what is wrong".
   Result<void> add(std::string_view text, std::string_view file);
 
-  // `name`: the IP, site, campaign, account or domain. Subjects other than an IP have no limits but those in data, and not
-  // each of them: of which subjects a setting is, docs/limits.md says.
+  // `name`: the IP, site, campaign, account or domain. Subjects other than an IP have no limits but those in data, and
+  // not each of them: of which subjects a setting is, docs/limits.md says.
   Limits limits(const ProviderId& provider, Subject subject = Subject::kIp, std::string_view name = {}) const;
   Thresholds thresholds(const ProviderId& provider, std::string_view ip = {}) const;
   bool any(Subject subject) const noexcept;  // Some line is about it.
@@ -525,8 +525,8 @@ class Pacer {
   // The same above the cap of the day and the hour (Overflow::kSendAnyway): limits, pauses and suspensions stand.
   TimePoint next_over_cap(std::size_t ip, const Draw& draw, TimePoint now);
   // When the `n`-th message from now on may go over IP number `ip`, whatever its size and its names, if it is the
-  // `n_of_all`-th over all IPs and each goes as soon as it may. What the cap of today or of this hour does not hold goes
-  // not before the next one, if then.
+  // `n_of_all`-th over all IPs and each goes as soon as it may. What the cap of today or of this hour does not hold
+  // goes not before the next one, if then.
   TimePoint nth(std::size_t ip, std::uint64_t n, std::uint64_t n_of_all, TimePoint now, bool over_cap = false);
   // When the limits of octets of the IP, and over all IPs, let a message of that size go: who asks next() before there
   // is a message asks this as well.
@@ -538,8 +538,8 @@ class Pacer {
   std::uint64_t used(TimePoint now);                  // Today over all IPs.
 
   // Names apart from the IPs: limits of site, campaign, account and sending domain, and pauses of a sending domain. A
-  // sender that makes messages ahead asks here before it does, and holds a place for each until it is sent or given back,
-  // so that no more are made than may go. next() has the last word when it is sent.
+  // sender that makes messages ahead asks here before it does, and holds a place for each until it is sent or given
+  // back, so that no more are made than may go. next() has the last word when it is sent.
   bool any_names(TimePoint now) const noexcept;  // False: there are none, and the others have nothing to say.
   // For one more than have a place; bytes are not looked at. While connections() of a name are taken, a second later.
   TimePoint next_named(const Draw& draw, TimePoint now);
@@ -552,9 +552,9 @@ class Pacer {
   TimePoint next_connection(std::size_t ip, std::string_view site, TimePoint now);
   void take_connection(std::size_t ip, std::string_view site, TimePoint now);
   int connections_max(Subject subject, std::string_view name) const;  // Of kTotal and kSite, at once; INT_MAX: no limit.
-  // Of a campaign, account or From domain with a limit of connections no more messages are made or under way than those, so
-  // that no more carry it. Who makes one asks next_named(), and keeps what is given here until it has ended. Empty: all are
-  // taken; without elements: nothing limits it so.
+  // Of a campaign, account or From domain with a limit of connections no more messages are made or under way than
+  // those, so that no more carry it. Who makes one asks next_named(), and keeps what is given here until it has ended.
+  // Empty: all are taken; without elements: nothing limits it so.
   using Places = std::vector<std::shared_ptr<const void>>;
   bool any_places() const noexcept;
   std::optional<Places> places(const Draw& draw, TimePoint now);
@@ -587,23 +587,26 @@ class Pacer {
 
   std::string snapshot(TimePoint now);  // Versioned bytes. What they cover may go from now on.
   bool snapshot_due() const;
-  // The same in two steps, for who can not wait for the disk: what stage_snapshot() covers goes after snapshot_stored().
+  // The same in two steps, for who can not wait for the disk: what stage_snapshot() covers goes after
+  // snapshot_stored().
   std::string stage_snapshot(TimePoint now);
   void snapshot_stored();
   void require_snapshots();  // From now on nothing on a curve goes that none covers.
-  // Into a Pacer that has sent nothing. IPs are matched by address; those it does not have are kept as they
-  // are for the next snapshot: an IP that is taken out and put back goes on where it was, and no day of it is granted again.
+  // Into a Pacer that has sent nothing. IPs are matched by address; those it does not have are kept as they are for the
+  // next snapshot: an IP that is taken out and put back goes on where it was, and no day of it is granted again.
   // Errors: kInvalidArgument: not a snapshot, damaged, another provider's; kUnsupported: of a later version.
   Result<void> restore(std::string_view snapshot, TimePoint now);
 
-  // Nothing is owed or paused, nothing waits to be taken, and what replies said lately is an hour old: it may be forgotten.
-  // What it knows besides, it knows again from last_snapshot(); as_made(): it knows nothing that a new one would not.
+  // Nothing is owed or paused, nothing waits to be taken, and what replies said lately is an hour old: it may be
+  // forgotten. What it knows besides, it knows again from last_snapshot(); as_made(): it knows nothing that a new one
+  // would not.
   bool at_rest(TimePoint now) const;
   bool as_made(TimePoint now) const;
   // What it knows is worth nothing any more: for twelve times Thresholds::idle_days nothing was sent, which has brought
   // every curve back to its first day, and no operator's word stands. IPs of a snapshot that it does not have keep it.
   bool outlived(TimePoint now) const;
-  // As snapshot() of one from which nothing goes any more: nothing is counted ahead, and IPs that are as made take no room.
+  // As snapshot() of one from which nothing goes any more: nothing is counted ahead, and IPs that are as made take no
+  // room.
   std::string last_snapshot(TimePoint now);
   void waive_snapshots();  // After restore(): nothing waits for the next one. For who makes none.
 

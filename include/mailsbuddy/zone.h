@@ -1,7 +1,7 @@
 // zone.h - time zones: what a clock on the wall shows, when days begin, daylight saving included.
 //
-// A door of its own, for only warming and delivery windows need it. It reads no file: who wants "Europe/Berlin" hands in
-// what /usr/share/zoneinfo/Europe/Berlin holds.
+// A door of its own, for only warming and delivery windows need it. It reads no file: who wants "Europe/Berlin" hands
+// in what /usr/share/zoneinfo/Europe/Berlin holds.
 #pragma once
 
 #include <algorithm>

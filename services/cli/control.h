@@ -5,7 +5,8 @@
 //
 // Behind the result of some commands come more lines, as they come up, until the client hangs up.
 //
-// Who may write to the socket may do everything: it is made for its owner alone (0600), and nothing is asked of clients.
+// Who may write to the socket may do everything: it is made for its owner alone (0600), and nothing is asked of
+// clients.
 #pragma once
 
 #include <functional>
@@ -25,8 +26,8 @@ class App;
 namespace mailsbuddy::cli {
 
 using ControlJson = nlohmann::ordered_json;
-// Judges its arguments and does what is asked. Runs on the server's thread, one at a time: others wait for it meanwhile.
-// What it throws of nlohmann::json ("type must be string") is answered as a bad argument.
+// Judges its arguments and does what is asked. Runs on the server's thread, one at a time: others wait for it
+// meanwhile. What it throws of nlohmann::json ("type must be string") is answered as a bad argument.
 using ControlHandler = std::function<Result<ControlJson>(const ControlJson& arguments)>;
 using ControlCommands = std::map<std::string, ControlHandler, std::less<>>;
 
@@ -43,8 +44,8 @@ using ControlStreams = std::map<std::string, ControlStreamHandler, std::less<>>;
 // Threads: one of its own. Ownership: what handlers use outlives the server.
 class ControlServer {
  public:
-  // A socket that a process which was killed left at `path` is replaced. Errors: kAlreadyExists: a process answers there,
-  // or a file is there that is no socket; kInvalidArgument: longer than a socket's name may be; kIo.
+  // A socket that a process which was killed left at `path` is replaced. Errors: kAlreadyExists: a process answers
+  // there, or a file is there that is no socket; kInvalidArgument: longer than a socket's name may be; kIo.
   static Result<std::unique_ptr<ControlServer>> start(std::string path, ControlCommands commands, ControlStreams streams = {});
   ~ControlServer();  // Removes the socket. Clients that wait for an answer get none.
 
@@ -58,7 +59,8 @@ class ControlServer {
   std::unique_ptr<Loop> loop_;
 };
 
-// Asks the process that serves `path`, and waits for its answer. Errors: kUnavailable: nobody serves it; what the handler said.
+// Asks the process that serves `path`, and waits for its answer. Errors: kUnavailable: nobody serves it; what the
+// handler said.
 Result<ControlJson> ask_control(const std::string& path, std::string_view command, const ControlJson& arguments);
 
 // Likewise of a stream: each line goes to `line`, until the process ends, or an error of `line`, which is returned.

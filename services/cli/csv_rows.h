@@ -1,5 +1,5 @@
-// csv_rows.h - a recipients file as a RowSource: header row, any column order, UTF-8, quoted fields (RFC 4180), read as a
-// stream.
+// csv_rows.h - a recipients file as a RowSource: header row, any column order, UTF-8, quoted fields (RFC 4180), read as
+// a stream.
 #pragma once
 
 #include <cstdio>
@@ -14,9 +14,9 @@ namespace mailsbuddy::cli {
 
 class CsvRows final : public RowSource {
  public:
-  // `address_column`: its name in the header row; empty: the first of kAddressColumns that is there, in any letter case.
-  // Bad rows go to `bad_rows_path` (line,address,reason), a file made when the first one comes.
-  // Errors: kIo: the file cannot be read; kInvalidArgument: no header row, no address column, a name twice.
+  // `address_column`: its name in the header row; empty: the first of kAddressColumns that is there, in any letter
+  // case. Bad rows go to `bad_rows_path` (line,address,reason), a file made when the first one comes. Errors: kIo: the
+  // file cannot be read; kInvalidArgument: no header row, no address column, a name twice.
   static Result<std::unique_ptr<CsvRows>> open(const std::string& path, const std::string& address_column,
                                                const std::string& bad_rows_path);
   ~CsvRows() override;

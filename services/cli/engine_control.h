@@ -11,7 +11,8 @@
 
 namespace mailsbuddy::cli {
 
-// `read_settings`: settings_reader() of the engine's options. Null if `path` is empty. The server ends before the engine.
+// `read_settings`: settings_reader() of the engine's options. Null if `path` is empty. The server ends before the
+// engine.
 Result<std::unique_ptr<ControlServer>> serve_engine(const std::string& path, Engine& engine, ReadSettings read_settings,
                                                     TraceSources traces);
 

@@ -25,8 +25,8 @@ Error about(std::string_view what, const Error& error);                    // "w
 // --dkim DOMAIN:SELECTOR:KEYFILE, --egress IP=EHLO_NAME[,POOL], --dns IP[:PORT]. Errors name the option.
 Result<std::shared_ptr<const dkim::KeyRing>> load_keys(const std::vector<std::string>& given,
                                                        dkim::KeyOptions options = {});  // Null: none given.
-// Signs a trial message from `domain` and verifies it as a receiver would, with the keys in the DNS. Warns on standard error
-// of each signature that would not pass: before the campaign, not after it.
+// Signs a trial message from `domain` and verifies it as a receiver would, with the keys in the DNS. Warns on standard
+// error of each signature that would not pass: before the campaign, not after it.
 void check_signatures(const dkim::KeyRing& keys, std::string_view domain, const std::vector<std::string>& dns);
 Result<std::vector<EgressIp>> parse_egress(const std::vector<std::string>& given);
 

@@ -37,8 +37,8 @@ spool::ListCursor cursor_of(const ControlJson& arguments) {
 // Who gives a cursor, null at first, goes on with that of each answer until it is null. Others have all in one.
 bool asks_on(const ControlJson& arguments) { return arguments.contains("cursor"); }
 
-// The DNS has not said yet what the command is about: the cursor to ask on with, which has when it waits no longer. Null:
-// it may begin, by what is known then.
+// The DNS has not said yet what the command is about: the cursor to ask on with, which has when it waits no longer.
+// Null: it may begin, by what is known then.
 ControlJson looks_up(const Engine& engine, const QueueFilter& filter, const ControlJson& arguments) {
   if (!asks_on(arguments) || cursor_of(arguments).job != 0) return {};
   const auto milliseconds = [](auto time) { return std::chrono::duration_cast<std::chrono::milliseconds>(time).count(); };

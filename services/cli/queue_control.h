@@ -1,5 +1,5 @@
-// queue_control.h - what operators ask and say of the queue, campaigns and suppression: the same of a running process, over
-// its control socket, and of a spool that no process has open.
+// queue_control.h - what operators ask and say of the queue, campaigns and suppression: the same of a running process,
+// over its control socket, and of a spool that no process has open.
 #pragma once
 
 #include <memory>

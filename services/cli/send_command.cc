@@ -228,8 +228,8 @@ class Send {
 
   bool kept() const { return temporary_ == nullptr; }  // The spool outlives the run.
 
-  // The one that is to be watched: that of --campaign, or the only one that is not settled; if there is none, the messages.
-  // Chosen before anything is begun: what this refuses leaves the spool as it is.
+  // The one that is to be watched: that of --campaign, or the only one that is not settled; if there is none, the
+  // messages. Chosen before anything is begun: what this refuses leaves the spool as it is.
   Result<void> choose_campaign() {
     if (!std::filesystem::is_directory(options_.spool.directory)) return Error{ErrorCode::kNotFound, fmt::format("--spool {}: no such directory", options_.spool.directory)};
     auto spool = open_spool(options_.spool);
@@ -381,8 +381,8 @@ class Send {
     progress.finish();
     pace_report_.refresh(*engine_, true);
     if (inbound_ != nullptr) linger();
-    // Settled first, reported a moment later: also what processes before this one left. For a disk that is full, as long as
-    // nobody says stop.
+    // Settled first, reported a moment later: also what processes before this one left. For a disk that is full, as
+    // long as nobody says stop.
     const int before = interrupts;
     while (engine_->unreported() > 0 && interrupts == before && !(interrupts > 0 && !log_->file_trouble().empty())) {
       std::this_thread::sleep_for(5ms);

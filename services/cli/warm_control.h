@@ -21,7 +21,8 @@ Result<void> explain_running(const std::string& control, const std::string& prov
 
 ControlJson json_of(const warming::Explanation& explanation);
 ControlJson json_of(TimePoint time);  // Unix seconds; kNever: null.
-// "Gmail" is google, "outlook" microsoft: people say the brand, the library the provider. Errors: kInvalidArgument: mistyped.
+// "Gmail" is google, "outlook" microsoft: people say the brand, the library the provider. Errors: kInvalidArgument:
+// mistyped.
 Result<std::string> provider_named(std::string_view name);
 std::optional<std::uint64_t> messages_named(std::string_view text);  // "5000", "5k", "1M".
 

@@ -16,8 +16,8 @@ const char* find(const char* from, const char* end, char c) noexcept {
 
 }  // namespace
 
-// A clean message, as nearly all are, is one look and one copy. Of others the runs that need no change are copied whole.
-// `lf` is looked for again only once passed, so that a message of CRs alone is not quadratic.
+// A clean message, as nearly all are, is one look and one copy. Of others the runs that need no change are copied
+// whole. `lf` is looked for again only once passed, so that a message of CRs alone is not quadratic.
 bool dot_stuff(std::string_view message, std::string& out) {
   constexpr std::string_view kLineEnd = "\r\n";
   constexpr std::string_view kEndOfData = ".\r\n";

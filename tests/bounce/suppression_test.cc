@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(no_code_alone_suppresses_for_what_is_about_us) {
           BOOST_TEST_CONTEXT(outcome.str()) {
             if (advise(verdict) == Advice::kNone) continue;
             BOOST_REQUIRE(verdict.scope == Scope::kRecipient);
-            // X.7.Z is security and policy, of which every block is; but for a disabled account and for addresses with a new
-            // owner (RFC 7293).
+            // X.7.Z is security and policy, of which every block is; but for a disabled account and for addresses with
+            // a new owner (RFC 7293).
             BOOST_REQUIRE((subject != 7U || detail == 13 || (detail >= 17 && detail <= 19)));
             const bool counted = advise(verdict) == Advice::kCount;
             BOOST_REQUIRE((counted || code / 100 == 5));

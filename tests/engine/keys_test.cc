@@ -1,4 +1,5 @@
-// Who signs what the engine sends: all identities of the key ring, by date, and from another ring once it is swapped in.
+// Who signs what the engine sends: all identities of the key ring, by date, and from another ring once it is swapped
+// in.
 #include <boost/test/unit_test.hpp>
 
 #include "mailsbuddy/engine.h"

@@ -1,6 +1,7 @@
-// Exact accounting in random worlds: receivers that defer, refuse, fall silent, reset and close at random, over hours of
-// simulated time; some of what they took they return later. Whatever happens: every row ends in exactly one final event, what is counted as delivered was taken
-// by a receiver once, and nothing is taken twice but after an unknown outcome.
+// Exact accounting in random worlds: receivers that defer, refuse, fall silent, reset and close at random, over hours
+// of simulated time; some of what they took they return later. Whatever happens: every row ends in exactly one final
+// event, what is counted as delivered was taken by a receiver once, and nothing is taken twice but after an unknown
+// outcome.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>

@@ -1,5 +1,5 @@
-// Every tests/scenarios/*.smtp file is a test case, on the spool in memory and on the one on disk. With file names after
-// `--`, only those run, and their transcripts are printed.
+// Every tests/scenarios/*.smtp file is a test case, on the spool in memory and on the one on disk. With file names
+// after `--`, only those run, and their transcripts are printed.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>

@@ -1,5 +1,5 @@
-// The engine as it runs: real threads and sockets, receivers on loopback; and other threads that meanwhile do all that the
-// facade lets them. Under the thread sanitizer this is where races would show. Each recipient has one end.
+// The engine as it runs: real threads and sockets, receivers on loopback; and other threads that meanwhile do all that
+// the facade lets them. Under the thread sanitizer this is where races would show. Each recipient has one end.
 #include <fmt/format.h>
 
 #include <atomic>

@@ -279,8 +279,8 @@ BOOST_FIXTURE_TEST_CASE(likewise_in_an_engine_that_keeps_nothing, Tail) {
 
 namespace {
 
-// Mails that arrived, and complaints about them. The second IP, which delivers a fifth of what the first does, is in its pool
-// or takes its overflow; the third is another pool's.
+// Mails that arrived, and complaints about them. The second IP, which delivers a fifth of what the first does, is in
+// its pool or takes its overflow; the third is another pool's.
 struct Complaints : World {
   void send(std::string_view pool_of_second) {
     world.receivers["198.51.100.1"].take = [this](const sim::Receiver::Mail& mail) {
@@ -336,8 +336,8 @@ struct Complaints : World {
 
 }  // namespace
 
-// What came back is held against the IP that sent it, where the report says which and it may have been; elsewhere against
-// those that may have, in proportion to what they delivered.
+// What came back is held against the IP that sent it, where the report says which and it may have been; elsewhere
+// against those that may have, in proportion to what they delivered.
 BOOST_FIXTURE_TEST_CASE(complaints_are_borne_by_who_sent_the_message, Complaints) {
   for (const std::string pool : {"default", "spare"}) {
     BOOST_TEST_CONTEXT("the second IP is in pool " << pool) {

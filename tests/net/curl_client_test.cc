@@ -245,7 +245,8 @@ BOOST_AUTO_TEST_CASE(more_slow_servers_than_may_be_asked_at_once_give_way) {
   SlowServers slow(kHttpsRequestsMax / kServerRequestsMax + 2, kServerRequestsMax);
   slow.ask_the_fast_one();
   BOOST_TEST(slow.ended > 0);
-  // One for it, and for each that waited before: not all 64. On a machine that is slow itself their own time is over, too.
+  // One for it, and for each that waited before: not all 64. On a machine that is slow itself their own time is over,
+  // too.
   BOOST_TEST(slow.gave_way <= 17);
 }
 

@@ -116,8 +116,8 @@ constexpr Question kQuestions[] = {
     {"nobody's", &Dns::mx, "elsewhere.example", "insecure, failed"},
 };
 
-// Contexts change globals of libunbound as they are made, and the first one of the process most: so this is the first case. That
-// two threads do so at once is for the thread sanitizer to see.
+// Contexts change globals of libunbound as they are made, and the first one of the process most: so this is the first
+// case. That two threads do so at once is for the thread sanitizer to see.
 BOOST_AUTO_TEST_CASE(workers_open_theirs_at_once) {
   constexpr std::size_t kWorkers = 4;
   const SecureResolverOptions options{.servers = {{ip("127.0.0.1"), 9}}, .timeout = std::chrono::milliseconds(50)};

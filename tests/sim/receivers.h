@@ -1,11 +1,12 @@
-// receivers.h - models of mailbox providers for simulated warm-ups: how much each takes from an IP that it has, or has not,
-// seen before, in batches of messages and not one by one, so that sixty days and millions of messages take a second.
+// receivers.h - models of mailbox providers for simulated warm-ups: how much each takes from an IP that it has, or has
+// not, seen before, in batches of messages and not one by one, so that sixty days and millions of messages take a
+// second.
 //
-// They are MODELS. No provider publishes how it decides. What is published is the shape, and that is what is here: volume is
-// granted by history (Google: a sudden doubling may trigger limits; the IP's quota is shared by all its domains), what goes
-// beyond is deferred with a text that names the reason, who goes on regardless is blocked (Microsoft's S3150 follows ignored
-// 4yz replies), and trust comes back slowly. The numbers are drawn anew for every seed from the ranges below, and nothing but
-// the replies tells a sender which were drawn.
+// They are MODELS. No provider publishes how it decides. What is published is the shape, and that is what is here:
+// volume is granted by history (Google: a sudden doubling may trigger limits; the IP's quota is shared by all its
+// domains), what goes beyond is deferred with a text that names the reason, who goes on regardless is blocked
+// (Microsoft's S3150 follows ignored 4yz replies), and trust comes back slowly. The numbers are drawn anew for every
+// seed from the ranges below, and nothing but the replies tells a sender which were drawn.
 #pragma once
 
 #include <cstdint>

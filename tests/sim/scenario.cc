@@ -327,8 +327,8 @@ class Runner {
     }
   }
 
-  // sts DOMAIN MODE MX...: publishes an MTA-STS policy under a new id; sts DOMAIN gone: its page is. Before the first mail
-  // for the first time.
+  // sts DOMAIN MODE MX...: publishes an MTA-STS policy under a new id; sts DOMAIN gone: its page is. Before the first
+  // mail for the first time.
   void sts(const Words& words, const std::string&) {
     world_.policies = true;
     const std::string& domain = words.at(1);
@@ -516,7 +516,8 @@ class Runner {
     if (auto started = engine().start(std::move(campaign), rows); !started) fail(started.error().detail);
   }
 
-  // start=2h not-after=3d windows=mon-fri_09:00-17:00 zone=RULE zones=+02:00,-05:00: from now; `zones` is what the rows say.
+  // start=2h not-after=3d windows=mon-fri_09:00-17:00 zone=RULE zones=+02:00,-05:00: from now; `zones` is what the rows
+  // say.
   void set_schedule(Attributes& given, Schedule& schedule) {
     if (given.contains("start")) schedule.start_at = world_.loop.now() + duration(given["start"]);
     if (given.contains("not-after")) schedule.not_after = world_.loop.now() + duration(given["not-after"]);
@@ -631,9 +632,9 @@ class Runner {
     fail(fmt::format("no receiver took mail of {} to {}", id, to));
   }
 
-  // inbound WHAT NAME to=ADDRESS [status=5.1.1] [text=WORDS_WITH_UNDERSCORES] [type=abuse] [address=A] [token=forged|none]
-  // [trusted=ACCOUNT] [expect=ATTRIBUTION] [repeated=yes] [suppresses=ADDRESS]: such a report about the mail of that campaign
-  // to that recipient comes in.
+  // inbound WHAT NAME to=ADDRESS [status=5.1.1] [text=WORDS_WITH_UNDERSCORES] [type=abuse] [address=A]
+  // [token=forged|none] [trusted=ACCOUNT] [expect=ATTRIBUTION] [repeated=yes] [suppresses=ADDRESS]: such a report about
+  // the mail of that campaign to that recipient comes in.
   void inbound(const Words& words, const std::string&) {
     auto given = attributes(words, 3);
     Returned returned{.to = given["to"], .return_path = return_path(job(words.at(2)), given["to"])};

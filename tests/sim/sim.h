@@ -50,8 +50,8 @@ struct Action {
   std::string reply;   // "250 2.1.5 Ok"; several lines are separated by '|'.
 };
 
-// A receiving host: per stage ("CONNECT", "GREETING", "EHLO", "STARTTLS", "TLS", "MAIL", "RCPT", "DATA", "DOT") a list of
-// actions, one for each time the stage is reached; the last one stays. Without any: it accepts.
+// A receiving host: per stage ("CONNECT", "GREETING", "EHLO", "STARTTLS", "TLS", "MAIL", "RCPT", "DATA", "DOT") a list
+// of actions, one for each time the stage is reached; the last one stays. Without any: it accepts.
 struct Receiver {
   std::map<std::string, std::deque<Action>> script;
   std::map<std::string, Action> by_recipient;   // RCPT replies for one address, before the script.

@@ -276,7 +276,8 @@ BOOST_AUTO_TEST_CASE(rubbish_pipelined_at_each_stage) {
   });
 }
 
-// A browser that was made to post here gets no further than its first line; in content and in an AUTH exchange it is none.
+// A browser that was made to post here gets no further than its first line; in content and in an AUTH exchange it is
+// none.
 BOOST_AUTO_TEST_CASE(http_at_each_stage) {
   at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
     if (caller.session().waiting()) return;
@@ -302,8 +303,8 @@ BOOST_AUTO_TEST_CASE(cut_off_in_a_line_at_each_stage) {
   });
 }
 
-// QUIT is the client's right everywhere but in content, and in an exchange: there it is a bad response, or, being base64, a
-// password, whose refusal comes later.
+// QUIT is the client's right everywhere but in content, and in an exchange: there it is a bad response, or, being
+// base64, a password, whose refusal comes later.
 BOOST_AUTO_TEST_CASE(quit_at_each_stage) {
   at_each_stage([](const StageRow& row, PlayStage& stage, Caller& caller) {
     if (caller.session().waiting()) return;

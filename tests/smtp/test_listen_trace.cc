@@ -201,7 +201,8 @@ BOOST_AUTO_TEST_CASE(bodies_as_wished_and_never_all_of_a_long_one) {
   BOOST_TEST(lines.ends_with(" octets)\n< .\n> 250 2.0.0 Taken\n"));
 }
 
-// What looks like the end of a message to others is shown as little as the rest of it, and nothing behind it as a command.
+// What looks like the end of a message to others is shown as little as the rest of it, and nothing behind it as a
+// command.
 BOOST_AUTO_TEST_CASE(smuggled_commands_are_content) {
   for (const std::string& end : {"\n.\n"s, "\n.\r\n"s, "\r.\r"s, "\r\n.\n"s, "\r\n.\r"s}) {
     PlayStage stage;

@@ -1,6 +1,6 @@
 // A process that uses a spool is killed at random moments, and what it left is held against what it had been promised.
-// How far it came it writes into memory that both processes have. Who looks at what it left is a process of its own, too:
-// the one that forks has no spool, so that each has all of RocksDB's threads, which would not come along.
+// How far it came it writes into memory that both processes have. Who looks at what it left is a process of its own,
+// too: the one that forks has no spool, so that each has all of RocksDB's threads, which would not come along.
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

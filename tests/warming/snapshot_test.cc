@@ -54,7 +54,8 @@ BOOST_AUTO_TEST_CASE(state_survives) {
 }
 
 // Random sending, snapshots, crashes (back to the last snapshot), idle times and jumps of the clock: no calendar day of
-// an IP has more than its cap, in all its lives together. Half of them in Berlin, over the days on which clocks are put.
+// an IP has more than its cap, in all its lives together. Half of them in Berlin, over the days on which clocks are
+// put.
 BOOST_AUTO_TEST_CASE(no_permit_is_granted_twice) {
   const auto settings = loose();
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {

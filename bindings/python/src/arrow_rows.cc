@@ -154,7 +154,8 @@ std::string moment(std::int64_t ticks, char unit) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", calendar(seconds));
 }
 
-// How one column is read. Formats: arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings.
+// How one column is read. Formats:
+// arrow.apache.org/docs/format/CDataInterface.html#data-type-description-format-strings.
 struct Column {
   std::string name;
   std::string format;

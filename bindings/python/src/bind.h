@@ -1,5 +1,5 @@
-// bind.h - one function a room: each adds a submodule of mailsbuddy._core with what it binds. In the order of the rooms,
-// lower ones first, since a signature can only name types that are there.
+// bind.h - one function a room: each adds a submodule of mailsbuddy._core with what it binds. In the order of the
+// rooms, lower ones first, since a signature can only name types that are there.
 #pragma once
 
 #include <pybind11/pybind11.h>

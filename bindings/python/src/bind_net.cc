@@ -50,8 +50,8 @@ std::string text_of(const net::MxRecord& record) { return fmt::format("{} {}", r
 std::string text_of(const net::IpAddress& record) { return record.str(); }
 std::string text_of(const std::string& record) { return record; }
 
-// One batch. Its questions are asked on the loop's thread, `concurrency` at once. Shared with the callbacks, which may come
-// after the caller was interrupted.
+// One batch. Its questions are asked on the loop's thread, `concurrency` at once. Shared with the callbacks, which may
+// come after the caller was interrupted.
 class Batch : public std::enable_shared_from_this<Batch> {
  public:
   Batch(net::Resolver& resolver, std::vector<Question> questions)

@@ -1,5 +1,5 @@
-// What operators ask and say of mail that is not settled, suppressions, personal data, TLS reports (mailsbuddy/engine.h). What it
-// gives are tuples, which mailsbuddy/_queue.py and _suppressions.py give names to.
+// What operators ask and say of mail that is not settled, suppressions, personal data, TLS reports
+// (mailsbuddy/engine.h). What it gives are tuples, which mailsbuddy/_queue.py and _suppressions.py give names to.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -27,9 +27,9 @@ struct ClientOptions {
   smtp::PoolOptions pool{};
 };
 
-// A Pool of one connection on a loop of its own, and a state that the calling thread waits for.
-// Threads: the handler's calls come on the loop's thread; all else on Python's, one call at a time (the GIL does not see to
-// that, busy_ does). Ownership: a message under way is kept here until its connection is done with it or gone.
+// A Pool of one connection on a loop of its own, and a state that the calling thread waits for. Threads: the handler's
+// calls come on the loop's thread; all else on Python's, one call at a time (the GIL does not see to that, busy_ does).
+// Ownership: a message under way is kept here until its connection is done with it or gone.
 class Client final : public smtp::PoolHandler {
  public:
   explicit Client(ClientOptions options) : options_(std::move(options)), process_(getpid()) {}

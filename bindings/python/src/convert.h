@@ -16,8 +16,8 @@ pybind11::object to_datetime(TimePoint time);
 // From an aware datetime. Raises InvalidArgument for a naive one, naming `what`: nobody knows which zone it means.
 TimePoint to_time_point(pybind11::handle datetime, std::string_view what);
 
-// From a timedelta or a number of seconds. Raises InvalidArgument naming `what` for anything else, negative ones, and what
-// does not fit.
+// From a timedelta or a number of seconds. Raises InvalidArgument naming `what` for anything else, negative ones, and
+// what does not fit.
 Duration to_duration(pybind11::handle value, std::string_view what);
 
 // str as UTF-8, bytes as they are. Raises InvalidArgument naming `what` for anything else.

@@ -17,7 +17,8 @@ class EngineHandle {
                std::shared_ptr<EventHub> hub);
   ~EngineHandle();
 
-  // Keeps the engine open while it lives. Raises Closed, and Unsupported in a process forked from the one that opened it.
+  // Keeps the engine open while it lives. Raises Closed, and Unsupported in a process forked from the one that opened
+  // it.
   class Use {
    public:
     explicit Use(EngineHandle& handle) : handle_(handle) { handle.gate_->enter_or_raise(); }
@@ -31,8 +32,9 @@ class EngineHandle {
     EngineHandle& handle_;
   };
 
-  // With the GIL. Raises Unsupported in a callback, and what a signal handler raises while it waits for other threads' calls: they
-  // are refused by then, and another close() goes on. A second time, and in a forked process, it does nothing.
+  // With the GIL. Raises Unsupported in a callback, and what a signal handler raises while it waits for other threads'
+  // calls: they are refused by then, and another close() goes on. A second time, and in a forked process, it does
+  // nothing.
   void close();
   bool closing() const { return gate_->closing(); }
   bool closed_or_foreign() const { return closing() || !gate_->ours(); }
@@ -55,7 +57,8 @@ class EngineHandle {
   std::shared_ptr<EventHub> hub_;
 };
 
-// Waits for the engines that died inside a callback of their own, which threads of their own shut down. Without the GIL.
+// Waits for the engines that died inside a callback of their own, which threads of their own shut down. Without the
+// GIL.
 void join_reapers();
 
 }  // namespace mailsbuddy::python

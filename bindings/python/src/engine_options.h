@@ -10,8 +10,8 @@
 
 namespace mailsbuddy::python {
 
-// Each takes a dict with the names of the C++ structure's fields, of which any may be absent; names that are no field are
-// refused. Raise InvalidArgument naming the option.
+// Each takes a dict with the names of the C++ structure's fields, of which any may be absent; names that are no field
+// are refused. Raise InvalidArgument naming the option.
 EngineOptions to_engine_options(const pybind11::dict& given);   // Not yet with `spool` and `sinks`.
 spool::RocksSpoolOptions to_spool_options(const pybind11::dict& given);
 Campaign to_campaign(const pybind11::dict& given);

@@ -24,8 +24,8 @@ inline void value_or_raise(const Result<void>& result) {
   if (!result) raise(result.error());
 }
 
-// Runs `work` without the GIL: everything that waits or computes goes through here. Counted as a Wait: a thread that an ending
-// interpreter killed where it asks for the GIL again would be in a destructor, and take the process with it.
+// Runs `work` without the GIL: everything that waits or computes goes through here. Counted as a Wait: a thread that an
+// ending interpreter killed where it asks for the GIL again would be in a destructor, and take the process with it.
 template <class Work>
 auto without_gil(Work&& work) {
   if (Wait::interpreter_ends()) return std::forward<Work>(work)();  // With it: it might not be had again. No engine is open any more.

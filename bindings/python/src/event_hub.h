@@ -21,9 +21,9 @@ namespace py = pybind11;
 
 using SharedEvent = std::shared_ptr<const Event>;  // Of a batch, which its events keep alive together.
 
-// The events of one job, or of all, that somebody iterates over. Bounded: when it is full, the events stay in the engine's
-// outbox until there is room. Until it is claimed nobody may ever take them, so then too many are dropped, and counted.
-// Threads: push() and close() any; take() one at a time.
+// The events of one job, or of all, that somebody iterates over. Bounded: when it is full, the events stay in the
+// engine's outbox until there is room. Until it is claimed nobody may ever take them, so then too many are dropped, and
+// counted. Threads: push() and close() any; take() one at a time.
 class EventQueue {
  public:
   static constexpr std::size_t kEventsMax = 16'384;  // Some 10 MB.

@@ -13,8 +13,8 @@
 
 namespace mailsbuddy::python {
 
-// Lines wait here for a thread of Python's, so that none of the engine's ever waits for the GIL or for somebody's handler.
-// Threads: any. Bounded: beyond kLinesMax lines are dropped, and counted.
+// Lines wait here for a thread of Python's, so that none of the engine's ever waits for the GIL or for somebody's
+// handler. Threads: any. Bounded: beyond kLinesMax lines are dropped, and counted.
 class LogQueue final : public LogSink {
  public:
   static constexpr std::size_t kLinesMax = 10'000;

@@ -3,16 +3,16 @@
 
 namespace {
 
-// Threads of the library take the GIL by PyGILState, which knows the main interpreter alone: elsewhere callbacks would run in
-// the wrong one.
+// Threads of the library take the GIL by PyGILState, which knows the main interpreter alone: elsewhere callbacks would
+// run in the wrong one.
 constexpr const char* kMainAlone = "mailsbuddy works in the main interpreter alone, not in subinterpreters; use a process";
 
 bool in_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
 
 }  // namespace
 
-// pybind11's own entry takes the GIL by PyGILState before any line of ours runs, which in a subinterpreter never returns: so
-// it gets another name, and ours stands before it.
+// pybind11's own entry takes the GIL by PyGILState before any line of ours runs, which in a subinterpreter never
+// returns: so it gets another name, and ours stands before it.
 #define PyInit__core initialise_core
 PYBIND11_MODULE(_core, core) {
   namespace python = mailsbuddy::python;

@@ -10,15 +10,15 @@
 
 namespace mailsbuddy::python {
 
-// The name among `columns` that holds the address: `wanted`, or if that is empty the first of the names that people use, in any
-// letter case. Raises InvalidArgument with the names there are.
+// The name among `columns` that holds the address: `wanted`, or if that is empty the first of the names that people
+// use, in any letter case. Raises InvalidArgument with the names there are.
 std::size_t find_address_column(const std::vector<std::string>& columns, const std::string& wanted);
 
 // Threads: all under the GIL. What the iterator raises goes through.
 class PythonRows {
  public:
-  // `rows` gives mappings, whose first names the columns; or, when `columns` are given, pairs (number, sequence of as many
-  // values), with a str that says what is wrong in the sequence's place for a row that is known to be bad.
+  // `rows` gives mappings, whose first names the columns; or, when `columns` are given, pairs (number, sequence of as
+  // many values), with a str that says what is wrong in the sequence's place for a row that is known to be bad.
   PythonRows(pybind11::iterator rows, std::vector<std::string> columns, const std::string& address_column);
 
   const std::vector<std::string>& columns() const { return columns_; }  // Without the address.

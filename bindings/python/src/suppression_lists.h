@@ -13,8 +13,8 @@
 
 namespace mailsbuddy::python {
 
-// Entries of a Python iterator of tuples (account, address, reason, since or None), fetched under the GIL some at a time.
-// Threads: one. What the iterator raises ends it, and so does the engine's close(); it is kept for rethrow().
+// Entries of a Python iterator of tuples (account, address, reason, since or None), fetched under the GIL some at a
+// time. Threads: one. What the iterator raises ends it, and so does the engine's close(); it is kept for rethrow().
 class SuppressionSource {
  public:
   static constexpr std::size_t kBatch = 1024;
@@ -36,8 +36,8 @@ class SuppressionSource {
   std::exception_ptr error_;
 };
 
-// All that Engine::export_suppressions() has, packed: some 50 octets each. It is read before anything is given to Python, so that
-// whoever goes through it holds up no thread of the engine's and may call the engine.
+// All that Engine::export_suppressions() has, packed: some 50 octets each. It is read before anything is given to
+// Python, so that whoever goes through it holds up no thread of the engine's and may call the engine.
 class SuppressionList {
  public:
   void add(const SuppressionEntry& entry);

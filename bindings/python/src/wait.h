@@ -10,11 +10,13 @@
 
 namespace mailsbuddy::python {
 
-// A thread that waits in C++ never sees Python's signal handlers: they run between slices. This is how late Ctrl-C may be.
+// A thread that waits in C++ never sees Python's signal handlers: they run between slices. This is how late Ctrl-C may
+// be.
 inline constexpr std::chrono::milliseconds kSignalSlice{100};
 
-// One wait under way. An interpreter that ends kills daemon threads where they ask for the GIL, in the middle of C++: so its end
-// is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and ends.
+// One wait under way. An interpreter that ends kills daemon threads where they ask for the GIL, in the middle of C++:
+// so its end is told to all who wait, and waits until they have the GIL back. The GIL is held where one begins and
+// ends.
 class Wait {
  public:
   Wait() noexcept { ++under_way_, ++of_this_thread_; }
@@ -39,11 +41,12 @@ class Wait {
   static inline std::condition_variable none_left_;
 };
 
-// Throws what the end of a slice brings: what a signal handler raised (KeyboardInterrupt), or Closed when the interpreter ends.
+// Throws what the end of a slice brings: what a signal handler raised (KeyboardInterrupt), or Closed when the
+// interpreter ends.
 void check_slice();
 
-// Returns once `done()`, called under `mutex`, is true; whoever changes what it reads notifies `changed`. The GIL is held by
-// the caller, `mutex` is not. Throws as check_slice().
+// Returns once `done()`, called under `mutex`, is true; whoever changes what it reads notifies `changed`. The GIL is
+// held by the caller, `mutex` is not. Throws as check_slice().
 template <class Done>
 void wait_until(std::mutex& mutex, std::condition_variable& changed, Done done) {
   if (Wait::interpreter_ends()) check_slice();
