@@ -9,23 +9,18 @@
 namespace mailsbuddy::engine {
 namespace {
 
-// How long a number of connections, or of messages on one, that a host showed to be its most is believed.
+// How long a number of connections that a host showed to be its most is believed.
 constexpr Duration kCapBelieved = std::chrono::minutes(10);
 
 // What waits is not for this lane after all, for a reason that opening another connection does not change.
 constexpr Duration kRest = std::chrono::minutes(1);
 
-// How long a host is believed to take mail after the connection has ended that showed it.
+// How long a host is believed to take mail after the connection has ended that showed it. Not where permits are what is
+// missing: as many connections as are allowed would be opened for the next one.
 constexpr Duration kProvenFor = std::chrono::minutes(1);
-
-// Between a connection and its first permit: its message is made meanwhile.
-constexpr Duration kMadeAhead = std::chrono::milliseconds(100);
-constexpr Duration kOpenAheadMax = std::chrono::seconds(30);
 
 // How long a provider that does not like messages that overlap gets one after the other.
 constexpr Duration kOneByOne = std::chrono::hours(24);
-
-void average(std::optional<Duration>& of, Duration last) { of = of ? *of + (last - *of) / 4 : last; }
 
 bool is_lost(const Outcome& outcome) {
   return outcome.cause == Cause::kConnectionLost || outcome.cause == Cause::kProtocolError ||
@@ -67,8 +62,6 @@ Lane::Lane(Site& site, Worker& worker, Egress& egress, bool guest)
 
 Lane::~Lane() {
   egress_.connections -= open_connections();
-  egress_.unsent -= unsent_;
-  site_.provider().unsent -= unsent_;
   worker_.count_connections(-open_connections());
 }
 
@@ -88,59 +81,11 @@ TimePoint Lane::ready_at(TimePoint now, bool above_cap) const {
 
 TimePoint Lane::wakes_at(TimePoint now, bool above_cap) const {
   const TimePoint permit = ready_at(now, above_cap);
-  if (permit == warming::kNever || (open_connections() > 0 && (!proven(now) || full(now)))) return permit;
-  const TimePoint opens = opens_at(now, above_cap);
-  if (opens <= now) return permit;
-  return open_connections() == 0 || permit <= now ? opens : std::min(permit, opens);
-}
-
-TimePoint Lane::opens_at(TimePoint now, bool above_cap) const {
-  Provider& provider = site_.provider();
-  const std::uint64_t own = spoken_for(now);
-  const auto others = static_cast<std::uint64_t>(egress_.unsent - unsent_);
-  const auto of_all = static_cast<std::uint64_t>(provider.unsent - unsent_);
-  const TimePoint permit = provider.pacer.nth(egress_.number, own + others + 1, own + of_all + 1, now, above_cap);
-  if (permit == warming::kNever) return permit;
-  const TimePoint connection = provider.pacer.next_connection(egress_.number, site_.name(), now);
-  const TimePoint opens = std::max({permit - open_ahead(), connection, set_aside_until_, rests_until_});
-  if (opening_.empty()) return opens;
-  // Not all at once: permits that nobody is ready to take do not pile up.
-  const TimePoint before = provider.pacer.nth(egress_.number, own + others, own + of_all, now, above_cap);
-  return std::max(opens, opened_at_ + (permit - before));
-}
-
-Duration Lane::open_ahead() const {
-  return opening_takes_ ? std::min(*opening_takes_ + kMadeAhead, kOpenAheadMax) : kOpenAhead;
-}
-
-// Permits that its connections will use up until one that is opened now is ready: of those that are ready each the more
-// the shorter its turns are, as far as it may carry so many; of those being opened each one, and more once it is ready.
-std::uint64_t Lane::spoken_for(TimePoint now) const {
-  const auto turns = [this](Duration time) {
-    if (!turn_takes_ || time.count() <= 0) return 0.0;
-    return static_cast<double>(time.count()) / static_cast<double>(std::max<Duration::rep>(1, turn_takes_->count()));
-  };
-  double permits = 0;
-  for (const auto& [id, since] : opening_) {
-    permits += std::min<double>(std::min(pool_->messages_left(id), messages_max(now)), 1 + turns(now - since));
-  }
-  for (const auto& [id, connection] : connections_) {
-    permits += std::min<double>(pool_->messages_left(id), turns(open_ahead()) + (connection.carries.empty() ? 1 : 0));
-  }
-  return static_cast<std::uint64_t>(permits);
-}
-
-// That may carry something that waits.
-std::size_t Lane::usable_connections() const {
-  return opening_.size() + static_cast<std::size_t>(std::ranges::count_if(connections_, [this](const auto& each) {
-    return pool_->messages_left(each.first) > 0;
-  }));
-}
-
-void Lane::no_longer_unsent() {
-  --unsent_;
-  --egress_.unsent;
-  --site_.provider().unsent;
+  if (permit == warming::kNever || open_connections() > 0) return permit;
+  const TimePoint connection =
+      std::max({site_.provider().pacer.next_connection(egress_.number, site_.name(), now), set_aside_until_, rests_until_});
+  if (permit > now + kOpenAhead) return std::max(permit - kOpenAhead, connection);
+  return connection > now ? connection : permit;
 }
 
 // At 0 the IP is stopped: what is missing is time, and not a connection of others that ends.
@@ -175,12 +120,14 @@ void Lane::quit_idle() {
 }
 
 // One at a time until one has taken or refused a message: a host that is down, or drops what it accepts, is not called
-// ten times at once. None where one idles that has a permit: what waits is being made, or is for another lane.
+// ten times at once. While one idles, what is missing is a permit and not a connection.
 bool Lane::may_open(TimePoint now, bool above_cap) {
-  if (open_connections() > 0 && (!proven(now) || (idle() != 0 && ready_at(now, above_cap) <= now))) return false;
-  if (draining() || full(now) || opens_at(now, above_cap) > now) return false;
-  const int most = site_.provider().pacer.connections(egress_.number, now);
-  if (most == 0) return false;
+  if (open_connections() > 0 && (idle() != 0 || !proven(now))) return false;
+  if (std::max(set_aside_until_, rests_until_) > now || full(now)) return false;
+  warming::Pacer& pacer = site_.provider().pacer;
+  const int most = pacer.connections(egress_.number, now);
+  if (most == 0 || ready_at(now, above_cap) > now + (open_connections() > 0 ? Duration(0) : kOpenAhead)) return false;
+  if (pacer.next_connection(egress_.number, site_.name(), now) > now) return false;
   if (pool_ != nullptr && capped_until_ <= now) pool_->set_connections_max(most);
   return pool_ == nullptr || pool_->can_open();
 }
@@ -192,12 +139,8 @@ void Lane::open() {
   }
   pool_->set_messages_in_flight(window(worker_.now()));
   ++egress_.connections;
-  ++unsent_;
-  ++egress_.unsent;
-  ++site_.provider().unsent;
   worker_.count_connections(1);
-  opened_at_ = worker_.now();
-  opening_.emplace(pool_->open(), opened_at_);
+  pool_->open();
 }
 
 smtp::ConnectionId Lane::idle() const noexcept { return pool_ == nullptr ? 0 : pool_->idle(); }
@@ -226,7 +169,6 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
   sent_at_ = now;
   take_permits(id, *prepared, now);
   Connection& connection = connections_[id];
-  if (connection.sent++ == 0) no_longer_unsent();
   if (connection.tls) {
     each_recipient(*prepared, [&](const Prepared& each) {
       const std::string_view to = std::string_view(each.recipient);
@@ -257,14 +199,9 @@ void Lane::send(smtp::ConnectionId id, PreparedPtr prepared) {
                .ret = message.job->ret,
                .envid = message.job->envid,
                .dsn = several ? std::span<const smtp::RecipientDsn>(message.rcpt_dsn) : std::span(&message.dsn, 1)});
-  const bool enough = site_.provider().pacer.carry(connection.carried, site_.draw(message), now);
-  // Where connections are what is missing, the server's own end is quicker than our QUIT.
-  if (enough || (connection.sent >= messages_max(now) && !full(now))) pool_->finish(id);
+  if (site_.provider().pacer.carry(connection.carried, site_.draw(message), now)) pool_->finish(id);
   hungry_ |= pool_->room(id);  // By BDAT at once.
 }
-
-// As the server has it, which ended one connection after another behind as many.
-int Lane::messages_max(TimePoint now) const { return now < ends_after_until_ ? ended_after_ : INT_MAX; }
 
 int Lane::window(TimePoint now) const {
   const Provider& provider = site_.provider();
@@ -303,7 +240,6 @@ void Lane::feed() {
 }
 
 void Lane::on_ready(smtp::Pool& pool, smtp::ConnectionId connection) {
-  if (const auto opened = opening_.extract(connection)) average(opening_takes_, worker_.now() - opened.mapped());
   Connection& ready = connections_[connection];
   if (ready.ready_at == TimePoint{}) ready.ready_at = worker_.now();
   if (opened_) ready.tls = std::exchange(opened_, std::nullopt);
@@ -440,7 +376,6 @@ void Lane::on_transaction_done(smtp::Pool&, smtp::ConnectionId id) {
   auto& carries = connections_.at(id).carries;
   PreparedPtr message = std::move(carries.front().message);
   const bool replied = carries.front().replied;
-  if (replied) average(turn_takes_, worker_.now() - carries.front().turn_at);
   const bool had_places = !message->places.empty();
   carries.pop_front();
   if (!carries.empty()) {
@@ -469,34 +404,27 @@ bool Lane::set_aside(TimePoint now) {
 void Lane::on_closed(smtp::Pool&, smtp::ConnectionId connection, const Outcome& reason) {
   const TimePoint now = worker_.now();
   const auto found = connections_.find(connection);
-  const bool by_us = reason.cause == Cause::kCancelled || (reason.cause == Cause::kReply && reason.reply.positive());
-  const bool useless = found != connections_.end() && found->second.completed == 0 && !by_us;
+  const bool useless = found != connections_.end() && found->second.completed == 0 &&
+                       reason.cause != Cause::kCancelled && !(reason.cause == Cause::kReply && reason.reply.positive());
   const bool unused = found != connections_.end() && found->second.completed == 0 && !useless;
   // What waited all the time that the connection was there, and went by no other either, is not for this lane. What
-  // came as it ended may well be, and what has no permit.
+  // came as it ended may well be.
   if (unused && sent_at_ < found->second.ready_at && site_.waiting() > 0 &&
-      site_.waits_since(now) <= found->second.ready_at && ready_at(now) <= now)
+      site_.waits_since(now) <= found->second.ready_at)
     rests_until_ = now + kRest;
   if (useless) {
     proven_until_ = {};
-  } else if (found != connections_.end() && found->second.completed > 0) {
+  } else if (found != connections_.end() && found->second.completed > 0 && ready_at(now, false) <= now) {
     proven_until_ = now + kProvenFor;
-    if (!by_us && found->second.completed == std::exchange(ended_after_, found->second.completed))
-      ends_after_until_ = now + kCapBelieved;
   }
-  if (found != connections_.end()) {
-    if (found->second.sent == 0) no_longer_unsent();
-    connections_.erase(found);
-  }
+  if (found != connections_.end()) connections_.erase(found);
   // A host that takes connections and drops them before it has answered once must not be called again and again.
   if (useless && !proven(now) && site_.waiting() > 0) set_aside(now);
   released();
   site_.pump();
 }
 
-void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId connection, const Outcome& reason) {
-  opening_.erase(connection);
-  no_longer_unsent();
+void Lane::on_open_failed(smtp::Pool& pool, smtp::ConnectionId, const Outcome& reason) {
   if (!connections_.empty()) {
     pool.set_connections_max(pool.open_connections());  // It takes no more at once than it has.
     capped_until_ = worker_.now() + kCapBelieved;

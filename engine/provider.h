@@ -18,7 +18,6 @@ struct Egress {
   net::IpAddress address;
   std::size_t number = 0;  // Its place in EngineOptions::egress, and in the pacer.
   int connections = 0;     // Open or opening, over all sites of the provider.
-  int unsent = 0;          // Those among them that have carried nothing yet.
   double blame = 0;        // What it has yet to bear of complaints of which nobody knows who sent the message.
 };
 
@@ -31,7 +30,6 @@ struct Provider {
   bool curves = false;           // Some IP has one.
   bool snapshot_staged = false;  // Under way to the spool.
   bool wakes = false;            // Its sites are about to be woken.
-  int unsent = 0;                // Of all IPs.
   TimePoint one_by_one_until{};  // It does not like messages that overlap.
   std::deque<Site*> waiting{};   // Sites that found every connection of an egress IP taken, first come first.
   std::vector<Site*> sites{};    // Who last took a place of a name (warming::Pacer::places()) is the last.

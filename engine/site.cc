@@ -168,12 +168,6 @@ int Site::open_connections() const {
   return open;
 }
 
-std::uint64_t Site::usable_connections() const {
-  std::uint64_t usable = 0;
-  for (const auto& lane : lanes_) usable += lane->usable_connections();
-  return usable;
-}
-
 void Site::pump() {
   const TimePoint now = worker_.now();
   opens_at_ = TimePoint::max();

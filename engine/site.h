@@ -1,7 +1,6 @@
 // site.h - one site's rows, prepared messages and lanes: where a recipient is pulled, made and sent.
 #pragma once
 
-#include <climits>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -21,7 +20,7 @@ namespace mailsbuddy::engine {
 class Site;
 class Worker;
 
-// Opening takes a round trip or three: begin that long before the next permit, until it is known how long it takes.
+// Opening takes a round trip or three: begin that long before the next permit.
 inline constexpr Duration kOpenAhead = std::chrono::seconds(1);
 
 // DNS leads where no mail is sent to, and would again.
@@ -53,7 +52,7 @@ class Lane final : public smtp::PoolHandler {
   void feed();  // Something is made: it goes to connections whose window has room.
   void send(smtp::ConnectionId connection, PreparedPtr prepared);
   int open_connections() const noexcept { return pool_ == nullptr ? 0 : pool_->open_connections(); }
-  std::size_t usable_connections() const;  // Open or opening, and not with their last message.
+  int ready_connections() const noexcept { return static_cast<int>(connections_.size()); }
   std::size_t appetite(TimePoint now) const;  // Messages that its connections will soon carry.
   void change();  // Settings have changed.
   void quit_idle();
@@ -90,7 +89,6 @@ class Lane final : public smtp::PoolHandler {
     std::deque<Sending> carries;  // Empty: idle.
     std::optional<smtp::TlsResult> tls{};  // If TLS reports are wanted.
     warming::Pacer::Carried carried{};
-    int sent = 0;
     std::set<std::string, std::less<>> tls_counted{};  // The domains that it was counted for.
     int completed = 0;                                 // Transactions that had a reply.
     int completed_ahead = 0;      // Those among them that were begun behind another.
@@ -109,11 +107,6 @@ class Lane final : public smtp::PoolHandler {
   void released();  // A connection's slot is free again.
   bool set_aside(TimePoint now);
   void on_tls(const smtp::TlsResult& result);
-  TimePoint opens_at(TimePoint now, bool above_cap) const;  // A further connection, as far as time and permits go.
-  Duration open_ahead() const;  // A connection is opened so long before its permit.
-  std::uint64_t spoken_for(TimePoint now) const;
-  int messages_max(TimePoint now) const;  // On a connection.
-  void no_longer_unsent();  // A connection: it carries something, or has ended.
   bool proven(TimePoint now) const;  // A connection has completed a transaction, and is there or ended lately.
 
   Site& site_;
@@ -123,15 +116,8 @@ class Lane final : public smtp::PoolHandler {
   LaneTracer tracer_;
   std::unique_ptr<smtp::Pool> pool_;                            // From the first open() on.
   std::unordered_map<smtp::ConnectionId, Connection> connections_;  // Those that have been ready.
-  std::unordered_map<smtp::ConnectionId, TimePoint> opening_;       // Since when.
   std::optional<smtp::TlsResult> opened_;  // Of the one that is about to be ready.
   TimePoint set_aside_until_{};
-  int unsent_ = 0;                     // Connections that have carried nothing yet, those being opened among them.
-  std::optional<Duration> opening_takes_;  // About.
-  std::optional<Duration> turn_takes_;     // From one message's turn on a connection to the next one's, about.
-  int ended_after_ = 0;            // The last connection that the server ended had carried so many.
-  TimePoint ends_after_until_{};   // Others before it, too.
-  TimePoint opened_at_{};          // The last connection.
   bool hungry_ = false;       // A connection's window may have room.
   TimePoint proven_until_{};  // By a connection that has ended.
   TimePoint sent_at_{};       // The last message.
@@ -272,7 +258,6 @@ class Site {
 
   Lane* lane_to_open(TimePoint now);
   int open_connections() const;
-  std::uint64_t usable_connections() const;
 
   Worker& worker_;
   Provider& provider_;

@@ -23,16 +23,13 @@ void Site::send_ready(TimePoint now) {
 // Idle ones by turns, and then those whose window has room.
 void Site::send_ready(bool cold, TimePoint now) {
   const auto none = [this] { return ahead_[0].ready.empty() && ahead_[1].ready.empty(); };
-  for (std::size_t passed = 0; passed < lanes_.size();) {
+  for (std::size_t passed = 0; passed < lanes_.size(); ++passed) {
     if (none()) return;
     Lane& lane = *lanes_[turn_];
     turn_ = (turn_ + 1) % lanes_.size();
-    const bool able = lane.idle() != 0 && (!mixed_ || lane.cold() == cold);
-    PreparedPtr prepared = able ? next_for(lane, now) : nullptr;
-    if (prepared == nullptr) {
-      ++passed;
-      continue;
-    }
+    if (lane.idle() == 0 || (mixed_ && lane.cold() != cold)) continue;
+    PreparedPtr prepared = next_for(lane, now);
+    if (prepared == nullptr) continue;
     lane.send(lane.idle(), std::move(prepared));
     passed = 0;
   }

@@ -222,9 +222,9 @@ std::optional<const Job*> Site::opens_for(TimePoint now) {
     queue->each_open(now, gate(), count);
     if (!rules_.engaged_only) break;
   }
-  const std::uint64_t usable = usable_connections();
-  if (free > usable) return nullptr;
-  if (first != nullptr && wanted > usable) return first;
+  const auto open = static_cast<std::uint64_t>(open_connections());
+  if (free > open) return nullptr;
+  if (first != nullptr && wanted > open) return first;
   opens_at_ = std::min(opens_at_, next);
   return std::nullopt;
 }
@@ -269,8 +269,7 @@ void Site::open_connections(TimePoint now) {
     if (whom) open_for(*whom, *lane, now);
   }
   const std::uint64_t wanted = waiting();
-  // Most often there are more than connections of any kind.
-  while (wanted > static_cast<std::uint64_t>(open_connections()) || wanted > usable_connections()) {
+  for (auto open = static_cast<std::uint64_t>(open_connections()); open < wanted; ++open) {
     Lane* lane = worker_.connections_full() ? nullptr : lane_to_open(now);
     if (lane == nullptr) return wait_for_connection();
     const auto whom = opens_for(now);

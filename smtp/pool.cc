@@ -324,13 +324,6 @@ bool Pool::room(ConnectionId connection) const {
   return found != state_->slots.end() && state_->room(*found->second);
 }
 
-int Pool::messages_left(ConnectionId connection) const {
-  const auto found = state_->slots.find(connection);
-  if (found == state_->slots.end()) return 0;
-  const State::Slot& slot = *found->second;
-  return slot.phase == State::Slot::Phase::kQuitting || state_->used_up(slot) ? 0 : state_->options.messages_per_connection - slot.messages;
-}
-
 std::size_t Pool::recipients_max(ConnectionId connection) const {
   const auto found = state_->slots.find(connection);
   const bool connected = found != state_->slots.end() && found->second->connection != nullptr;

@@ -124,11 +124,11 @@ void Budget::refund(TimePoint taken_at, std::uint64_t n) {
   if (today_.hour(taken_at) == hour_) used_hour_ -= std::min(used_hour_, n);
 }
 
-TimePoint Budget::next(TimePoint now, std::uint64_t n) {
-  if (left(now) >= n) return now;
+TimePoint Budget::next(TimePoint now) {
+  if (left(now) > 0) return now;
   const TimePoint tomorrow = next_day(now);
-  if (today_.day != calendar_day_ || used_ + n > cap()) return tomorrow;
-  if (used_ + n > covered_) return now + kSnapshotAwaited;
+  if (today_.day != calendar_day_ || used_ >= cap()) return tomorrow;
+  if (used_ >= covered_) return now + kSnapshotAwaited;
   const std::int64_t next_hour = std::max(today_.hour(now), hour_) + 1;
   return std::min(tomorrow, today_.begins + std::chrono::hours(next_hour));
 }

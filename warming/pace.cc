@@ -82,13 +82,6 @@ TimePoint Pace::next_over_cap(TimePoint now, std::uint64_t bytes) {
   return std::max({now, suspended_until_, throttle_.next(now, bytes)});
 }
 
-TimePoint Pace::nth(TimePoint now, std::uint64_t n, bool over_cap) {
-  if (paused_) return kNever;
-  roll(now);
-  const TimePoint at = throttle_.nth(std::max(now, suspended_until_), n);
-  return over_cap ? at : std::max(at, budget_.next(now, n));
-}
-
 bool Pace::exhausted(TimePoint now) {
   roll(now);
   return paused_ || suspended(now) || budget_.used_up(now);

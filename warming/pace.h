@@ -33,7 +33,6 @@ class Pace {
 
   TimePoint next(TimePoint now, std::uint64_t bytes);
   TimePoint next_over_cap(TimePoint now, std::uint64_t bytes);
-  TimePoint nth(TimePoint now, std::uint64_t n, bool over_cap);
   TimePoint next_bytes(TimePoint now, std::uint64_t bytes) const noexcept { return throttle_.next_bytes(now, bytes); }
   bool exhausted(TimePoint now);
   void take(TimePoint now, std::uint64_t bytes, std::uint64_t messages);

@@ -221,11 +221,6 @@ TimePoint Pacer::next_over_cap(std::size_t ip, const Draw& draw, TimePoint now) 
   return now >= state_->domains_until ? at : std::max(at, domain_paused_until(draw.sender_domain));
 }
 
-TimePoint Pacer::nth(std::size_t ip, std::uint64_t n, std::uint64_t n_of_all, TimePoint now, bool over_cap) {
-  const TimePoint at = state_->paces[ip]->nth(now, n, over_cap);
-  return at == kNever ? at : std::max(at, state_->total.nth(now, n_of_all));
-}
-
 TimePoint Pacer::next_bytes(std::size_t ip, std::uint64_t bytes, TimePoint now) const {
   return std::max(state_->paces[ip]->next_bytes(now, bytes), state_->total.next_bytes(now, bytes));
 }

@@ -720,7 +720,6 @@ class Pool {
   ConnectionId idle() const noexcept;        // A ready connection without work, most recently used first; 0: none.
   void send(ConnectionId connection, const Transaction& transaction);  // Only to a ready connection, or with room().
   bool room(ConnectionId connection) const;  // Busy, and one more transaction may follow at once.
-  int messages_left(ConnectionId connection) const;  // That it may carry yet; 0: it is about to end.
   std::size_t recipients_max(ConnectionId connection) const;  // As ClientSession has it; 0: no such connection.
   void finish(ConnectionId connection);                       // What it carries is its last: then QUIT.
   void drop(ConnectionId connection);        // Closes it at once; no handler call follows for it.

@@ -257,7 +257,7 @@ class Budget {
   bool used_up(TimePoint now);                           // The cap of the day or the hour, whatever snapshots cover.
   void take(TimePoint now, std::uint64_t n = 1);         // At attempt.
   void refund(TimePoint taken_at, std::uint64_t n = 1);  // The attempt did not reach RCPT.
-  TimePoint next(TimePoint now, std::uint64_t n = 1);    // When left() may be `n`: `now`, the next hour or day.
+  TimePoint next(TimePoint now);                         // When left() is not 0: `now`, the next hour or day.
   TimePoint next_day(TimePoint now);                     // When the next day begins.
   std::uint64_t day() const noexcept { return day_; }    // Sending day, from 0.
   std::uint64_t used() const noexcept { return used_; }  // Today.
@@ -524,10 +524,6 @@ class Pacer {
   void refund(std::size_t ip, const Draw& draw, TimePoint taken_at);                       // It did not reach RCPT.
   // The same above the cap of the day and the hour (Overflow::kSendAnyway): limits, pauses and suspensions stand.
   TimePoint next_over_cap(std::size_t ip, const Draw& draw, TimePoint now);
-  // When the `n`-th message from now on may go over IP number `ip`, whatever its size and its names, if it is the
-  // `n_of_all`-th over all IPs and each goes as soon as it may. What the cap of today or of this hour does not hold
-  // goes not before the next one, if then.
-  TimePoint nth(std::size_t ip, std::uint64_t n, std::uint64_t n_of_all, TimePoint now, bool over_cap = false);
   // When the limits of octets of the IP, and over all IPs, let a message of that size go: who asks next() before there
   // is a message asks this as well.
   TimePoint next_bytes(std::size_t ip, std::uint64_t bytes, TimePoint now) const;

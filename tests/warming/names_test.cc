@@ -191,22 +191,6 @@ BOOST_AUTO_TEST_CASE(above_the_cap_limits_still_stand) {
   BOOST_TEST((pacer.next_over_cap(0, {}, kMidnight + 2s) == kNever));
 }
 
-BOOST_AUTO_TEST_CASE(the_nth_message_from_now_on) {
-  Pacer pacer = pacer_of(
-      "* ip messages_per_second=10 burst=2\n* total messages_per_second=4 burst=1\n* control smoothing=24\n", "5,8");
-  const TimePoint later = kMidnight + 1s;
-  BOOST_TEST((pacer.nth(0, 1, 1, later) == later));
-  BOOST_TEST((pacer.nth(0, 3, 1, later) == later + 100ms));
-  BOOST_TEST((pacer.nth(0, 3, 3, later) == later + 500ms));  // Over all IPs it is the third, too.
-  BOOST_TEST((pacer.nth(0, 5, 1, later) == later + 300ms));
-  BOOST_TEST((pacer.nth(0, 6, 1, later) == kMidnight + 24h));  // More than today's cap.
-  BOOST_TEST((pacer.nth(0, 6, 1, later, true) == later + 400ms));
-  for (int i = 0; i < 5; ++i) pacer.take(0, {}, later + i * 1s);
-  BOOST_TEST((pacer.nth(0, 1, 1, later + 10s) == pacer.next(0, {}, later + 10s)));
-  BOOST_REQUIRE(pacer.command(kIp, Command::kPause, later).has_value());
-  BOOST_TEST((pacer.nth(0, 1, 1, later) == kNever));
-}
-
 BOOST_AUTO_TEST_CASE(connections_of_all_ips_and_of_a_site) {
   const Pacer pacer = pacer_of("* total connections=20\ngoogle site:mx1.example connections=2\n");
   BOOST_TEST(pacer.connections_max(Subject::kTotal, {}) == 20);
