@@ -30,6 +30,7 @@ class QueueFilter:
     provider: str = ""  #: As in events.
     states: Sequence[State] = ("queued", "claimed", "deferred", "held")
     age_min: Seconds = 0  #: Since their campaign was started, or their message submitted.
+    provider_wait: Seconds = 30  #: The longest that a call waits for the DNS to tell domains' providers; 0: it goes by what is known.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -315,6 +315,7 @@ QueueFilter to_queue_filter(const py::object& given) {
   Reader read(dict, "filter: ");
   read("job", filter.job), read("account", filter.account), read("pool", filter.pool), read("domain", filter.domain);
   read("address", filter.address), read("provider", filter.provider), read("age_min", filter.age_min);
+  read("provider_wait", filter.provider_wait);
   read.words("states", kStates, filter.states);
   read.finish();
   return filter;

@@ -119,7 +119,8 @@ def test_the_queue_is_listed_page_by_page(engines, sink):
 
 @pytest.mark.parametrize("filter, words", [("state=odd", "odd"), ("mood=good", "mood"), (mb.QueueFilter(states=["odd"]), "\"odd\" is none of"),  # type: ignore[list-item]
                                            (mb.QueueFilter(states="queued"), "list of str"),  # type: ignore[arg-type]
-                                           (mb.QueueFilter(age_min=-1), "age_min"), (7, "filter")])
+                                           (mb.QueueFilter(age_min=-1), "age_min"),
+                                           (mb.QueueFilter(provider_wait=-1), "provider_wait"), (7, "filter")])
 def test_a_wrong_filter_is_named(filter, words, engine):
     with pytest.raises(mb.InvalidArgument, match=words):
         list(engine.list(filter))
