@@ -73,8 +73,8 @@ def test_static(source, build, scratch):
 
 
 def test_shared(source, build, scratch):
-    shared, prefix = build / "shared", scratch / "prefix"
-    # The flags of preset dev, so that ccache has every object already.
+    shared, prefix = build.with_name(build.name + "-shared"), scratch / "prefix"
+    # The flags of preset dev, and as deep a folder, so that ccache has every object already.
     run("cmake", "-S", source, "-B", shared, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DMAILSBUDDY_WERROR=ON",
         "-DMAILSBUDDY_TESTS=OFF", "-DBUILD_SHARED_LIBS=ON")
     run("cmake", "--build", shared)
