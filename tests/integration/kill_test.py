@@ -218,8 +218,8 @@ class Campaign:
         return killed
 
     def meanwhile(self, life):
-        """What there is to a life, until it is killed."""
-        time.sleep(self.random.random() * self.kind.seconds)
+        """What there is to a life until it is killed, at any moment, also one at which nothing happens; or until it ends."""
+        life.reader.join(self.random.random() * self.kind.seconds)
 
     def look_back(self, life, hits):
         """What the process before was doing when it was killed, as this one found it."""

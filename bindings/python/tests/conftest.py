@@ -5,9 +5,10 @@ import json
 import os
 import pathlib
 import quopri
+import re
 import signal
 import subprocess
-import time
+import threading
 
 import mailsbuddy as mb
 import pytest
@@ -70,18 +71,21 @@ def options_for(sink, **more):
 
 
 def settle():
-    """Waits until all other threads of this process sleep: what a program that forks must do in a test.
+    """Returns at a moment when all other threads of this process sleep: what a program that forks must do in a test.
 
     A fork copies a lock as another thread has it. Python's, glibc's and our own are seen to; the allocator's of gcc 12's
     address sanitizer are not, and the child would wait for one for good."""
-    asleep = 0
-    while asleep < 20:
-        running = 0
-        for task in os.listdir("/proc/self/task"):
+    before = None
+    while True:
+        others = {}
+        for task in pathlib.Path("/proc/self/task").iterdir():
             with contextlib.suppress(OSError):  # It has ended.
-                running += pathlib.Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R"
-        asleep = asleep + 1 if running <= 1 else 0  # One is this thread.
-        time.sleep(0.01)
+                if int(task.name) != threading.get_native_id():
+                    status = (task / "status").read_text()
+                    others[task.name] = re.findall(r"^(?:State|\w*voluntary_ctxt_switches):\s+(\S+)", status, re.MULTILINE)
+        if others == before and all(state == "S" for state, *_ in others.values()):
+            return  # None has run between the two looks.
+        before = others
 
 
 @pytest.fixture
