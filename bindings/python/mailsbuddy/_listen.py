@@ -202,7 +202,8 @@ class Listener:
             "host": host, "auth_required": auth_required, "auth_in_clear": auth_in_clear, "trusted": trusted,
             "inbound_domains": inbound_domains, "bare_line_ends": bare_line_ends, "add_received": add_received, "add_date": add_date,
             "add_message_id": add_message_id, "threads": threads, "open_rows_max": open_rows_max, "account": account,
-            "inbound_address": inbound_address is not None, "keep": keep is not None, "tls_certificate": _pem(tls_certificate, "tls_certificate"), "tls_key": _pem(tls_key, "tls_key"),
+            "inbound_address": inbound_address is not None, "keep": keep is not None,
+            "tls_certificate": _pem(tls_certificate, "tls_certificate"), "tls_key": _pem(tls_key, "tls_key"),
         })
         given["endpoints"] = [as_options(_endpoint(each)) for each in endpoints]
         if limits is not None:

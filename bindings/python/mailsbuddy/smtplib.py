@@ -69,11 +69,14 @@ class SMTP:
             raise _connect_error(error.outcome) from error
 
     def ehlo(self, name: str = "") -> tuple[int, bytes]:
-        """Connects, where that is not done, which says EHLO. For programs that call it: there is no need."""
-        self._local_hostname = name or self._local_hostname
-        if self._client is None or not self._client.connected:
+        """Connects, where that is not done, which says EHLO. For programs that call it: there is no need. 250 is what the server
+        said (it raises where that is not so), in words that are not told."""
+        if name and name != self._local_hostname:
+            self._local_hostname = name
+            self._connect_anew()
+        elif self._client is None or not self._client.connected:
             self.connect()
-        return 250, b"Ok"
+        return 250, b""
 
     def ehlo_or_helo_if_needed(self) -> None:
         """As :meth:`ehlo`."""

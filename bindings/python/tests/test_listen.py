@@ -380,6 +380,26 @@ def test_look_ups_that_wait_are_bounded(houses, clients):
     go.set()
 
 
+def test_letters_that_wait_are_bounded(houses):
+    go, taken = threading.Event(), threading.Semaphore(0)
+
+    def keep(letter):
+        assert go.wait(SECONDS)
+        taken.release()
+        return True
+
+    limits = mb.ListenLimits(held_bytes_max=25_000, message_bytes_max=20_000, answer_time=0.01)
+    _, write = houses(keep=keep, inbound_threads=1, limits=limits)
+    replies = []
+    for _ in range(3):  # For the first two nobody waits any more; they take their room all the same.
+        with pytest.raises(smtplib.SMTPResponseException) as raised:
+            write("support", letter=LETTER + ("x" * 70 + "\r\n") * 140)
+        replies.append(raised.value.smtp_code)
+    assert replies == [451, 451, 452]
+    go.set()
+    assert taken.acquire(timeout=SECONDS) and taken.acquire(timeout=SECONDS)
+
+
 def test_letters_under_way_when_it_closes(engine, houses, clients):
     under_way, go, letters = threading.Semaphore(0), threading.Event(), []
 
@@ -418,11 +438,12 @@ def test_one_with_letters_that_is_let_go_of_ends(engine):
         def keep(self, letter):
             return True
 
+    others = set(threading.enumerate())  # An earlier test's may be about to end.
     program = Program()
     at = address(program.listener)
     with smtplib.SMTP(*at, timeout=SECONDS) as client:
         assert client.sendmail("ann@readers.example", ["support@bounce.brand.example"], LETTER) == {}
-    threads = [each for each in threading.enumerate() if each.name == "mailsbuddy-inbound"]
+    threads = [each for each in threading.enumerate() if each.name == "mailsbuddy-inbound" and each not in others]
     assert len(threads) == 3
     del program
     gc.collect()
